@@ -1,0 +1,51 @@
+"""The project's exceptions.
+
+Every message says what happened (with the value), where, and what to do about it. A
+:class:`UserError` is something that the person at the keyboard can put right: programs end
+with status 2 and the message alone. Any other :class:`JaxdlError` is a fault inside a run:
+status 1.
+"""
+
+
+class JaxdlError(Exception):
+    """Base of all errors that jaxdl raises on purpose."""
+
+
+class UserError(JaxdlError):
+    """Something the user can put right: a flag, a file, a device count."""
+
+
+class ConfigError(UserError, ValueError):
+    """A flag, a configuration field or an argument has an unusable value."""
+
+
+class ShapeError(UserError, ValueError):
+    """Arrays whose shapes (or types) do not belong together."""
+
+
+class DataError(UserError, ValueError):
+    """A data set is missing, corrupt or not what its name says."""
+
+
+class DataUnavailableError(DataError):
+    """A source does not have the data set (another source may)."""
+
+
+class DeviceError(UserError, RuntimeError):
+    """The requested devices are not there."""
+
+
+class WorkdirError(UserError, OSError):
+    """A run's folder cannot be used: unwritable, or it belongs to another run."""
+
+
+class CheckpointError(UserError, RuntimeError):
+    """A checkpoint is damaged, or belongs to another configuration."""
+
+
+class WeightsError(UserError, ValueError):
+    """A weight file is damaged, unsafe, or does not fit the network."""
+
+
+class TrainingError(JaxdlError, RuntimeError):
+    """A fault inside a run, for example a loss that is no longer finite."""
