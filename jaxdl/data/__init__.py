@@ -1,0 +1,63 @@
+"""Data sets as arrays: sources, transforms, splits, sampling.
+
+:func:`load` finds a data set (an IDX folder, tensorflow-datasets, or the embedded sample) and
+returns uint8 images with int32 labels; everything after it is a pure function of arrays.
+"""
+
+from jaxdl.data.dataset import Dataset, Split, fingerprint, make_dataset
+from jaxdl.data.idx import IDXError, read_idx, write_idx
+from jaxdl.data.resize import resize_bilinear, resize_in_slices
+from jaxdl.data.sampling import (
+    batch_indices,
+    epoch_permutation,
+    padded_batch_indices,
+    steps_per_epoch,
+)
+from jaxdl.data.sources import DATA_DIR_VARIABLE, SOURCES, load
+from jaxdl.data.splits import (
+    course_train_test_split,
+    k_fold,
+    stratified_k_fold,
+    stratified_train_test_split,
+    three_way_split,
+    train_test_split,
+)
+from jaxdl.data.transforms import (
+    MNIST_MEAN,
+    MNIST_STD,
+    normalize,
+    to_signed_range,
+    to_uint8,
+    to_unit_range,
+)
+
+__all__ = [
+    "DATA_DIR_VARIABLE",
+    "MNIST_MEAN",
+    "MNIST_STD",
+    "SOURCES",
+    "Dataset",
+    "IDXError",
+    "Split",
+    "batch_indices",
+    "course_train_test_split",
+    "epoch_permutation",
+    "fingerprint",
+    "k_fold",
+    "load",
+    "make_dataset",
+    "normalize",
+    "padded_batch_indices",
+    "read_idx",
+    "resize_bilinear",
+    "resize_in_slices",
+    "steps_per_epoch",
+    "stratified_k_fold",
+    "stratified_train_test_split",
+    "three_way_split",
+    "to_signed_range",
+    "to_uint8",
+    "to_unit_range",
+    "train_test_split",
+    "write_idx",
+]

@@ -1,0 +1,179 @@
+"""What a data set is: uint8 images, integer labels, and where they came from.
+
+Every source (an IDX folder, TFDS, the embedded sample) ends in :func:`make_dataset`, so the
+checks on shapes and labels are made once, on the host. They matter: a label of -1 or of
+``num_classes`` trains towards the wrong class or gives NaN inside a loss, silently.
+"""
+
+import hashlib
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxdl.errors import DataError
+
+
+class Split(NamedTuple):
+    """Images and labels that belong together.
+
+    Attributes:
+        images: uint8, shape (N, H, W, C).
+        labels: int32, shape (N,).
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+
+
+class Dataset(NamedTuple):
+    """Images with labels, training samples first, then test samples.
+
+    Attributes:
+        images: uint8 in 0..255, shape (N, H, W, C).
+        labels: int32 in 0..num_classes - 1, shape (N,).
+        name: the name it was asked for, e.g. "mnist".
+        source: "idx", "tfds" or "embedded".
+        location: the folder or package that it was read from.
+        num_train: how many samples, from the first, are training samples.
+        num_classes: number of classes.
+        fingerprint: hexadecimal SHA-256 over shape, images, labels and num_train. The same
+            samples in the same order have the same fingerprint, whatever the source.
+        notice: what a reader of the figures must know ("" if nothing).
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    name: str
+    source: str
+    location: str
+    num_train: int
+    num_classes: int
+    fingerprint: str
+    notice: str = ""
+
+    @property
+    def train(self) -> Split:
+        """The training samples, as views."""
+        return Split(self.images[: self.num_train], self.labels[: self.num_train])
+
+    @property
+    def test(self) -> Split:
+        """The test samples, as views."""
+        return Split(self.images[self.num_train :], self.labels[self.num_train :])
+
+    @property
+    def description(self) -> str:
+        """What a program prints: name, source, location, counts, and the notice if any."""
+        num_test = len(self.images) - self.num_train
+        height, width, channels = self.images.shape[1:]
+        line = (
+            f"{self.name}: {self.num_train:,} training and {num_test:,} test images, "
+            f"{height}x{width}x{channels}, {self.num_classes} classes, "
+            f"from source {self.source!r} ({self.location})"
+        )
+        return f"{line}. Notice: {self.notice}" if self.notice else line
+
+
+def make_dataset(
+    train: Split,
+    test: Split,
+    *,
+    name: str,
+    source: str,
+    location: str,
+    num_classes: int,
+    notice: str = "",
+) -> Dataset:
+    """Joins a training and a test part into one checked :class:`Dataset`.
+
+    Args:
+        train: training samples; uint8 images (N, H, W, C), integer labels (N,).
+        test: test samples, with images of the same size.
+        name: name of the data set.
+        source: "idx", "tfds" or "embedded".
+        location: where the samples were read.
+        num_classes: labels must lie in 0..num_classes - 1.
+        notice: what a reader of the figures must know.
+
+    Returns:
+        The data set, training samples first, with its fingerprint.
+
+    Raises:
+        DataError: a part is empty, sizes differ, or a label is out of range.
+
+    Example:
+        >>> part = Split(np.zeros((3, 2, 2, 1), np.uint8), np.array([0, 1, 1]))
+        >>> toy = make_dataset(
+        ...     part, part, name="toy", source="idx", location="here", num_classes=2
+        ... )
+        >>> toy.images.shape, toy.labels.dtype.name, toy.num_train
+        ((6, 2, 2, 1), 'int32', 3)
+        >>> toy.description
+        "toy: 3 training and 3 test images, 2x2x1, 2 classes, from source 'idx' (here)"
+    """
+    for part_name, part in (("training", train), ("test", test)):
+        _check_part(part, num_classes, f"{part_name} part of {name!r} in {location}")
+    if train.images.shape[1:] != test.images.shape[1:]:
+        raise DataError(
+            f"training images of {name!r} are {train.images.shape[1:]} (H, W, C) and test images "
+            f"{test.images.shape[1:]} in {location}: both parts need one size; are the files of "
+            "two data sets mixed?"
+        )
+    images = np.concatenate([train.images, test.images])
+    labels = np.concatenate([train.labels, test.labels]).astype(np.int32)
+    num_train = len(train.images)
+    return Dataset(
+        images=images,
+        labels=labels,
+        name=name,
+        source=source,
+        location=location,
+        num_train=num_train,
+        num_classes=num_classes,
+        fingerprint=fingerprint(images, labels, num_train),
+        notice=notice,
+    )
+
+
+def fingerprint(images: np.ndarray, labels: np.ndarray, num_train: int) -> str:
+    """Hexadecimal SHA-256 over the shape, the images, the labels and the place of the cut.
+
+    Args:
+        images: uint8, shape (N, H, W, C).
+        labels: integers, shape (N,).
+        num_train: number of training samples.
+
+    Returns:
+        64 hexadecimal digits.
+
+    Example:
+        >>> fingerprint(np.zeros((1, 1, 1, 1), np.uint8), np.zeros(1, np.int32), 1)[:8]
+        'f094f317'
+    """
+    digest = hashlib.sha256(f"{images.shape} {num_train}".encode())
+    digest.update(np.ascontiguousarray(images, np.uint8))
+    digest.update(np.ascontiguousarray(labels, "<i4"))
+    return digest.hexdigest()
+
+
+def _check_part(part: Split, num_classes: int, where: str) -> None:
+    images, labels = part
+    if images.ndim != 4 or images.dtype != np.uint8:
+        raise DataError(
+            f"images are {images.dtype} of shape {images.shape} in the {where}: "
+            "need uint8 of shape (N, H, W, C)"
+        )
+    if labels.shape != (len(images),):
+        raise DataError(
+            f"{len(images)} images but labels of shape {labels.shape} in the {where}: "
+            "need one label an image"
+        )
+    if images.size == 0:
+        raise DataError(f"no images in the {where}: shape {images.shape}")
+    out_of_range = np.flatnonzero((labels < 0) | (labels >= num_classes))
+    if out_of_range.size:
+        index = out_of_range[0]
+        raise DataError(
+            f"label {labels[index]} of sample {index} is outside 0..{num_classes - 1} "
+            f"in the {where}: the files are damaged or are another data set's"
+        )

@@ -1,0 +1,130 @@
+"""Which samples make up which batch, as pure functions of (key, epoch, step).
+
+A resumed run, and a run on another number of devices, therefore see the same batches.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from jaxdl.errors import ConfigError
+
+
+def epoch_permutation(key: jax.Array, epoch: jax.typing.ArrayLike, num_examples: int) -> jax.Array:
+    """The order of the samples in one epoch.
+
+    Args:
+        key: typed random key; the same for all epochs.
+        epoch: number of the epoch, may be traced.
+        num_examples: number of samples N, static.
+
+    Returns:
+        A permutation of 0..N - 1, int32, shape (N,).
+
+    Example:
+        >>> first = epoch_permutation(jax.random.key(0), 1, 5)
+        >>> sorted(first.tolist())
+        [0, 1, 2, 3, 4]
+        >>> first.tolist() == epoch_permutation(jax.random.key(0), 1, 5).tolist()
+        True
+    """
+    _check_positive(num_examples=num_examples)
+    indices = jnp.arange(num_examples, dtype=jnp.int32)
+    return jax.random.permutation(jax.random.fold_in(key, epoch), indices)
+
+
+def steps_per_epoch(num_examples: int, batch_size: int, drop_last: bool) -> int:
+    """Number of batches in an epoch.
+
+    Args:
+        num_examples: number of samples, at least 1.
+        batch_size: samples in a batch, at least 1.
+        drop_last: leave out a last batch that is not full.
+
+    Returns:
+        The floor or the ceiling of num_examples / batch_size.
+
+    Raises:
+        ConfigError: not positive, or no full batch would remain.
+
+    Example:
+        >>> steps_per_epoch(70_000, 100, drop_last=True), steps_per_epoch(10, 4, drop_last=False)
+        (700, 3)
+    """
+    _check_positive(num_examples=num_examples, batch_size=batch_size)
+    if not drop_last:
+        return -(-num_examples // batch_size)
+    if batch_size > num_examples:
+        raise ConfigError(
+            f"batch_size is {batch_size} and there are {num_examples} samples: no full batch; "
+            f"choose at most {num_examples}"
+        )
+    return num_examples // batch_size
+
+
+def batch_indices(
+    permutation: jax.Array, step_in_epoch: jax.typing.ArrayLike, batch_size: int
+) -> jax.Array:
+    """The samples of one full batch.
+
+    Args:
+        permutation: order of the epoch, shape (N,).
+        step_in_epoch: 0..steps_per_epoch(N, batch_size, drop_last=True) - 1, may be traced. A
+            traced step beyond that gives the last samples again, since a slice never leaves its
+            array; a Python integer beyond it is an error.
+        batch_size: samples in the batch, static.
+
+    Returns:
+        Indices, shape (batch_size,).
+
+    Raises:
+        ConfigError: the batch is not within the epoch.
+
+    Example:
+        >>> batch_indices(jnp.array([3, 1, 2, 0, 4]), 1, 2).tolist()
+        [2, 0]
+    """
+    num_steps = steps_per_epoch(len(permutation), batch_size, drop_last=True)
+    _check_step(step_in_epoch, num_steps)
+    return jax.lax.dynamic_slice_in_dim(permutation, step_in_epoch * batch_size, batch_size)
+
+
+def padded_batch_indices(
+    permutation: jax.Array, step_in_epoch: jax.typing.ArrayLike, batch_size: int
+) -> tuple[jax.Array, jax.Array]:
+    """The samples of one batch, the last one filled up to the same shape.
+
+    Args:
+        permutation: order of the epoch, shape (N,).
+        step_in_epoch: 0..steps_per_epoch(N, batch_size, drop_last=False) - 1, may be traced; a
+            traced step beyond that has weights of 0 only.
+        batch_size: samples in the batch, static.
+
+    Returns:
+        Indices (batch_size,) and float32 weights (batch_size,): 1 for a sample, 0 for filling
+        (which repeats the epoch's last sample). Average with the weights, and no sample is
+        lost or counted twice.
+
+    Raises:
+        ConfigError: the batch is not within the epoch.
+
+    Example:
+        >>> indices, weights = padded_batch_indices(jnp.array([3, 1, 2, 0, 4]), 2, 2)
+        >>> indices.tolist(), weights.tolist()
+        ([4, 4], [1.0, 0.0])
+    """
+    num_examples = len(permutation)
+    _check_step(step_in_epoch, steps_per_epoch(num_examples, batch_size, drop_last=False))
+    positions = step_in_epoch * batch_size + jnp.arange(batch_size, dtype=jnp.int32)
+    weights = (positions < num_examples).astype(jnp.float32)
+    return permutation[jnp.minimum(positions, num_examples - 1)], weights
+
+
+def _check_positive(**values: int) -> None:
+    for name, value in values.items():
+        if value < 1:
+            raise ConfigError(f"{name} is {value}: it must be at least 1")
+
+
+def _check_step(step_in_epoch: jax.typing.ArrayLike, num_steps: int) -> None:
+    if isinstance(step_in_epoch, int) and not 0 <= step_in_epoch < num_steps:
+        raise ConfigError(f"step_in_epoch is {step_in_epoch}: it must be in 0..{num_steps - 1}")

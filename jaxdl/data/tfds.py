@@ -1,0 +1,176 @@
+"""Data sets that tensorflow-datasets has prepared, read without TensorFlow.
+
+TFDS reads folders in the format ``array_record`` without TensorFlow (not ``tfrecord``).
+"""
+
+import contextlib
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from jaxdl.data.dataset import Dataset, Split, make_dataset
+from jaxdl.errors import DataError, DataUnavailableError
+
+if TYPE_CHECKING:
+    import tensorflow_datasets as tfds
+
+_READ_CHUNK = 4096  # records read together
+
+
+def default_root() -> Path:
+    """TFDS's own data folder: ``TFDS_DATA_DIR``, else ``~/tensorflow_datasets``."""
+    return Path(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+
+
+def find_prepared(root: Path, name: str) -> Path | None:
+    """Finds ``<root>/<name>/<version>`` in array_record format, the highest version.
+
+    Args:
+        root: a TFDS data folder; it need not exist.
+        name: name of the data set.
+
+    Returns:
+        The folder, or None if nothing is prepared there.
+
+    Raises:
+        DataUnavailableError: it is prepared, but in a format that only TensorFlow reads.
+        DataError: a folder's ``dataset_info.json`` is damaged.
+    """
+    formats = {folder: _file_format(folder) for folder in _version_folders(root / name)}
+    readable = [folder for folder, file_format in formats.items() if file_format == "array_record"]
+    if readable:
+        return max(readable, key=_version_key)
+    if formats:
+        folder, file_format = formats.popitem()
+        raise DataUnavailableError(
+            f"{folder} is prepared as {file_format!r}, which only TensorFlow reads; convert it "
+            f"where TensorFlow is installed (tfds convert_format --dataset_dir={folder} "
+            "--out_file_format=array_record --out_dir=...), or move it away to have it prepared "
+            "anew"
+        )
+    return None
+
+
+def read_prepared(folder: Path, name: str) -> Dataset:
+    """Reads a prepared folder in array_record format into arrays.
+
+    Args:
+        folder: ``<root>/<name>/<version>``.
+        name: name of the data set, for the result.
+
+    Returns:
+        The data set; the test part is the split "test", else "validation".
+
+    Raises:
+        DataError: damaged, or not an image-classification set with images of one size.
+    """
+    tfds = import_tfds()
+    with _damage_is_data_error(folder):
+        builder = tfds.builder_from_directory(folder)
+        features, splits = builder.info.features, builder.info.splits
+    check_features(features, name)
+    train_name, test_name = _split_names(splits, folder)
+    with _damage_is_data_error(folder):
+        train = _read_split(builder, train_name)
+        test = _read_split(builder, test_name)
+    return make_dataset(
+        train,
+        test,
+        name=name,
+        source="tfds",
+        location=str(folder),
+        num_classes=features["label"].num_classes,
+    )
+
+
+@contextlib.contextmanager
+def _damage_is_data_error(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # TFDS and array_record raise whatever their parts raise
+        raise DataError(
+            f"prepared folder {folder} is damaged ({brief(error)}); delete it to have it prepared "
+            "anew"
+        ) from error
+
+
+def _read_split(builder: "tfds.core.DatasetBuilder", split: str) -> Split:
+    records = builder.as_data_source(split=split)
+    images = np.empty((len(records), *builder.info.features["image"].shape), np.uint8)
+    labels = np.empty(len(records), np.int32)
+    for start in range(0, len(records), _READ_CHUNK):
+        indices = range(start, min(start + _READ_CHUNK, len(records)))
+        for index, record in zip(indices, records.__getitems__(list(indices)), strict=True):
+            images[index], labels[index] = record["image"], record["label"]
+    return Split(images, labels)
+
+
+def check_features(features: "tfds.features.FeaturesDict", name: str) -> None:
+    """Refuses what is not an image-classification set with uint8 images of one size."""
+    known = dict(features.items())
+    image, label = known.get("image"), known.get("label")
+    if image is None or not hasattr(label, "num_classes"):
+        raise DataError(
+            f"{name!r} is not an image-classification set: it has the features {sorted(known)}, "
+            "need 'image' and a class 'label'"
+        )
+    if image.np_dtype != np.uint8 or len(image.shape) != 3 or None in image.shape:
+        raise DataError(
+            f"images of {name!r} are {np.dtype(image.np_dtype)} of shape {image.shape}: need uint8 "
+            "(H, W, C) of one fixed size"
+        )
+
+
+def _split_names(splits: dict, folder: Path) -> tuple[str, str]:
+    test = next((split for split in ("test", "validation") if split in splits), None)
+    if "train" not in splits or test is None:
+        raise DataError(
+            f"{folder} has the splits {sorted(splits)}: need 'train' and 'test' or 'validation'"
+        )
+    return "train", test
+
+
+def _version_folders(parent: Path) -> list[Path]:
+    if not parent.is_dir():
+        return []
+    return [folder for folder in parent.iterdir() if re.fullmatch(r"\d+\.\d+\.\d+", folder.name)]
+
+
+def _version_key(folder: Path) -> tuple[int, ...]:
+    return tuple(map(int, folder.name.split(".")))
+
+
+def _file_format(folder: Path) -> str:
+    info = folder / "dataset_info.json"
+    try:
+        # Folders prepared before TFDS wrote the format down are tfrecord.
+        return json.loads(info.read_text()).get("fileFormat", "tfrecord")
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"cannot read {info} ({brief(error)}); delete {folder} to have it prepared anew"
+        ) from error
+
+
+def import_tfds() -> ModuleType:
+    """tensorflow_datasets, imported on first use: it takes half a second."""
+    try:
+        import importlib_resources  # noqa: F401 - TFDS needs it to prepare, and does not declare it
+        import tensorflow_datasets
+    except ImportError as error:
+        raise DataUnavailableError(
+            f"tensorflow-datasets cannot be imported ({error}); pip install tensorflow-datasets "
+            "importlib_resources"
+        ) from error
+    return tensorflow_datasets
+
+
+def brief(error: BaseException) -> str:
+    """Type and first line of an error."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
