@@ -1,0 +1,42 @@
+"""Figures: image grids, curves, charts, animations, the confusion matrix.
+
+Figures are returned, never shown, and pyplot is never imported, so a plot made in the middle of
+a run leaves nothing behind. In a notebook the last expression of a cell displays itself:
+
+    jaxdl.plot.image_grid(images)
+
+Matplotlib and Pillow load with the first figure; importing this room costs nothing. Every chart
+takes ``ax=`` to draw into a panel of :func:`figure_with_panels`.
+"""
+
+from jaxdl.plot.animation import Animation, html_player, save_gif
+from jaxdl.plot.charts import bars, histogram, scatter_with_diagonal, values_per_seed
+from jaxdl.plot.confusion import confusion_matrix
+from jaxdl.plot.grids import compare_grids, image_grid, tile
+from jaxdl.plot.planes import contours_with_paths, decision_lines
+from jaxdl.plot.saving import png_bytes, save_figure
+from jaxdl.plot.series import curves, line_band
+from jaxdl.plot.style import PALETTE, STYLE, figure_with_panels
+
+__all__ = [
+    "PALETTE",
+    "STYLE",
+    "Animation",
+    "bars",
+    "compare_grids",
+    "confusion_matrix",
+    "contours_with_paths",
+    "curves",
+    "decision_lines",
+    "figure_with_panels",
+    "histogram",
+    "html_player",
+    "image_grid",
+    "line_band",
+    "png_bytes",
+    "save_figure",
+    "save_gif",
+    "scatter_with_diagonal",
+    "tile",
+    "values_per_seed",
+]

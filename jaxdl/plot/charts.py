@@ -1,0 +1,280 @@
+"""Charts of values without an order: repeated runs, distributions, bars, predictions."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from jaxdl.errors import ConfigError
+from jaxdl.plot.checks import finite, known_names, not_empty, vector
+from jaxdl.plot.style import (
+    GREY,
+    WIDTH,
+    axes_or_new,
+    colour,
+    figure_of,
+    reference_lines,
+    styled,
+    title_and_legend,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def mean_interval(values: np.ndarray, confidence: float = 0.95) -> tuple[float, float]:
+    r"""Returns the mean and the half width of Student's confidence interval for it.
+
+    .. math:: \bar x \pm t_{n-1,\,(1+c)/2}\; s / \sqrt n
+
+    with the unbiased s (divisor n - 1).
+
+    Args:
+        values: Shape (N,).
+        confidence: c, between 0 and 1.
+
+    Returns:
+        The mean and the half width, which is NaN for a single value.
+
+    Example:
+        >>> mean, half = mean_interval(np.array([1.0, 2.0, 3.0]))
+        >>> round(mean, 3), round(half, 3)  # 4.303 / sqrt(3)
+        (2.0, 2.484)
+    """
+    mean = float(values.mean())
+    if values.size < 2:
+        return mean, float("nan")
+    from scipy.special import stdtrit
+
+    quantile = stdtrit(values.size - 1, (1 + confidence) / 2)
+    return mean, float(quantile * values.std(ddof=1) / np.sqrt(values.size))
+
+
+def _name_ticks(ax: Axes, names: Mapping[str, object]) -> None:
+    """Writes names below an axis at 0, 1, 2, ..., broken into lines that fit."""
+    characters = max(6, int(figure_of(ax).get_figwidth() * 13 / (len(names) + 1)))
+    texts = [textwrap.fill(str(name), characters, break_long_words=False) for name in names]
+    ax.set_xticks(range(len(names)), texts)
+    ax.tick_params(axis="x", length=0)
+    ax.grid(visible=False, axis="x")
+
+
+@styled
+def values_per_seed(
+    values: Mapping[str, ArrayLike],
+    *,
+    ylabel: str,
+    title: str | None = None,
+    references: Mapping[str, float] | None = None,
+    run_references: Mapping[str, float] | None = None,
+    run_reference_label: str = "reference",
+    ax: Axes | None = None,
+) -> Figure:
+    """Shows every run of repeated experiments, with their means and 95 % intervals.
+
+    Args:
+        values: Name of each experiment and its result for each seed, shape (R,); R may differ.
+        ylabel: What the values are, with their unit.
+        title: Title above the plot.
+        references: Dashed horizontal lines.
+        run_references: For experiments of these names a value to compare with, drawn as a
+            diamond beside the runs, for example a published figure.
+        run_reference_label: What these are, for the legend.
+        ax: Where to draw; None makes a figure.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ShapeError: Values are not a vector.
+        ConfigError: There is nothing, a value is not finite, or a reference has no experiment.
+
+    Example:
+        >>> figure = values_per_seed({"L2": [0.91, 0.93], "none": [0.90]}, ylabel="Accuracy")
+        >>> [label.get_text() for label in figure.axes[0].get_xticklabels()]
+        ['L2', 'none']
+    """
+    not_empty(values, "values")
+    known_names(run_references or {}, values, "run_references")
+    ax = axes_or_new(ax)
+    for place, (name, given) in enumerate(values.items()):
+        runs = finite(vector(given, f"values {name!r}"), f"values {name!r}")
+        mean, half = mean_interval(runs)
+        # Spread by order of seed, not at random: the same runs give the same picture.
+        spread = np.linspace(-0.1, 0.1, runs.size) if runs.size > 1 else np.zeros(1)
+        first = place == 0
+        dots = {"color": colour(0), "alpha": 0.55, "markeredgewidth": 0}
+        ax.plot(place + spread, runs, "o", **dots, label="one run" if first else None)
+        bar = {"color": "black", "markersize": 11, "capsize": 3, "elinewidth": 1.2}
+        label = "mean and its 95 % interval" if first else None
+        ax.errorbar(
+            place + 0.24, mean, None if np.isnan(half) else half, fmt="_", **bar, label=label
+        )
+    if run_references:
+        places = [list(values).index(name) for name in run_references]
+        diamond = {"marker": "D", "linestyle": "none", "color": colour(1)}
+        where = np.array(places) - 0.24
+        ax.plot(where, list(run_references.values()), **diamond, label=run_reference_label)
+    reference_lines(ax, references)
+    _name_ticks(ax, values)
+    ax.set_xlim(-0.6, len(values) - 0.4)
+    ax.set_ylabel(ylabel)
+    title_and_legend(ax, title)
+    return figure_of(ax)
+
+
+@styled
+def histogram(
+    values: Mapping[str, ArrayLike],
+    *,
+    xlabel: str,
+    bins: int = 60,
+    density: bool = False,
+    log_y: bool = False,
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Figure:
+    """Draws distributions as outlines over common bins.
+
+    Args:
+        values: Name of each distribution and its values, any shape (they are flattened).
+        xlabel: What the values are, with their unit.
+        bins: Number of bins between the smallest and the largest of all values.
+        density: Whether each outline encloses area 1; else it counts.
+        log_y: Whether the y axis is logarithmic.
+        title: Title above the plot.
+        ax: Where to draw; None makes a figure.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ShapeError: There are no values under a name.
+        ConfigError: There is nothing, no bin, or a value that is not finite.
+
+    Example:
+        >>> figure = histogram({"w": [0.0, 0.0, 1.0]}, xlabel="Weight", bins=2)
+        >>> figure.axes[0].patches[0].get_data().values.tolist()
+        [2.0, 1.0]
+    """
+    not_empty(values, "values")
+    if bins < 1:
+        raise ConfigError(f"a histogram of {bins} bins: at least 1 is due")
+    flat = {
+        name: finite(vector(np.ravel(given), f"values {name!r}"), f"values {name!r}")
+        for name, given in values.items()
+    }
+    edges = np.histogram_bin_edges(np.concatenate(list(flat.values())), bins)
+    ax = axes_or_new(ax)
+    if log_y:
+        ax.set_yscale("log", nonpositive="clip")
+    for index, (name, data) in enumerate(flat.items()):
+        heights = np.histogram(data, edges, density=density)[0].astype(np.float64)
+        ax.stairs(heights, edges, color=colour(index), linewidth=1.3, label=name)
+    if not log_y:
+        ax.set_ylim(bottom=0)
+    ax.set_xlabel(xlabel)
+    ax.set_ylabel("Density" if density else "Count")
+    title_and_legend(ax, title)
+    return figure_of(ax)
+
+
+@styled
+def bars(
+    values: Mapping[str, float],
+    *,
+    ylabel: str,
+    errors: Mapping[str, float] | None = None,
+    references: Mapping[str, float] | None = None,
+    value_format: str = "{:.3g}",
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Figure:
+    """Draws bars from 0, each with its value written at its end.
+
+    Args:
+        values: Name and height of each bar.
+        ylabel: What the heights are, with their unit.
+        errors: Half widths of the intervals of these bars.
+        references: Dashed horizontal lines.
+        value_format: How values are written.
+        title: Title above the plot.
+        ax: Where to draw; None makes a figure.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ConfigError: There is nothing, a value is not finite, or an error has no bar.
+
+    Example:
+        >>> figure = bars({"CPU": 8.0, "GPU": 0.5}, ylabel="Seconds")
+        >>> [text.get_text() for text in figure.axes[0].texts]
+        ['8', '0.5']
+    """
+    not_empty(values, "values")
+    known_names(errors or {}, values, "errors")
+    heights = finite(vector(list(values.values()), "values"), "values")
+    ax = axes_or_new(ax)
+    half = [(errors or {}).get(name, np.nan) for name in values] if errors else None
+    style = {"ecolor": "black", "error_kw": {"capsize": 3, "elinewidth": 1.2}}
+    drawn = ax.bar(range(len(heights)), heights, 0.6, yerr=half, color=colour(0), **style)
+    ax.bar_label(drawn, [value_format.format(height) for height in heights], padding=2, fontsize=8)
+    ax.axhline(0, color=GREY, linewidth=0.8)
+    lines = reference_lines(ax, references)
+    _name_ticks(ax, values)
+    ax.margins(y=0.1)
+    ax.set_ylabel(ylabel)
+    title_and_legend(ax, title, lines)
+    return figure_of(ax)
+
+
+@styled
+def scatter_with_diagonal(
+    true: ArrayLike,
+    predicted: ArrayLike,
+    *,
+    xlabel: str = "True",
+    ylabel: str = "Predicted",
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Figure:
+    """Draws predictions against the truth, with the line on which they agree.
+
+    Args:
+        true: Shape (N,).
+        predicted: Shape (N,).
+        xlabel: What is true, with its unit.
+        ylabel: What is predicted, with its unit.
+        title: Title above the plot.
+        ax: Where to draw; None makes a figure.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ShapeError: The two are not vectors of one length.
+        ConfigError: A value is not finite.
+
+    Example:
+        >>> figure = scatter_with_diagonal([1.0, 2.0], [1.5, 2.5])
+        >>> figure.axes[0].get_xlim() == figure.axes[0].get_ylim()
+        True
+    """
+    x = finite(vector(true, "true"), "true")
+    y = finite(vector(predicted, "predicted", x.size), "predicted")
+    ax = axes_or_new(ax, (0.65 * WIDTH, 0.65 * WIDTH))
+    ax.plot(x, y, "o", color=colour(0), alpha=0.6, markeredgewidth=0, label="samples")
+    low, high = min(x.min(), y.min()), max(x.max(), y.max())
+    margin = 0.05 * (high - low) or 0.5
+    ax.axline((low, low), slope=1, color=GREY, linestyle="--", linewidth=1.0, label="exact")
+    ax.set(xlim=(low - margin, high + margin), ylim=(low - margin, high + margin), aspect="equal")
+    ax.set_xlabel(xlabel)
+    ax.set_ylabel(ylabel)
+    title_and_legend(ax, title)
+    return figure_of(ax)

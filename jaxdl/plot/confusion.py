@@ -1,0 +1,108 @@
+"""The confusion matrix as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from jaxdl.errors import ConfigError, ShapeError
+from jaxdl.plot.checks import finite
+from jaxdl.plot.style import axes_or_new, figure_of, styled, title_and_legend
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MOST_WRITTEN = 20  # with more classes than this the cells are too small to write into
+
+
+def _counts(matrix: ArrayLike) -> np.ndarray:
+    """Returns the matrix as int64 counts."""
+    array = np.asarray(matrix)
+    if array.ndim != 2 or array.shape[0] != array.shape[1] or array.size == 0:
+        raise ShapeError(f"a confusion matrix has shape (K, K), this one {array.shape}")
+    numbers = finite(array.astype(np.float64), "the confusion matrix")
+    if np.any(numbers < 0) or np.any(numbers != np.round(numbers)):
+        raise ConfigError("a confusion matrix holds counts: whole numbers, none negative")
+    return numbers.astype(np.int64)
+
+
+def row_shares(counts: np.ndarray) -> np.ndarray:
+    """Divides each row by its sum; a class without samples gives NaN.
+
+    Args:
+        counts: Shape (K, K).
+
+    Returns:
+        Shape (K, K): the share of true class i predicted as j.
+
+    Example:
+        >>> row_shares(np.array([[3, 1], [0, 0]]))
+        array([[0.75, 0.25],
+               [ nan,  nan]])
+    """
+    totals = counts.sum(axis=1, keepdims=True)
+    shares = np.full(counts.shape, np.nan)
+    return np.divide(counts, totals, out=shares, where=np.broadcast_to(totals > 0, counts.shape))
+
+
+@styled
+def confusion_matrix(
+    matrix: ArrayLike,
+    class_names: Sequence[str] | None = None,
+    *,
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Figure:
+    """Draws a confusion matrix: counts, and below them their share of the true class.
+
+    Args:
+        matrix: Counts, shape (K, K); row: true class, column: predicted class.
+        class_names: K names; None numbers the classes.
+        title: Title above the plot.
+        ax: Where to draw; None makes a figure.
+
+    Returns:
+        The figure. Above 20 classes it shows the shares as shades only.
+
+    Raises:
+        ShapeError: The matrix is not square, or there are not K names.
+        ConfigError: An entry is no count.
+
+    Example:
+        >>> figure = confusion_matrix([[9, 1], [0, 10]], ["cat", "dog"])
+        >>> figure.axes[0].texts[0].get_text().split()
+        ['9', '90.0%']
+    """
+    counts = _counts(matrix)
+    size = len(counts)
+    names = [str(name) for name in (range(size) if class_names is None else class_names)]
+    if len(names) != size:
+        raise ShapeError(f"{len(names)} class names for {size} classes: one each is due")
+    shares = row_shares(counts)
+    side = min(2.2 + 0.52 * size, 9.0)
+    ax = axes_or_new(ax, (side, side))
+    ax.imshow(np.nan_to_num(shares), cmap="Blues", vmin=0, vmax=1)
+    if size <= MOST_WRITTEN:
+        for (row, column), count in np.ndenumerate(counts):
+            _write(ax, row, column, int(count), float(shares[row, column]), 7 if size <= 10 else 6)
+        ax.set_xticks(range(size), names, rotation=90 if max(map(len, names)) > 5 else 0)
+        ax.set_yticks(range(size), names)
+    ax.tick_params(length=0)
+    ax.grid(visible=False)
+    ax.set_xlabel("Predicted class")
+    ax.set_ylabel("True class")
+    title_and_legend(ax, title)
+    return figure_of(ax)
+
+
+def _write(ax: Axes, row: int, column: int, count: int, share: float, points: float) -> None:
+    """Writes the count and the share of one cell, legibly on its shade."""
+    percent = "–" if np.isnan(share) else f"{share:.1%}"
+    ink = "white" if share > 0.5 else "black" if count else "#8C8C8C"
+    ax.text(
+        column, row, f"{count}\n{percent}", ha="center", va="center", fontsize=points, color=ink
+    )

@@ -1,0 +1,192 @@
+"""Pictures of the plane: decision lines, and paths over a function's contours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from jaxdl.errors import ConfigError, ShapeError
+from jaxdl.plot.checks import finite, points, vector
+from jaxdl.plot.style import (
+    WIDTH,
+    axes_or_new,
+    colour,
+    figure_of,
+    line_style,
+    styled,
+    title_and_legend,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+CLASS_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+
+
+@styled
+def decision_lines(
+    inputs: ArrayLike,
+    labels: ArrayLike,
+    lines: Mapping[str, tuple[ArrayLike, float]],
+    *,
+    xlabel: str = "$x_1$",
+    ylabel: str = "$x_2$",
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Figure:
+    r"""Draws labelled points and the lines w · x + b = 0; arrows point to w · x + b > 0.
+
+    Args:
+        inputs: Shape (N, 2).
+        labels: Class of each point, whole numbers, shape (N,).
+        lines: Name of each line and its (w, b): w of shape (2,), b a number.
+        xlabel: Label of the first input.
+        ylabel: Label of the second input.
+        title: Title above the plot.
+        ax: Where to draw; None makes a figure.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ShapeError: The shapes are others.
+        ConfigError: w is zero (there is no line then), or a value is not finite.
+
+    Example:
+        >>> corners = [[0, 0], [0, 1], [1, 0], [1, 1]]
+        >>> figure = decision_lines(corners, [0, 0, 0, 1], {"AND": ([0.5, 0.5], -0.75)})
+        >>> [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+        ['class 0', 'class 1', 'AND']
+    """
+    inputs = finite(points(inputs, "inputs"), "inputs")
+    labels = vector(labels, "labels", len(inputs))
+    ax = axes_or_new(ax, (0.65 * WIDTH, 0.65 * WIDTH))
+    classes = np.unique(labels)
+    for index, label in enumerate(classes):
+        x, y = inputs[labels == label].T
+        marker = CLASS_MARKERS[index % len(CLASS_MARKERS)]
+        style = {"color": colour(index), "linestyle": "none", "markersize": 7, "zorder": 3}
+        ax.plot(x, y, marker=marker, **style, label=f"class {label:g}")
+    low, high = inputs.min(axis=0), inputs.max(axis=0)
+    margin = 0.35 * float(np.max(high - low)) or 1.0
+    for index, (name, (weights, bias)) in enumerate(lines.items()):
+        w = vector(weights, f"line {name!r}", 2)
+        _draw_line(ax, name, w, float(bias), index, (low + high) / 2, margin)
+    ax.set(xlim=(low[0] - margin, high[0] + margin), ylim=(low[1] - margin, high[1] + margin))
+    ax.set(aspect="equal", xlabel=xlabel, ylabel=ylabel)
+    title_and_legend(ax, title)
+    return figure_of(ax)
+
+
+def _draw_line(
+    ax: Axes,
+    name: str,
+    weights: np.ndarray,
+    bias: float,
+    index: int,
+    centre: np.ndarray,
+    size: float,
+) -> None:
+    """Draws w · x + b = 0, and from its point nearest to ``centre`` the direction of w."""
+    finite(np.append(weights, bias), f"line {name!r}")
+    length = float(np.hypot(*weights))
+    if length == 0:
+        raise ConfigError(f"line {name!r} has w = 0: it separates nothing and has no place")
+    normal = weights / length
+    foot = centre - (weights @ centre + bias) / length * normal
+    style = {"color": "black", "linestyle": ("-", "--", "-.", ":")[index % 4]}
+    ax.axline(foot, foot + np.array([-normal[1], normal[0]]), **style, label=name)
+    arrow = {"arrowstyle": "->", "color": "black"}
+    ax.annotate("", foot + 0.5 * size * normal, foot, arrowprops=arrow, annotation_clip=True)
+
+
+def _on_grid(
+    f: Callable[[Any], Any], xlim: tuple[float, float], ylim: tuple[float, float], resolution: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Evaluates ``f`` at resolution × resolution points."""
+    import jax
+
+    x, y = np.meshgrid(np.linspace(*xlim, resolution), np.linspace(*ylim, resolution))
+    at = np.stack([x.ravel(), y.ravel()], axis=1).astype(np.float32)
+    values = np.asarray(jax.vmap(f)(at)).astype(np.float64)
+    if values.shape != (at.shape[0],):
+        raise ShapeError(f"f gives shape {values.shape[1:]} for a point: a scalar is due")
+    return x, y, values.reshape(x.shape)
+
+
+@styled
+def contours_with_paths(
+    f: Callable[[Any], Any],
+    paths: Mapping[str, ArrayLike],
+    xlim: tuple[float, float],
+    ylim: tuple[float, float],
+    minima: ArrayLike | None = None,
+    *,
+    levels: int = 20,
+    resolution: int = 200,
+    xlabel: str = "$x_1$",
+    ylabel: str = "$x_2$",
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Figure:
+    """Draws the paths of optimisers over the contours of the function they descend.
+
+    A path starts at its square.
+
+    The levels are quantiles of the function over the window, so the floor of a ravine shows as
+    well as its walls.
+
+    Args:
+        f: A function JAX can trace, from a point of shape (2,) to a number.
+        paths: Name of each path and its points, shape (T, 2), the start first.
+        xlim: The window's limits in the first coordinate.
+        ylim: The window's limits in the second coordinate.
+        minima: Points to mark, shape (M, 2).
+        levels: Number of contour lines.
+        resolution: Points a side at which ``f`` is evaluated.
+        xlabel: Label of the first coordinate.
+        ylabel: Label of the second coordinate.
+        title: Title above the plot.
+        ax: Where to draw; None makes a figure.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ShapeError: A path or the minima are no points of the plane, or f is not scalar.
+        ConfigError: A limit is not below the other.
+
+    Example:
+        >>> figure = contours_with_paths(
+        ...     lambda x: 2 * x[0] ** 2 + x[1] ** 2,
+        ...     {"steepest descent": [[1, 1], [-1 / 9, 4 / 9], [2 / 27, 2 / 27]]},
+        ...     (-1.5, 1.5), (-1.5, 1.5), minima=[[0, 0]],
+        ... )
+        >>> len(figure.axes[0].get_lines()[0].get_xdata())
+        3
+    """
+    if not (xlim[0] < xlim[1] and ylim[0] < ylim[1]):
+        raise ConfigError(f"xlim={xlim}, ylim={ylim}: the first must be below the second")
+    ax = axes_or_new(ax, (0.8 * WIDTH, 0.7 * WIDTH))
+    x, y, values = _on_grid(f, xlim, ylim, resolution)
+    shown = np.ma.masked_invalid(values)
+    if shown.count() and shown.min() < shown.max():  # a constant has no contours
+        shares = np.linspace(0, 1, levels + 2)[1:-1]
+        heights = np.unique(np.quantile(shown.compressed(), shares))
+        ax.contour(x, y, shown, heights, colors="#9AA5B1", linewidths=0.7)
+    for index, (name, given) in enumerate(paths.items()):
+        path = points(given, f"path {name!r}")
+        style = {"color": colour(index), "linestyle": line_style(index), "marker": "o"}
+        ax.plot(*path.T, **style, markersize=2.5, label=name)
+        ax.plot(*path[0], marker="s", color=colour(index), markersize=6)
+    if minima is not None:
+        star = {"marker": "*", "linestyle": "none", "color": "black", "markersize": 10}
+        ax.plot(*points(minima, "minima").T, **star, label="minimum", zorder=3)
+    ax.grid(visible=False)
+    ax.set(xlim=xlim, ylim=ylim, xlabel=xlabel, ylabel=ylabel)
+    title_and_legend(ax, title)
+    return figure_of(ax)
