@@ -1,0 +1,33 @@
+"""Losses: elementwise or per-sample, on logits where there is a choice; the caller reduces.
+
+Every loss takes ``reduction="none" | "mean" | "sum"``, checks shapes before any arithmetic, and
+works under jit, vmap and grad.
+"""
+
+from jaxdl.losses.binary import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    binary_focal,
+    weighted_binary_cross_entropy,
+)
+from jaxdl.losses.multiclass import cross_entropy, focal, negative_log_likelihood
+from jaxdl.losses.penalties import l1_penalty, l2_penalty
+from jaxdl.losses.reduction import top_k
+from jaxdl.losses.regression import absolute_error, mean_squared_error, smooth_l1, squared_error
+
+__all__ = [
+    "absolute_error",
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "binary_focal",
+    "cross_entropy",
+    "focal",
+    "l1_penalty",
+    "l2_penalty",
+    "mean_squared_error",
+    "negative_log_likelihood",
+    "smooth_l1",
+    "squared_error",
+    "top_k",
+    "weighted_binary_cross_entropy",
+]

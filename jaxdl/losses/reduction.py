@@ -1,0 +1,153 @@
+"""What the losses share: reduction, shape and label checks, the convention 0 · log 0 = 0."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.typing import ArrayLike
+
+from jaxdl.errors import ConfigError, DataError, ShapeError
+
+
+def reduce(losses: jax.Array, reduction: str, weights: jax.Array | None = None) -> jax.Array:
+    """Reduces elementwise losses as named.
+
+    Args:
+        losses: losses of any shape, already multiplied by their weights if there are any.
+        reduction: "none" (as they are), "mean" or "sum".
+        weights: what the mean divides by is their sum; None divides by the number of losses.
+
+    Returns:
+        ``losses``, or a scalar. The mean of nothing is NaN.
+
+    Raises:
+        ConfigError: if ``reduction`` is none of the three.
+
+    Example:
+        >>> print(reduce(jnp.array([1.0, 3.0]), "mean"))
+        2.0
+    """
+    if reduction == "none":
+        return losses
+    if reduction == "sum":
+        return losses.sum()
+    if reduction == "mean":
+        return losses.sum() / (losses.size if weights is None else weights.sum())
+    raise ConfigError(f"reduction {reduction!r} is unknown: use 'none', 'mean' or 'sum'")
+
+
+def top_k(losses: ArrayLike, k: int) -> jax.Array:
+    """Returns the mean of the k largest losses: only the hardest samples train the network.
+
+    Args:
+        losses: per-sample losses (N,).
+        k: how many of them count, 1 to N; a Python int, since it fixes a shape.
+
+    Returns:
+        A scalar. Its gradient is 1/k for the k largest losses and 0 for the others.
+
+    Raises:
+        ShapeError: if ``losses`` is not a vector.
+        ConfigError: if ``k`` is not in 1..N.
+
+    Example:
+        >>> print(top_k(jnp.array([0.1, 3.0, 0.2, 1.0]), k=2))
+        2.0
+
+    References:
+        course document 002, section 9.8.
+    """
+    losses = as_float(losses)
+    if losses.ndim != 1:
+        raise ShapeError(f"top_k takes per-sample losses (N,), got {losses.shape}: reduce first")
+    if not 1 <= k <= losses.size:
+        raise ConfigError(f"top_k with k = {k} of {losses.size} losses: k must be 1 to that number")
+    return lax.top_k(losses, k)[0].mean()
+
+
+def as_float(values: ArrayLike) -> jax.Array:
+    """Returns ``values`` as they are if floating, else in the default floating type."""
+    values = jnp.asarray(values)
+    if jnp.issubdtype(values.dtype, jnp.floating):
+        return values
+    return values.astype(jnp.result_type(float))
+
+
+def same_shape(predictions: ArrayLike, targets: ArrayLike) -> tuple[jax.Array, jax.Array]:
+    """Returns both as arrays of the predictions' floating type; ShapeError if shapes differ."""
+    predictions, targets = as_float(predictions), jnp.asarray(targets)
+    if predictions.shape != targets.shape:
+        raise ShapeError(
+            f"predictions {predictions.shape} and targets {targets.shape} must have one shape: "
+            "reshape one of them, (B, 1) and (B,) are not the same"
+        )
+    return predictions, targets.astype(predictions.dtype)
+
+
+def broadcast_weights(name: str, weights: ArrayLike, like: jax.Array, last_axis: int) -> jax.Array:
+    """Gives a scalar, or one weight for each entry of ``like``'s trailing axes, its shape.
+
+    Args:
+        name: what the weights are called in an error.
+        weights: a scalar, or an array of the shape of ``like``'s ``last_axis`` trailing axes.
+        like: the array to be weighted.
+        last_axis: how many trailing axes the weights run over.
+    """
+    weights = jnp.asarray(weights, like.dtype)
+    trailing = like.shape[like.ndim - last_axis :]
+    if weights.shape not in ((), trailing):
+        raise ShapeError(f"{name} {weights.shape} must be a scalar or {trailing} for {like.shape}")
+    return jnp.broadcast_to(weights, like.shape)
+
+
+def check_labels(
+    labels: ArrayLike, shape: tuple[int, ...], num_classes: int, ignore_index: int | None = None
+) -> tuple[jax.Array, jax.Array]:
+    """Checks integer labels as far as they can be seen, before any arithmetic.
+
+    A traced array (an argument under jit or vmap) has no values yet; there the caller has to
+    turn what is out of range into NaN, where plain indexing would silently train towards some
+    class.
+
+    Args:
+        labels: integer labels.
+        shape: the shape they must have.
+        num_classes: C; valid labels are 0..C-1.
+        ignore_index: a further value that is allowed.
+
+    Returns:
+        The labels in at least 32 bits (uint8 cannot even be compared with −100), and a boolean
+        mask, true where they are ``ignore_index``.
+
+    Raises:
+        ShapeError: if the labels are not integers or have another shape.
+        DataError: if concrete labels are neither in 0..C-1 nor ``ignore_index``.
+    """
+    dtype = jnp.result_type(labels)
+    if not jnp.issubdtype(dtype, jnp.integer):
+        raise ShapeError(f"labels must be integers, got {dtype}: use astype('int32')")
+    if jnp.shape(labels) != shape:
+        raise ShapeError(f"labels {jnp.shape(labels)} must have the shape {shape}, one a sample")
+    if not isinstance(labels, jax.core.Tracer):
+        # In NumPy: under jit, jnp would trace these comparisons too.
+        values = np.asarray(labels)
+        wrong = ((values < 0) | (values >= num_classes)) & (values != ignore_index)
+        if wrong.any():
+            raise DataError(
+                f"label {values[wrong][0]} is outside 0..{num_classes - 1}: check the data, or "
+                "name the label to leave out with ignore_index"
+            )
+    labels = jnp.asarray(labels, jnp.promote_types(dtype, jnp.int32))
+    ignored = jnp.zeros(shape, bool) if ignore_index is None else labels == ignore_index
+    return labels, ignored
+
+
+def times_log(weight: jax.Array, log_value: jax.Array) -> jax.Array:
+    """Returns weight · log_value with 0 · (±∞) = 0, and that term's gradient 0 as well."""
+    # Masking the infinite factor, not the product, keeps d/d weight = log_value elsewhere.
+    return weight * jnp.where((weight == 0) & jnp.isinf(log_value), 0, log_value)
+
+
+def absolute(values: jax.Array) -> jax.Array:
+    """Absolute values whose slope at 0 is 0, as PyTorch has it; that of ``jnp.abs`` is 1."""
+    return values * lax.stop_gradient(jnp.sign(values))
