@@ -1,0 +1,46 @@
+"""Mergeable metrics: made from a batch, merged by addition, divided only at the end."""
+
+from jaxdl.metrics.accumulation import Mean, Metric
+from jaxdl.metrics.classification import Accuracy, ConfusionMatrix, TopKAccuracy
+from jaxdl.metrics.detection import (
+    MeanAveragePrecision,
+    average_precision,
+    box_iou,
+    mask_iou,
+    match_detections,
+)
+from jaxdl.metrics.regression import (
+    MAE,
+    MSE,
+    R2,
+    RMSE,
+    CourseRMSE,
+    course_rmse,
+    mae,
+    mse,
+    r2,
+    rmse,
+)
+
+__all__ = [
+    "MAE",
+    "MSE",
+    "R2",
+    "RMSE",
+    "Accuracy",
+    "ConfusionMatrix",
+    "CourseRMSE",
+    "Mean",
+    "MeanAveragePrecision",
+    "Metric",
+    "TopKAccuracy",
+    "average_precision",
+    "box_iou",
+    "course_rmse",
+    "mae",
+    "mask_iou",
+    "match_detections",
+    "mse",
+    "r2",
+    "rmse",
+]
