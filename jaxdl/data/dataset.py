@@ -63,7 +63,7 @@ class Dataset(NamedTuple):
 
     @property
     def description(self) -> str:
-        """What a program prints: name, source, location, counts, and the notice if any."""
+        """What a program prints: name, counts, source and location; then a line a notice."""
         num_test = len(self.images) - self.num_train
         height, width, channels = self.images.shape[1:]
         line = (
@@ -71,7 +71,7 @@ class Dataset(NamedTuple):
             f"{height}x{width}x{channels}, {self.num_classes} classes, "
             f"from source {self.source!r} ({self.location})"
         )
-        return f"{line}. Notice: {self.notice}" if self.notice else line
+        return "\n".join([line, *(f"Notice: {text}" for text in self.notice.splitlines())])
 
 
 def make_dataset(

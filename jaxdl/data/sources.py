@@ -155,7 +155,7 @@ def _load_from_root(name: str, root: Path) -> Dataset:
 
 def _with_notice(dataset: Dataset, passed_over: list[str]) -> Dataset:
     notices = [dataset.notice, *(f"passed over: {reason}" for reason in passed_over)]
-    return dataset._replace(notice="; ".join(filter(None, notices)))
+    return dataset._replace(notice="\n".join(filter(None, notices)))
 
 
 def _check_arguments(name: str, data_dir: str | os.PathLike | None, source: str | None) -> None:

@@ -1,0 +1,9 @@
+"""Networks, one file each, as Flax linen modules.
+
+Every module is called as ``model.apply(variables, x, train=..., axis_name=...)``: whether it
+trains and which axis of a parallel map it reduces over are arguments, never hidden state.
+"""
+
+from jaxdl.models.dcgan import Discriminator, Generator, image_pyramid
+
+__all__ = ["Discriminator", "Generator", "image_pyramid"]

@@ -1,0 +1,204 @@
+"""The two networks of DCGAN, for any image size a pyramid of doublings reaches.
+
+At the course's setting (64×64, one channel, width 64) they are its networks exactly: no bias
+anywhere, BatchNorm with epsilon 1e-5 and a running average that keeps 0.9, kernels drawn from
+N(0, 0.02) and BatchNorm scales from N(1, 0.02); 3,574,656 and 2,763,520 parameters.
+
+References:
+    Radford, Metz, Chintala, "Unsupervised Representation Learning with Deep Convolutional
+    Generative Adversarial Networks", 2016, https://arxiv.org/abs/1511.06434;
+    course document 000.
+"""
+
+from typing import NamedTuple
+
+import flax.linen as linen
+import jax
+import jax.numpy as jnp
+
+from jaxdl import nn
+from jaxdl.errors import ConfigError, ShapeError
+
+LEAKY_SLOPE = 0.2
+
+
+class Pyramid(NamedTuple):
+    """How an image size is reached: a ``base`` × ``base`` map, doubled ``doublings`` times."""
+
+    base: int
+    doublings: int
+
+
+def possible_image_sizes() -> list[int]:
+    """Image sizes the networks can have, in pixels: 4 to 7 doubled two to five times."""
+    return sorted(base * 2**doublings for base in (4, 5, 6, 7) for doublings in (2, 3, 4, 5))
+
+
+def image_pyramid(image_size: int) -> Pyramid:
+    """Splits an image size into the innermost map and the number of doublings.
+
+    Args:
+        image_size: height and width of the image, in pixels.
+
+    Returns:
+        The pyramid, with a base of 4 to 7 pixels.
+
+    Raises:
+        ConfigError: the size is not 4, 5, 6 or 7 doubled two to five times.
+
+    Example:
+        >>> image_pyramid(64)
+        Pyramid(base=4, doublings=4)
+        >>> image_pyramid(28)
+        Pyramid(base=7, doublings=2)
+    """
+    for base in (4, 5, 6, 7):
+        for doublings in (2, 3, 4, 5):
+            if base * 2**doublings == image_size:
+                return Pyramid(base, doublings)
+    raise ConfigError(
+        f"image_size {image_size} cannot be reached by doubling a map of 4 to 7 pixels; "
+        f"possible sizes: {', '.join(map(str, possible_image_sizes()))}"
+    )
+
+
+def _batch_norm(name: str) -> nn.BatchNorm:
+    return nn.BatchNorm(
+        momentum=0.9, epsilon=1e-5, scale_init=nn.initializers.batch_norm_scale, name=name
+    )
+
+
+class Generator(linen.Module):
+    """Draws images from noise: transposed convolutions, BatchNorm, ReLU, and tanh at the end.
+
+    Attributes:
+        features: channels of the last hidden map (the course's ngf); each map before it has
+            twice as many.
+        latent_dim: length of the noise vector z (the course's nz).
+        image_size: height and width of the images in pixels, see :func:`image_pyramid`.
+        channels: channels of the images, 1 (grey) or 3 (colour).
+        conv: how convolutions are computed, see :func:`jaxdl.nn.transposed_convolution`.
+
+    Example:
+        >>> import jax, jax.numpy as jnp
+        >>> generator = Generator(features=8)
+        >>> variables = generator.init(jax.random.key(0), jnp.zeros((2, 100)), train=False)
+        >>> generator.apply(variables, jnp.zeros((2, 100)), train=False).shape
+        (2, 64, 64, 1)
+    """
+
+    features: int = 64
+    latent_dim: int = 100
+    image_size: int = 64
+    channels: int = 1
+    conv: str = "auto"
+
+    @linen.compact
+    def __call__(self, z: jax.Array, *, train: bool, axis_name: str | None = None) -> jax.Array:
+        """Maps noise (N, latent_dim) to images (N, image_size, image_size, channels) in [-1, 1].
+
+        Args:
+            z: noise, standard normal.
+            train: normalise with the batch's statistics and update the running ones
+                (collection ``batch_stats`` must then be mutable).
+            axis_name: axis of the parallel map over which the batch is spread, if any.
+
+        Returns:
+            Images in (-1, 1).
+
+        Raises:
+            ShapeError: z is not (N, latent_dim).
+        """
+        if z.ndim != 2 or z.shape[1] != self.latent_dim:
+            raise ShapeError(f"noise has shape {z.shape}; expected (N, {self.latent_dim})")
+        base, doublings = image_pyramid(self.image_size)
+
+        def upsample(x: jax.Array, features: int, layer: int) -> jax.Array:
+            kernel, stride, padding = (base, 1, 0) if layer == 0 else (4, 2, 1)
+            return nn.ConvTranspose(
+                features,
+                kernel_size=kernel,
+                stride=stride,
+                padding=padding,
+                use_bias=False,
+                kernel_init=nn.initializers.dcgan_normal,
+                method=self.conv,
+                name=f"conv_transpose_{layer}",
+            )(x)
+
+        x = z[:, None, None, :]
+        for layer in range(doublings):
+            x = upsample(x, self.features * 2 ** (doublings - 1 - layer), layer)
+            x = _batch_norm(f"batch_norm_{layer}")(x, train=train, axis_name=axis_name)
+            x = jax.nn.relu(x)
+        return jnp.tanh(upsample(x, self.channels, doublings))
+
+
+class Discriminator(linen.Module):
+    """Judges images: strided convolutions, BatchNorm (not after the first), LeakyReLU 0.2.
+
+    It returns a logit; the probability that the image is real is its sigmoid.
+
+    Attributes:
+        features: channels of the first map (the course's ndf); each map after it has twice as
+            many.
+        image_size: height and width of the images in pixels, see :func:`image_pyramid`.
+        conv: how convolutions are computed, see :func:`jaxdl.nn.convolution`.
+
+    Example:
+        >>> import jax, jax.numpy as jnp
+        >>> discriminator = Discriminator(features=8)
+        >>> images = jnp.zeros((2, 64, 64, 1))
+        >>> variables = discriminator.init(jax.random.key(0), images, train=False)
+        >>> discriminator.apply(variables, images, train=False).shape
+        (2,)
+    """
+
+    features: int = 64
+    image_size: int = 64
+    conv: str = "auto"
+
+    @linen.compact
+    def __call__(
+        self, images: jax.Array, *, train: bool, axis_name: str | None = None
+    ) -> jax.Array:
+        """Maps images (N, image_size, image_size, C) in [-1, 1] to logits (N,).
+
+        Args:
+            images: the batch to judge; all real or all generated, as BatchNorm mixes it.
+            train: normalise with the batch's statistics and update the running ones.
+            axis_name: axis of the parallel map over which the batch is spread, if any.
+
+        Returns:
+            Logits, positive for "real".
+
+        Raises:
+            ShapeError: the images are not (N, image_size, image_size, C).
+        """
+        if images.ndim != 4 or images.shape[1:3] != (self.image_size, self.image_size):
+            raise ShapeError(
+                f"images have shape {images.shape}; expected "
+                f"(N, {self.image_size}, {self.image_size}, channels)"
+            )
+        base, doublings = image_pyramid(self.image_size)
+
+        def convolve(x: jax.Array, features: int, layer: int) -> jax.Array:
+            kernel, stride, padding = (base, 1, 0) if layer == doublings else (4, 2, 1)
+            return nn.Conv(
+                features,
+                kernel_size=kernel,
+                stride=stride,
+                padding=padding,
+                use_bias=False,
+                kernel_init=nn.initializers.dcgan_normal,
+                method=self.conv,
+                name=f"conv_{layer}",
+            )(x)
+
+        x = images
+        for layer in range(doublings):
+            x = convolve(x, self.features * 2**layer, layer)
+            if layer > 0:
+                x = _batch_norm(f"batch_norm_{layer}")(x, train=train, axis_name=axis_name)
+            x = jax.nn.leaky_relu(x, LEAKY_SLOPE)
+        return convolve(x, 1, doublings).reshape(-1)

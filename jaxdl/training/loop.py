@@ -1,0 +1,355 @@
+"""The training loop that every experiment shares.
+
+It knows nothing of networks: it runs a compiled chunk of steps (``parallel.compile_steps``), reads
+the chunk's metrics while the next one is computed, logs them, and stops at boundaries — an epoch's
+end, a multiple of some number of steps — to call hooks and to save.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import numpy as np
+
+from jaxdl.training.run_log import Record, RunLog
+
+PyTree = Any
+RunSteps = Callable[[PyTree, PyTree, int, int], tuple[PyTree, PyTree]]
+
+SECONDS_BETWEEN_READINGS = 1.0
+
+
+class Schedule(NamedTuple):
+    """How long a run is.
+
+    Attributes:
+        steps_per_epoch: steps in one pass over the data.
+        epochs: passes.
+        max_steps: stop after so many steps, if that is earlier.
+        examples_per_step: size of the global batch.
+    """
+
+    steps_per_epoch: int
+    epochs: int
+    max_steps: int | None
+    examples_per_step: int
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the whole run.
+
+        Example:
+            >>> Schedule(700, 10, None, 100).total_steps
+            7000
+        """
+        steps = self.steps_per_epoch * self.epochs
+        return steps if self.max_steps is None else min(steps, self.max_steps)
+
+    def epoch_of(self, step: int) -> int:
+        """The epoch (from 1) in which the given step (from 1) is done.
+
+        Example:
+            >>> schedule = Schedule(700, 10, None, 100)
+            >>> schedule.epoch_of(1), schedule.epoch_of(700), schedule.epoch_of(701)
+            (1, 1, 2)
+        """
+        return (step - 1) // self.steps_per_epoch + 1
+
+
+class Point(NamedTuple):
+    """Where a run stands: ``step`` steps done, the last of them in ``epoch`` (from 1)."""
+
+    epoch: int
+    step: int
+    schedule: Schedule
+
+    @property
+    def step_in_epoch(self) -> int:
+        """Steps done in this epoch."""
+        return self.step - (self.epoch - 1) * self.schedule.steps_per_epoch
+
+    @property
+    def ends_epoch(self) -> bool:
+        """Whether the epoch is complete, or the run ends here."""
+        whole = self.step % self.schedule.steps_per_epoch == 0
+        return whole or self.step == self.schedule.total_steps
+
+
+class Hook(NamedTuple):
+    """Something to do at boundaries.
+
+    Attributes:
+        call: ``call(point, state)``; a mapping it returns is added to the epoch's record.
+        every_steps: call it at multiples of this; None for the end of each epoch.
+    """
+
+    call: Callable[[Point, PyTree], Mapping[str, Any] | None]
+    every_steps: int | None = None
+
+    def is_due(self, point: Point) -> bool:
+        """Whether this is one of the hook's boundaries."""
+        if self.every_steps is None:
+            return point.ends_epoch
+        return point.step % self.every_steps == 0
+
+
+class Reporter(Protocol):
+    """Shows progress to a person."""
+
+    def update(self, point: Point, record: Record) -> None:
+        """Called after each chunk with the last step's record."""
+
+    def message(self, text: str) -> None:
+        """A line of text."""
+
+
+class EpochMeans:
+    """Means of the step metrics over an epoch, each step weighted by its examples.
+
+    A step's metrics may hold ``weight``, its number of examples; without it all steps weigh the
+    same. The sums are float64 and go into the checkpoint, so that an epoch continued after a
+    restart has the same means as one that ran through.
+
+    Example:
+        >>> means = EpochMeans()
+        >>> means.add({"loss": np.array([1.0, 4.0]), "weight": np.array([2.0, 1.0])})
+        >>> means.compute()
+        {'loss': 2.0}
+    """
+
+    def __init__(self, sums: Mapping[str, Any] | None = None) -> None:
+        self.sums = {name: np.asarray(value, np.float64) for name, value in (sums or {}).items()}
+
+    def add(self, metrics: Mapping[str, np.ndarray]) -> None:
+        """Adds metrics with a leading axis of steps."""
+        steps = len(next(iter(metrics.values())))
+        weight = np.asarray(metrics.get("weight", np.ones(steps)), np.float64)
+        values = {name: np.asarray(value, np.float64) for name, value in metrics.items()}
+        values["weight"] = np.ones_like(weight)
+        for name, value in values.items():
+            weights = weight.reshape(weight.shape + (1,) * (value.ndim - weight.ndim))
+            # Step by step, so that the order of additions does not depend on the chunks.
+            for i in range(steps):
+                self.sums[name] = self.sums.get(name, 0.0) + value[i] * weights[i]
+
+    def compute(self) -> dict[str, Any]:
+        """The means so far, as floats or lists of floats."""
+        total = self.sums["weight"]
+        return {n: (s / total).tolist() for n, s in self.sums.items() if n != "weight"}
+
+    def to_meta(self) -> dict[str, Any]:
+        """The sums as plain values."""
+        return {name: np.asarray(value).tolist() for name, value in self.sums.items()}
+
+
+class Progress(NamedTuple):
+    """What a checkpoint remembers beside the state.
+
+    Attributes:
+        step: steps done.
+        seconds: training time so far, over all sessions, without compilation.
+        epoch_seconds: the same within the current epoch.
+        sums: the current epoch's :class:`EpochMeans`.
+    """
+
+    step: int = 0
+    seconds: float = 0.0
+    epoch_seconds: float = 0.0
+    sums: dict[str, Any] = {}  # noqa: RUF012 - never changed in place
+
+
+class Outcome(NamedTuple):
+    """The end of a run: the state, where it stands, and the time compilation took."""
+
+    state: PyTree
+    progress: Progress
+    compile_seconds: float
+
+
+class _Clock:
+    """Time spent in steps, in all and in the current epoch; hooks do not count."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.seconds, self.epoch_seconds = progress.seconds, progress.epoch_seconds
+        self.restart()
+
+    def restart(self) -> None:
+        self._last = time.perf_counter()
+
+    def lap(self) -> float:
+        now = time.perf_counter()
+        lap, self._last = now - self._last, now
+        self.seconds += lap
+        self.epoch_seconds += lap
+        return lap
+
+
+class Training:
+    """A run in progress; :func:`train` makes one and drives it.
+
+    Args:
+        run_steps: compiled steps, see ``parallel.compile_steps``.
+        state: the state at ``start``, replicated; it is donated.
+        schedule: the length of the run.
+        log: gets the step and epoch records.
+        reporter: shows progress.
+        log_every: steps between logged steps.
+        chunk: most steps in one call of ``run_steps``.
+        start: where to begin.
+    """
+
+    def __init__(
+        self,
+        run_steps: RunSteps,
+        state: PyTree,
+        schedule: Schedule,
+        log: RunLog,
+        reporter: Reporter,
+        log_every: int,
+        chunk: int,
+        start: Progress,
+    ) -> None:
+        self.run_steps, self.state, self.schedule = run_steps, state, schedule
+        self.log, self.reporter, self.log_every, self.chunk = log, reporter, log_every, chunk
+        self.step, self.means, self.clock = start.step, EpochMeans(start.sums), _Clock(start)
+        self.steps_per_call = 1
+
+    @property
+    def point(self) -> Point:
+        """Where the run stands."""
+        return Point(self.schedule.epoch_of(self.step), self.step, self.schedule)
+
+    @property
+    def progress(self) -> Progress:
+        """What a checkpoint has to remember."""
+        clock = self.clock
+        return Progress(self.step, clock.seconds, clock.epoch_seconds, self.means.to_meta())
+
+    def compile(self, inputs: PyTree) -> float:
+        """Compiles by running no step at all; returns the seconds it took."""
+        begin = time.perf_counter()
+        self.state, _ = jax.block_until_ready(self.run_steps(self.state, inputs, 0, 0))
+        self.clock.restart()
+        return time.perf_counter() - begin
+
+    def run_to(self, boundary: int, inputs: PyTree) -> None:
+        """Runs to a step of the current epoch, reading each chunk while the next one runs."""
+        self.clock.restart()
+        unread: tuple[Point, int, PyTree] | None = None
+        while self.step < boundary:
+            steps = min(self.steps_per_call, boundary - self.step)
+            first = self.step % self.schedule.steps_per_epoch
+            self.state, history = self.run_steps(self.state, inputs, first, steps)
+            self.step += steps
+            if unread:
+                self._read(*unread)
+            unread = (self.point, steps, history)
+        if unread:
+            self._read(*unread)
+
+    def _read(self, point: Point, steps: int, history: PyTree) -> None:
+        """Waits for a chunk's metrics, logs and shows them, and chooses the next chunk's size."""
+        metrics = {name: np.asarray(leaf)[:steps] for name, leaf in history.items()}
+        lap = self.clock.lap()
+        self.means.add(metrics)
+        records = self._step_records(point, metrics, steps, lap)
+        self.log.append(*(r for r in records if r["step"] % self.log_every == 0))
+        self.reporter.update(point, records[-1])
+        wanted = int(steps * SECONDS_BETWEEN_READINGS / max(lap, 1e-6))
+        self.steps_per_call = min(max(1, wanted), self.chunk, 4 * steps)
+
+    def _step_records(
+        self, point: Point, metrics: dict[str, np.ndarray], steps: int, lap: float
+    ) -> list[Record]:
+        """A record for each step of the chunk that ends at ``point`` and took ``lap`` seconds."""
+        rate = round(self.schedule.examples_per_step * steps / lap, 1)
+        shown = {name: leaf.tolist() for name, leaf in metrics.items() if name != "weight"}
+        return [
+            {
+                "kind": "step",
+                "epoch": point.epoch,
+                "step": point.step - steps + 1 + i,
+                **{name: values[i] for name, values in shown.items()},
+                "seconds": round(self.clock.epoch_seconds - lap * (steps - 1 - i) / steps, 4),
+                "images_per_second": rate,
+            }
+            for i in range(steps)
+        ]
+
+    def end_epoch(self, extra: Mapping[str, Any]) -> None:
+        """Logs the epoch's means; they are kept if the run stops before the epoch is complete."""
+        point, seconds = self.point, self.clock.epoch_seconds
+        steps = point.step_in_epoch
+        record = {"kind": "epoch", "epoch": point.epoch, "step": point.step}
+        record |= self.means.compute() | dict(extra)
+        record["seconds"] = round(seconds, 4)
+        record["images_per_second"] = round(self.schedule.examples_per_step * steps / seconds, 1)
+        if steps < self.schedule.steps_per_epoch:
+            record["steps_done"] = steps
+        else:
+            self.means, self.clock.epoch_seconds = EpochMeans(), 0.0
+        self.log.append(record)
+
+
+def _next_boundary(step: int, schedule: Schedule, intervals: Sequence[int]) -> int:
+    """The next step at which something has to be done."""
+    multiples = [(step // interval + 1) * interval for interval in intervals]
+    return min([schedule.total_steps, *multiples])
+
+
+def train(
+    run_steps: RunSteps,
+    state: PyTree,
+    inputs_for_epoch: Callable[[int], PyTree],
+    schedule: Schedule,
+    *,
+    chunk: int,
+    log: RunLog,
+    reporter: Reporter,
+    hooks: Sequence[Hook] = (),
+    save: Callable[[Progress, PyTree], None] | None = None,
+    save_every_steps: int | None = None,
+    log_every: int = 1,
+    start: Progress = Progress(),  # noqa: B008 - immutable
+) -> Outcome:
+    """Trains from where ``start`` stands to the end of the schedule.
+
+    Args:
+        run_steps: compiled steps, see ``parallel.compile_steps``.
+        state: the state at ``start``, replicated; it is donated.
+        inputs_for_epoch: the steps' inputs for an epoch (from 1).
+        schedule: the length of the run.
+        chunk: most steps in one call of ``run_steps``; as many are taken as make about a second.
+        log: gets a record every ``log_every`` steps and one an epoch.
+        reporter: shows progress.
+        hooks: what to do at boundaries.
+        save: saves the progress and the state; called at each epoch's end.
+        save_every_steps: also save at multiples of this.
+        log_every: steps between logged steps.
+        start: where to begin.
+
+    Returns:
+        The final state and progress.
+    """
+    run = Training(run_steps, state, schedule, log, reporter, log_every, chunk, start)
+    intervals = [schedule.steps_per_epoch, *(h.every_steps for h in hooks if h.every_steps)]
+    intervals += [save_every_steps] if save_every_steps else []
+    inputs, inputs_epoch, compile_seconds = None, None, None
+    while run.step < schedule.total_steps:
+        epoch = schedule.epoch_of(run.step + 1)
+        if epoch != inputs_epoch:
+            inputs, inputs_epoch = inputs_for_epoch(epoch), epoch
+        if compile_seconds is None:
+            compile_seconds = run.compile(inputs)
+        run.run_to(_next_boundary(run.step, schedule, intervals), inputs)
+        point = run.point
+        extra: dict[str, Any] = {}
+        for hook in hooks:
+            if hook.is_due(point):
+                extra |= hook.call(point, run.state) or {}
+        if point.ends_epoch:
+            run.end_epoch(extra)
+        if save and (point.ends_epoch or run.step % (save_every_steps or run.step + 1) == 0):
+            save(run.progress, run.state)
+    return Outcome(run.state, run.progress, compile_seconds or 0.0)

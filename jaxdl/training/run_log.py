@@ -1,0 +1,76 @@
+"""The run log: ``metrics.jsonl``, one JSON object a logged step or epoch."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from jaxdl.errors import WorkdirError
+from jaxdl.files import to_json, write_atomically
+
+Record = dict[str, Any]
+
+
+class RunLog:
+    """Appends records to ``metrics.jsonl`` and keeps them for curves.
+
+    Every record has ``kind`` ("step" or "epoch"), ``epoch`` (from 1), ``step`` (steps done since
+    the run's start) and the metrics. A log opened again after a checkpoint at step s drops what
+    came after s, so that a resumed run neither doubles nor loses a line.
+
+    Attributes:
+        path: the file, or None for a log that lives in memory only.
+        records: everything logged so far.
+
+    Example:
+        >>> log = RunLog(None)
+        >>> log.append({"kind": "step", "epoch": 1, "step": 1, "loss": 0.7})
+        >>> log.series("loss")
+        ([1], [0.7])
+    """
+
+    def __init__(self, path: str | os.PathLike | None, keep_until_step: int = 0) -> None:
+        self.path = None if path is None else Path(path)
+        self.records: list[Record] = []
+        if self.path is not None:
+            lines = _complete_lines(self.path)
+            self.records = [r for r in lines if r["step"] <= keep_until_step and _is_final(r)]
+            text = "".join(to_json(record) + "\n" for record in self.records)
+            write_atomically(self.path, text)
+
+    def append(self, *records: Record) -> None:
+        """Adds records; they reach the file in one write."""
+        self.records.extend(records)
+        if self.path is None:
+            return
+        try:
+            with self.path.open("a") as file:
+                file.write("".join(to_json(record) + "\n" for record in records))
+        except OSError as error:
+            raise WorkdirError(
+                f"cannot write {self.path}: {error.strerror}; free space there and start the "
+                "same command again: it continues from its last checkpoint"
+            ) from error
+
+    def series(self, name: str, kind: str = "step") -> tuple[list[int], list[Any]]:
+        """Steps and values of one metric, from the records of one kind that have it."""
+        chosen = [r for r in self.records if r["kind"] == kind and name in r]
+        return [record["step"] for record in chosen], [record[name] for record in chosen]
+
+
+def _is_final(record: Record) -> bool:
+    """False for the record of an epoch in which the run stopped: it will be written again."""
+    return "steps_done" not in record
+
+
+def _complete_lines(path: Path) -> list[Record]:
+    """The records of a log that may end in a torn line, which a kill leaves behind."""
+    if not path.exists():
+        return []
+    records = []
+    for line in path.read_text().splitlines():
+        try:
+            records.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return records

@@ -1,0 +1,112 @@
+"""The shape of everything that is trained: pytrees of arrays, with the functions as constants."""
+
+import math
+from typing import Any
+
+import flax.linen as linen
+import flax.struct
+import jax
+import optax
+
+PyTree = Any
+
+
+class NetworkState(flax.struct.PyTreeNode):
+    """One network in training: what changes from step to step, and what it is.
+
+    Attributes:
+        params: trainable parameters.
+        batch_stats: BatchNorm's running statistics ({} without BatchNorm).
+        opt_state: the optimiser's state.
+        model: the Flax module (a constant of the pytree, not a leaf).
+        optimizer: the optax transformation (likewise).
+    """
+
+    params: PyTree
+    batch_stats: PyTree
+    opt_state: optax.OptState
+    model: linen.Module = flax.struct.field(pytree_node=False)
+    optimizer: optax.GradientTransformation = flax.struct.field(pytree_node=False)
+
+    @classmethod
+    def create(
+        cls,
+        key: jax.Array,
+        model: linen.Module,
+        optimizer: optax.GradientTransformation,
+        example: jax.Array,
+    ) -> "NetworkState":
+        """Initialises a network.
+
+        Args:
+            key: random key of the initial weights.
+            model: the network.
+            optimizer: its optimiser.
+            example: an input of the right shape; its values do not matter.
+
+        Returns:
+            The state before the first step.
+
+        Example:
+            >>> import jax, jax.numpy as jnp, optax
+            >>> from jaxdl.models import Generator
+            >>> z = jnp.zeros((1, 100))
+            >>> state = NetworkState.create(
+            ...     jax.random.key(0), Generator(features=4), optax.adam(2e-4, b1=0.5), z)
+            >>> state.params["conv_transpose_0"]["kernel"].shape
+            (4, 4, 100, 32)
+        """
+        # Compiled, the forward pass that initialisation makes is left out as dead code.
+        variables = jax.jit(lambda key: model.init(key, example, train=False))(key)
+        return cls(
+            params=variables["params"],
+            batch_stats=variables.get("batch_stats", {}),
+            opt_state=optimizer.init(variables["params"]),
+            model=model,
+            optimizer=optimizer,
+        )
+
+    def variables(self, params: PyTree | None = None) -> dict[str, PyTree]:
+        """The collections ``model.apply`` takes, with other parameters if given."""
+        return {
+            "params": self.params if params is None else params,
+            "batch_stats": self.batch_stats,
+        }
+
+    def forward(
+        self, x: jax.Array, *, params: PyTree | None = None, axis_name: str | None = None
+    ) -> tuple[jax.Array, PyTree]:
+        """One pass in training mode: the output, and the updated running statistics."""
+        output, updates = self.model.apply(
+            self.variables(params), x, train=True, axis_name=axis_name, mutable=["batch_stats"]
+        )
+        return output, updates.get("batch_stats", {})
+
+    def predict(self, x: jax.Array) -> jax.Array:
+        """One pass in evaluation mode, with the running statistics."""
+        return self.model.apply(self.variables(), x, train=False)
+
+    def apply_gradients(self, gradients: PyTree, batch_stats: PyTree) -> "NetworkState":
+        """One step of the optimiser, and the given running statistics."""
+        updates, opt_state = self.optimizer.update(gradients, self.opt_state, self.params)
+        return self.replace(
+            params=optax.apply_updates(self.params, updates),
+            batch_stats=batch_stats,
+            opt_state=opt_state,
+        )
+
+
+def average_over(axis_name: str | None, tree: PyTree) -> PyTree:
+    """Mean of every leaf over the axis of a parallel map; the tree itself without one."""
+    return tree if axis_name is None else jax.lax.pmean(tree, axis_name)
+
+
+def num_parameters(params: PyTree) -> int:
+    """Number of trainable scalars in a tree of parameters.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> num_parameters({"kernel": jnp.zeros((3, 4)), "bias": jnp.zeros(4)})
+        16
+    """
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))

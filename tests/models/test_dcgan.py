@@ -1,0 +1,113 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxdl.errors import ConfigError, ShapeError
+from jaxdl.models import Discriminator, Generator, image_pyramid
+from jaxdl.models.dcgan import possible_image_sizes
+from jaxdl.training.state import num_parameters
+
+
+def shapes(model, example):
+    return jax.eval_shape(lambda: model.init(jax.random.key(0), example, train=False))
+
+
+def test_the_course_s_numbers_of_parameters():
+    generator = shapes(Generator(), jnp.zeros((1, 100)))["params"]
+    discriminator = shapes(Discriminator(), jnp.zeros((1, 64, 64, 1)))["params"]
+    assert num_parameters(generator) == 3_574_656
+    assert num_parameters(discriminator) == 2_763_520
+
+
+def test_the_course_s_layers():
+    generator = shapes(Generator(), jnp.zeros((1, 100)))["params"]
+    kernels = {n: p["kernel"].shape for n, p in generator.items() if "kernel" in p}
+    assert kernels == {
+        "conv_transpose_0": (4, 4, 100, 512),
+        "conv_transpose_1": (4, 4, 512, 256),
+        "conv_transpose_2": (4, 4, 256, 128),
+        "conv_transpose_3": (4, 4, 128, 64),
+        "conv_transpose_4": (4, 4, 64, 1),
+    }
+    discriminator = shapes(Discriminator(), jnp.zeros((1, 64, 64, 1)))["params"]
+    assert sorted(discriminator) == [
+        *("batch_norm_1", "batch_norm_2", "batch_norm_3"),
+        *("conv_0", "conv_1", "conv_2", "conv_3", "conv_4"),
+    ]
+    leaves = [p for params in (generator, discriminator) for p in params.values()]
+    assert all("bias" not in layer for layer in leaves if "kernel" in layer)
+
+
+def test_initial_weights_have_the_course_s_distribution():
+    init = jax.jit(lambda key: Generator().init(key, jnp.zeros((1, 100)), train=False))
+    variables = init(jax.random.key(0))
+    kernel = variables["params"]["conv_transpose_1"]["kernel"]
+    assert abs(float(kernel.mean())) < 2e-4
+    assert float(kernel.std()) == pytest.approx(0.02, rel=0.01)
+    scales = jnp.concatenate(
+        [p["scale"] for n, p in variables["params"].items() if n.startswith("batch_norm")]
+    )
+    assert float(scales.mean()) == pytest.approx(1.0, abs=0.005)
+    assert float(scales.std()) == pytest.approx(0.02, rel=0.15)
+    assert all(
+        not p["bias"].any() for n, p in variables["params"].items() if n.startswith("batch_norm")
+    )
+
+
+@pytest.mark.parametrize("image_size", [16, 28, 32, 64, 128])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_every_image_size_and_both_channel_counts(image_size, channels):
+    generator = Generator(features=2, image_size=image_size, channels=channels, latent_dim=7)
+    discriminator = Discriminator(features=2, image_size=image_size)
+    z = jnp.zeros((3, 7))
+    images = jax.eval_shape(
+        lambda: generator.init_with_output(jax.random.key(0), z, train=False)[0]
+    )
+    assert images.shape == (3, image_size, image_size, channels)
+    logits = jax.eval_shape(
+        lambda x: discriminator.init_with_output(jax.random.key(0), x, train=False)[0], images
+    )
+    assert logits.shape == (3,)
+
+
+def test_images_are_within_the_range_of_tanh_and_logits_are_not_probabilities():
+    generator, discriminator = Generator(features=2, image_size=16), Discriminator(2, 16)
+    z = 50.0 * jax.random.normal(jax.random.key(1), (64, 100))
+    images, _ = generator.init_with_output(jax.random.key(0), z, train=False)
+    assert float(jnp.abs(images).max()) <= 1
+    logits, _ = discriminator.init_with_output(jax.random.key(0), 100 * images, train=False)
+    assert float(logits.min()) < 0 < float(logits.max())
+
+
+@pytest.mark.parametrize("image_size", [0, 1, 9, 30, 63, 65, 256, 300])
+def test_an_impossible_size_is_refused_with_the_possible_ones(image_size):
+    with pytest.raises(ConfigError, match=r"possible sizes: 16, 20, 24, 28, 32, .* 64, .* 128, "):
+        image_pyramid(image_size)
+
+
+def test_possible_sizes_are_those_the_pyramid_accepts():
+    accepted = []
+    for size in range(300):
+        try:
+            base, doublings = image_pyramid(size)
+        except ConfigError:
+            continue
+        assert base * 2**doublings == size
+        accepted.append(size)
+    assert accepted == possible_image_sizes()
+
+
+def test_wrong_shapes_are_refused():
+    with pytest.raises(ShapeError, match=r"expected \(N, 100\)"):
+        shapes(Generator(), jnp.zeros((1, 99)))
+    with pytest.raises(ShapeError, match=r"\(1, 32, 32, 1\)"):
+        shapes(Discriminator(), jnp.zeros((1, 32, 32, 1)))
+
+
+def test_in_evaluation_an_image_depends_on_its_own_noise_alone():
+    generator = Generator(features=2, image_size=16)
+    z = jax.random.normal(jax.random.key(1), (5, 100))
+    together, variables = generator.init_with_output(jax.random.key(0), z, train=False)
+    alone = generator.apply(variables, z[2:3], train=False)
+    np.testing.assert_allclose(together[2:3], alone, atol=1e-6)
