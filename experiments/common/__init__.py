@@ -1,0 +1,1 @@
+"""What the programs share: configuration, command line, run folder, console."""

@@ -1,0 +1,144 @@
+"""From ``python -m experiments.NAME --flags`` to a configuration, a run and an exit status."""
+
+import argparse
+import dataclasses
+import difflib
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from experiments.common.config import Config, field_type
+from jaxdl.errors import ConfigError, JaxdlError, UserError
+
+STATUS_USER_ERROR = 2
+STATUS_FAULT = 1
+STATUS_INTERRUPTED = 130
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are exceptions."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message}; --help lists the flags")
+
+
+def _boolean(text: str) -> bool:
+    words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    if text.lower() not in words:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
+    return words[text.lower()]
+
+
+def _whole_number(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+
+
+_PARSERS: dict[type, Callable[[str], Any]] = {
+    int: _whole_number,
+    float: _number,
+    bool: _boolean,
+    str: str,
+}
+
+
+def _help(field: dataclasses.Field) -> str:
+    text = field.metadata["help"]
+    if field.metadata["choices"]:
+        text += f"; one of {', '.join(field.metadata['choices'])}"
+    default = "unset" if field.default is None else field.default
+    return f"{text} (default: {default})".replace("%", "%%")
+
+
+def build_parser(program: str, config_class: type[Config], description: str) -> _Parser:
+    """A parser with one flag for each field of a configuration class."""
+    presets = "; ".join(
+        f"{name}: " + ", ".join(f"{k} {v}" for k, v in values.items())
+        for name, values in config_class.PRESETS.items()
+    )
+    parser = _Parser(
+        prog=f"python -m experiments.{program}",
+        description=description,
+        epilog=f"presets — {presets}" if presets else None,
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    for field in dataclasses.fields(config_class):
+        kind, _ = field_type(config_class, field.name)
+        extra: dict[str, Any] = {"type": _PARSERS[kind], "metavar": kind.__name__.upper()}
+        if kind is bool:
+            extra |= {"nargs": "?", "const": True}
+            parser.add_argument(
+                f"--no_{field.name}", dest=field.name, action="store_false", help=argparse.SUPPRESS
+            )
+        parser.add_argument(f"--{field.name}", help=_help(field), **extra)
+    return parser
+
+
+def _with_underscores(argument: str) -> str:
+    """``--num-devices=8`` as ``--num_devices=8``; values are left alone."""
+    if not argument.startswith("--"):
+        return argument
+    name, equals, value = argument.partition("=")
+    return "--" + name[2:].replace("-", "_") + equals + value
+
+
+def parse(
+    program: str, config_class: type[Config], description: str, arguments: Sequence[str]
+) -> Config:
+    """Reads the command line.
+
+    Raises:
+        ConfigError: an unknown flag (the message suggests the nearest) or a bad value.
+    """
+    parser = build_parser(program, config_class, description)
+    known, unknown = parser.parse_known_args([_with_underscores(a) for a in arguments])
+    if unknown:
+        flags = [f"--{field.name}" for field in dataclasses.fields(config_class)]
+        near = difflib.get_close_matches(unknown[0].split("=")[0], flags, n=1)
+        hint = f"; did you mean {near[0]}?" if near else "; --help lists the flags"
+        raise ConfigError(f"unknown argument {unknown[0]}{hint}")
+    fields = vars(known)
+    return config_class.from_preset(fields.pop("preset", None), **fields)
+
+
+def main(
+    program: str,
+    config_class: type[Config],
+    run: Callable[[Any], Any],
+    description: str,
+    arguments: Sequence[str] | None = None,
+) -> NoReturn:
+    """Runs a program and exits: 0; 2 for what the user can put right; 1 for a fault; 130 on Ctrl-C.
+
+    Args:
+        program: the module's name within ``experiments``.
+        config_class: its configuration.
+        run: takes the configuration and does the work.
+        description: the program's docstring.
+        arguments: the command line; None for this process's.
+    """
+    try:
+        run(
+            parse(
+                program, config_class, description, sys.argv[1:] if arguments is None else arguments
+            )
+        )
+        status = 0
+    except JaxdlError as error:
+        print(f"error: {error}", file=sys.stderr)
+        status = STATUS_USER_ERROR if isinstance(error, UserError) else STATUS_FAULT
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        status = STATUS_INTERRUPTED
+    sys.exit(status)

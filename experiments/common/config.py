@@ -1,0 +1,143 @@
+"""Configurations: frozen dataclasses whose fields are the command line's flags."""
+
+import dataclasses
+import math
+import types
+import typing
+from typing import Any, ClassVar, Self
+
+from jaxdl.errors import ConfigError
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    above: float | None = None,
+    choices: tuple[str, ...] | None = None,
+) -> Any:
+    """A field with what its flag needs: default, help with its unit, and the range of values.
+
+    Args:
+        default: value when the flag is not given.
+        help: one line; the default is added to it.
+        low: smallest value.
+        high: largest value.
+        above: the value must be larger than this.
+        choices: the possible words.
+
+    Returns:
+        A dataclass field.
+    """
+    metadata = {"help": help, "low": low, "high": high, "above": above, "choices": choices}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def field_type(config_class: type, name: str) -> tuple[type, bool]:
+    """The plain type of a field (int, float, str or bool), and whether None is allowed."""
+    hint = typing.get_type_hints(config_class)[name]
+    if isinstance(hint, types.UnionType):
+        (plain,) = (kind for kind in typing.get_args(hint) if kind is not type(None))
+        return plain, True
+    return hint, False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+    """Base of every program's configuration: checked when it is made, presets by name.
+
+    Attributes:
+        PRESETS: for each ``--preset``, the fields whose defaults it changes.
+    """
+
+    PRESETS: ClassVar[dict[str, dict[str, Any]]] = {}
+
+    workdir: str | None = option(None, "folder for the results; unset: runs/PROGRAM[-PRESET]")
+    preset: str | None = option(None, "a named set of defaults; other flags override it")
+    seed: int = option(0, "root of every random draw", low=0, high=2**31 - 1)
+
+    def __post_init__(self) -> None:
+        """Checks every field.
+
+        Raises:
+            ConfigError: a field has the wrong type or is out of its range.
+        """
+        if self.preset is not None and self.preset not in self.PRESETS:
+            raise ConfigError(
+                f"--preset {self.preset}: there is {', '.join(self.PRESETS) or 'none'}"
+            )
+        for field in dataclasses.fields(self):
+            self._check(field)
+
+    def _check(self, field: dataclasses.Field) -> None:
+        value, meta = getattr(self, field.name), field.metadata
+        kind, optional = field_type(type(self), field.name)
+        if value is None and optional:
+            return
+        accepted = (int, float) if kind is float else kind
+        if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
+            raise ConfigError(f"--{field.name} {value!r}: expected {kind.__name__}")
+        if kind is float and not math.isfinite(value):
+            raise ConfigError(f"--{field.name} {value}: expected a finite number")
+        if meta.get("choices") and value not in meta["choices"]:
+            raise ConfigError(f"--{field.name} {value}: choose {', '.join(meta['choices'])}")
+        for name, ok, text in (
+            ("low", lambda bound: value >= bound, "at least"),
+            ("high", lambda bound: value <= bound, "at most"),
+            ("above", lambda bound: value > bound, "more than"),
+        ):
+            bound = meta.get(name)
+            if bound is not None and not ok(bound):
+                raise ConfigError(f"--{field.name} {value}: expected {text} {bound}")
+
+    @classmethod
+    def from_preset(cls, preset: str | None, **fields: Any) -> Self:
+        """A configuration with a preset's defaults and the given fields on top.
+
+        Raises:
+            ConfigError: no such preset, or a field out of its range.
+        """
+        defaults = dict(cls.PRESETS.get(preset, {})) if preset else {}
+        # A preset's batch size is a default (rounded up to the devices), not an explicit wish.
+        defaults.pop("batch_size", None)
+        return cls(**{**defaults, "preset": preset, **fields})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingConfig(Config):
+    """The flags of every program that trains on a data set.
+
+    Attributes:
+        COURSE_BATCH_SIZE: the course's batch, used when none is asked for.
+    """
+
+    COURSE_BATCH_SIZE: ClassVar[int]
+
+    dataset: str = option("mnist", "data set: mnist, fashion_mnist, or another of TFDS")
+    data_dir: str | None = option(
+        None, "folder with NAME/ of IDX files, or of prepared TFDS data (also: JAXDL_DATA_DIR)"
+    )
+    data_source: str | None = option(
+        None, "force one source of the data", choices=("idx", "tfds", "embedded")
+    )
+    num_devices: int | None = option(
+        None, "devices that share each batch, over all processes; unset: all there are", low=1
+    )
+    epochs: int = option(10, "passes over the data", low=1)
+    max_steps: int | None = option(None, "stop after this many steps, if that is earlier", low=1)
+    batch_size: int | None = option(
+        None, "examples in the global batch; unset: the course's, rounded up to the devices", low=1
+    )
+    learning_rate: float = option(1e-3, "step size of the optimiser", above=0)
+    resume: bool = option(True, "continue from the checkpoint in the workdir, if there is one")
+    dry_run: bool = option(False, "check everything, print the configuration and models, stop")
+    coordinator_address: str | None = option(None, "host:port of process 0, with several processes")
+    num_processes: int | None = option(None, "number of processes", low=1)
+    process_id: int | None = option(None, "number of this process, from 0", low=0)
+
+    @property
+    def default_batch_size(self) -> int:
+        """The batch size of the preset, or the course's."""
+        return self.PRESETS.get(self.preset or "", {}).get("batch_size", self.COURSE_BATCH_SIZE)

@@ -1,0 +1,128 @@
+"""Setting a training program up: devices, data, folder, console; checked before anything runs."""
+
+import dataclasses
+import platform
+from collections.abc import Callable
+from importlib import metadata
+from typing import Any, NamedTuple
+
+import jax
+
+from experiments.common.config import TrainingConfig
+from experiments.common.console import Console
+from experiments.common.workdir import Workdir
+from jaxdl import data
+from jaxdl.training.devices import Devices, find_devices, join_processes
+from jaxdl.training.parallel import batch_size_for
+from jaxdl.training.run_log import Record
+
+PACKAGES = ("jaxdl", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+
+
+class Session(NamedTuple):
+    """What a training program works with.
+
+    Attributes:
+        config: the configuration with its batch size resolved.
+        devices: the devices that share each batch.
+        dataset: the data.
+        workdir: the run's folder; None in a dry run.
+        console: where progress is shown.
+    """
+
+    config: Any
+    devices: Devices
+    dataset: data.Dataset
+    workdir: Workdir | None
+    console: Console
+
+
+def default_workdir(program: str, preset: str | None) -> str:
+    """Where a run goes that names no folder.
+
+    Example:
+        >>> default_workdir("dcgan", "quick")
+        'runs/dcgan-quick'
+    """
+    return f"runs/{program}" + (f"-{preset}" if preset else "")
+
+
+def find_run_devices(config: TrainingConfig) -> Devices:
+    """The devices a configuration asks for, after joining the other processes if there are any."""
+    join_processes(config.coordinator_address, config.num_processes, config.process_id)
+    return find_devices(config.num_devices, config.num_processes)
+
+
+def open_session(
+    program: str,
+    config: TrainingConfig,
+    describe: Callable[[Record], str],
+    check: Callable[[Any, data.Dataset], None],
+) -> Session:
+    """Finds devices and data, settles the batch size, and opens the folder — in that order.
+
+    Args:
+        program: the program's name.
+        config: its configuration.
+        describe: see :class:`Console`.
+        check: raises if the resolved configuration and the data do not belong together; called
+            before anything is written.
+
+    Returns:
+        The session.
+
+    Raises:
+        UserError: anything the user can put right.
+    """
+    devices = find_run_devices(config)
+    console = Console(describe, quiet=not devices.is_main)
+    default = config.default_batch_size
+    batch_size = batch_size_for(devices.total, config.batch_size, default)
+    for line in devices.messages:
+        console.message(line)
+    if config.batch_size is None and batch_size != default:
+        console.message(
+            f"Batch size {default} rounded up to {batch_size}, a multiple of "
+            f"{devices.total} devices."
+        )
+    config = dataclasses.replace(
+        config,
+        batch_size=batch_size,
+        workdir=config.workdir or default_workdir(program, config.preset),
+    )
+    dataset = data.load(config.dataset, config.data_dir, source=config.data_source)
+    console.message(dataset.description)
+    check(config, dataset)
+    workdir = None
+    if not config.dry_run:
+        record = run_record(program, config, devices, dataset)
+        workdir = Workdir(config.workdir, record, config.resume, write=devices.is_main)
+    return Session(config, devices, dataset, workdir, console)
+
+
+def run_record(
+    program: str, config: TrainingConfig, devices: Devices, dataset: data.Dataset
+) -> dict[str, Any]:
+    """What ``config.json`` holds."""
+    return {
+        "program": program,
+        "config": dataclasses.asdict(config),
+        "versions": {
+            "python": platform.python_version(),
+            **{package: metadata.version(package) for package in PACKAGES},
+        },
+        "devices": {
+            "kind": devices.kind,
+            "platform": devices.local[0].platform,
+            "number": devices.total,
+            "processes": jax.process_count(),
+        },
+        "data": {
+            "name": dataset.name,
+            "source": dataset.source,
+            "location": dataset.location,
+            "train": dataset.num_train,
+            "test": len(dataset.labels) - dataset.num_train,
+            "fingerprint": dataset.fingerprint,
+        },
+    }

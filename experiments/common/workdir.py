@@ -1,0 +1,118 @@
+"""A run's folder: one configuration, atomically written files, continued or refused."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from jaxdl.errors import WorkdirError
+from jaxdl.files import to_json, write_atomically
+
+CONFIG, METRICS, SUMMARY = "config.json", "metrics.jsonl", "summary.json"
+CHECKPOINTS, SAMPLES = "checkpoints", "samples"
+
+# Where a run happens and how far it goes may change when it is continued; what it computes may not.
+FREE_FIELDS = frozenset(
+    {
+        *("workdir", "preset", "data_dir", "data_source", "num_devices", "epochs", "max_steps"),
+        *("resume", "dry_run", "coordinator_address", "num_processes", "process_id"),
+    }
+)
+
+
+class Workdir:
+    """The folder of one run.
+
+    Args:
+        path: the folder; made if it is missing.
+        record: what goes into ``config.json``: ``config`` (all fields, resolved), ``data``
+            (with ``fingerprint``), and whatever else describes the run.
+        resume: whether an earlier run there may be continued.
+        write: whether this process writes (only one of several does).
+
+    Raises:
+        WorkdirError: the folder cannot be used, or holds another run.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike, record: dict[str, Any], resume: bool, write: bool = True
+    ) -> None:
+        self.path = Path(path)
+        earlier = self._read_config()
+        if earlier is not None:
+            self._check_same(earlier, record)
+            if not resume:
+                raise WorkdirError(
+                    f"{self.path} holds an earlier run and --resume is off; choose another "
+                    "--workdir or remove the folder"
+                )
+        if write:
+            write_atomically(self.path / CONFIG, to_json(record, indent=2) + "\n")
+
+    def _read_config(self) -> dict[str, Any] | None:
+        try:
+            text = (self.path / CONFIG).read_text()
+        except FileNotFoundError:
+            self._check_unused()
+            return None
+        except OSError as error:
+            raise WorkdirError(
+                f"cannot use {self.path} as a run's folder: {error.strerror}; "
+                "choose another --workdir"
+            ) from error
+        try:
+            return json.loads(text)
+        except json.JSONDecodeError as error:
+            raise WorkdirError(
+                f"{self.path / CONFIG} is damaged ({error}); remove {self.path} or choose another "
+                "--workdir"
+            ) from error
+
+    def _check_unused(self) -> None:
+        for name in (METRICS, SUMMARY, CHECKPOINTS, SAMPLES):
+            if (self.path / name).exists():
+                raise WorkdirError(
+                    f"{self.path} holds {name} but no {CONFIG}: it is not known what run that was; "
+                    "choose another --workdir or remove the folder"
+                )
+
+    def _check_same(self, earlier: dict[str, Any], record: dict[str, Any]) -> None:
+        differing = [
+            f"{name}: {before!r} there, {now!r} now"
+            for name, before, now in _differences(earlier, record)
+        ]
+        if differing:
+            raise WorkdirError(
+                f"{self.path} holds a run of another configuration ({'; '.join(differing)}); "
+                "give the same flags to continue it, or choose another --workdir"
+            )
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the checkpoints."""
+        return self.path / CHECKPOINTS
+
+    @property
+    def metrics(self) -> Path:
+        """File of the run log."""
+        return self.path / METRICS
+
+    def write(self, name: str, content: bytes | str) -> Path:
+        """Writes a file of the run atomically."""
+        write_atomically(self.path / name, content)
+        return self.path / name
+
+    def write_summary(self, summary: dict[str, Any]) -> None:
+        """Writes ``summary.json``."""
+        self.write(SUMMARY, to_json(summary, indent=2) + "\n")
+
+
+def _differences(earlier: dict[str, Any], record: dict[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Fields that decide what is computed and are not the same."""
+    before, now = earlier.get("config", {}), json.loads(to_json(record["config"]))
+    names = [n for n in {**before, **now} if n not in FREE_FIELDS]
+    found = [(n, before.get(n), now.get(n)) for n in names if before.get(n) != now.get(n)]
+    prints = [r.get("data", {}).get("fingerprint") for r in (earlier, record)]
+    if prints[0] != prints[1]:
+        found.append(("data fingerprint", *prints))
+    return found

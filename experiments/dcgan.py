@@ -1,0 +1,361 @@
+"""DCGAN draws handwritten digits: two networks trained against each other.
+
+What:     a generator turns noise into 64×64 digits, a discriminator tells them from real ones.
+Source:   course document 000; Radford et al. 2016, https://arxiv.org/abs/1511.06434.
+Command:  python -m experiments.dcgan                  the course's configuration
+          python -m experiments.dcgan --preset quick   a few minutes on two CPU cores
+          python -m experiments.dcgan --num_devices 8  the same batch, spread over 8 devices
+Expected: at the end of its ten epochs (70,000 images, batch 100) the course reports losses of D
+          between 0.03 and 1.04, of G between 0.9 and 4.9, and D(x) between 0.66 and 0.99, after
+          108 to 117 seconds an epoch on its GPU. The samples of the quick preset are digits too.
+
+G's loss is no measure of quality, so no "best" generator is picked by it, as the course meant to
+(and did not: it compared with a threshold that never moved). Look at the samples.
+"""
+
+import dataclasses
+import functools
+import time
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from experiments.common import command_line
+from experiments.common.config import TrainingConfig, option
+from experiments.common.console import clock
+from experiments.common.session import Session, open_session
+from experiments.common.table import text_table
+from experiments.common.workdir import SAMPLES, Workdir
+from jaxdl import data, models, plot
+from jaxdl.errors import ConfigError, DataError
+from jaxdl.training import gan, parallel, streams
+from jaxdl.training.fit import Fitted, fit
+from jaxdl.training.loop import Hook, Point, Schedule
+from jaxdl.training.run_log import Record, RunLog
+from jaxdl.training.state import NetworkState, num_parameters
+
+THEME = "Generative adversarial networks"
+
+METRICS = ("loss_d", "loss_g", "d_x", "d_g_z1", "d_g_z2")
+# The course's last printed line: one step's values at the end of epoch 10, on a GPU.
+COURSE = {
+    "what": "course document 000, epoch 10, step 700 (values of that one step)",
+    "loss_d": 0.0346,
+    "loss_g": 4.9161,
+    "d_x": 0.9926,
+    "d_g_z1": 0.0263,
+    "d_g_z2": 0.0111,
+    "seconds_per_epoch": [108, 112, 112, 112, 110, 110, 109, 112, 115, 117],
+}
+GRID = 100  # images in a sample grid, 10 × 10 as in the course
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DCGANConfig(TrainingConfig):
+    """The course's configuration; each field's reason or unit is in its help."""
+
+    COURSE_BATCH_SIZE: ClassVar[int] = 100
+    PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
+        # Half the width and 32×32 pixels: enough steps for digits in minutes on two cores.
+        "quick": {
+            "image_size": 32,
+            "features": 32,
+            "batch_size": 64,
+            "max_steps": 2000,
+            "epochs": 100,
+            "sample_every": 250,
+        },
+        "smoke": {
+            "image_size": 16,
+            "features": 4,
+            "batch_size": 16,
+            "max_steps": 24,
+            "epochs": 2,
+            "sample_every": 8,
+        },
+    }
+
+    learning_rate: float = option(2e-4, "Adam's step size, for both networks", above=0)
+    beta1: float = option(0.5, "Adam's decay of the gradient's mean", low=0, high=0.999)
+    image_size: int = option(64, "height and width of the images in pixels", low=1)
+    features: int = option(64, "channels of the widest maps (ngf and ndf)", low=1)
+    latent_dim: int = option(100, "length of the noise vector z", low=1)
+    sample_every: int | None = option(
+        None, "also write a sample grid every this many steps; unset: each epoch only", low=1
+    )
+    keep_every: int = option(0, "keep the checkpoint of every this many epochs; 0: newest", low=0)
+    log_every: int = option(1, "steps between logged steps", low=1)
+
+
+class Result(NamedTuple):
+    """What :func:`run` gives back.
+
+    Attributes:
+        state: both trained networks, on one device.
+        history: every logged step and epoch.
+        figures: "training_images", "curves" and "real_and_generated" as Matplotlib figures, and
+            the animation.
+        summary: what ``summary.json`` holds.
+    """
+
+    state: gan.GANState
+    history: RunLog
+    figures: dict[str, Any]
+    summary: dict[str, Any]
+
+
+def describe(record: Record) -> str:
+    """The course's console line, without its counters."""
+    return (
+        f"Loss-D: {record['loss_d']:.4f} Loss-G: {record['loss_g']:.4f} "
+        f"D(x): {record['d_x']:.4f} D(G(z)): [{record['d_g_z1']:.4f}/{record['d_g_z2']:.4f}]"
+    )
+
+
+def check(config: DCGANConfig, dataset: data.Dataset) -> None:
+    """Raises if the data cannot be trained on with this configuration."""
+    models.image_pyramid(config.image_size)
+    if dataset.images.shape[-1] not in (1, 3):
+        raise DataError(f"{dataset.name} has {dataset.images.shape[-1]} channels; 1 or 3 will do")
+    if config.batch_size > len(dataset.images):
+        raise ConfigError(
+            f"--batch_size {config.batch_size} is more than the {len(dataset.images)} images"
+        )
+
+
+def create_state(config: DCGANConfig, channels: int) -> gan.GANState:
+    """Both networks before the first step; their weights depend on the seed alone."""
+    adam = optax.adam(config.learning_rate, b1=config.beta1, b2=0.999)
+    return gan.create_state(
+        streams.stream(streams.root_key(config.seed), "weights"),
+        models.Generator(config.features, config.latent_dim, config.image_size, channels),
+        models.Discriminator(config.features, config.image_size),
+        adam,
+        adam,
+    )
+
+
+def fixed_noise(config: DCGANConfig) -> jax.Array:
+    """The z of every sample grid, (100, latent_dim)."""
+    key = streams.stream(streams.root_key(config.seed), "fixed noise")
+    return streams.normal_per_sample(key, jnp.arange(GRID), config.latent_dim)
+
+
+def sample_writer(config: DCGANConfig, workdir: Workdir, name: str) -> Hook:
+    """A hook that writes G's images of the fixed noise; ``name`` is filled in with the point."""
+    draw = jax.jit(gan.generate)
+    noise = fixed_noise(config)
+
+    def write(point: Point, state: gan.GANState) -> None:
+        frame = plot.tile(np.asarray(draw(state, noise)))
+        workdir.write(f"{SAMPLES}/{name.format(point=point)}", plot.png_bytes(frame))
+
+    return Hook(write, config.sample_every if "step" in name else None)
+
+
+def train(config: DCGANConfig, session: Session, images: jax.Array, schedule: Schedule) -> Fitted:
+    """Runs the adversarial training."""
+    root = streams.root_key(config.seed)
+    images = parallel.replicate(images, session.devices.local)
+    shuffle, noise = streams.stream(root, "shuffle"), streams.stream(root, "noise")
+    permutation = jax.jit(data.epoch_permutation, static_argnums=2)
+
+    def inputs_for_epoch(epoch: int) -> gan.GANInputs:
+        return gan.GANInputs(images, permutation(shuffle, epoch, len(images)), noise)
+
+    hooks = []
+    if session.devices.is_main:
+        hooks.append(sample_writer(config, session.workdir, "epoch_{point.epoch:04d}.png"))
+        if config.sample_every:
+            hooks.append(sample_writer(config, session.workdir, "step_{point.step:06d}.png"))
+    return fit(
+        functools.partial(gan.batch_step, batch_size=config.batch_size),
+        create_state(config, images.shape[-1]),
+        inputs_for_epoch,
+        schedule,
+        devices=session.devices.local,
+        folder=session.workdir.path,
+        hooks=hooks,
+        reporter=session.console,
+        keep_every_epochs=config.keep_every,
+        log_every=config.log_every,
+    )
+
+
+def loss_curves(history: RunLog, steps_per_epoch: int) -> Any:
+    """Losses above D's outputs, at every logged step, smoothed over about a tenth of an epoch."""
+    series = {name: history.series(name) for name in METRICS}
+    steps = series["loss_d"][0]
+    smooth = max(1, min(steps_per_epoch, len(steps)) // 10)
+    figure, (losses, outputs) = plot.figure_with_panels(2, title="DCGAN training")
+    plot.curves(
+        steps,
+        {"D": series["loss_d"][1], "G": series["loss_g"][1]},
+        xlabel="",
+        ylabel="Loss (nats)",
+        smooth=smooth,
+        references={"0": 0.0},
+        ax=losses,
+    )
+    plot.curves(
+        steps,
+        {
+            "D(x)": series["d_x"][1],
+            "D(G(z)) before D's update": series["d_g_z1"][1],
+            "D(G(z)) after": series["d_g_z2"][1],
+        },
+        xlabel="Step",
+        ylabel="Mean probability of “real”",
+        smooth=smooth,
+        references={"undecided": 0.5},
+        ax=outputs,
+    )
+    return figure
+
+
+def sample_frames(folder: Path, schedule: Schedule) -> tuple[list[np.ndarray], list[str]]:
+    """The sample grids on disk in the order of their steps, one a step, with titles."""
+    from PIL import Image
+
+    found: dict[int, Path] = {}
+    for path in sorted(folder.glob("*.png")):
+        kind, number = path.stem.split("_")
+        step = int(number) * (1 if kind == "step" else schedule.steps_per_epoch)
+        found[min(step, schedule.total_steps)] = path
+    frames = [np.asarray(Image.open(found[step])) for step in sorted(found)]
+    titles = [f"Step {step}, epoch {schedule.epoch_of(step)}" for step in sorted(found)]
+    return frames, titles
+
+
+def draw_figures(
+    config: DCGANConfig, session: Session, images: jax.Array, schedule: Schedule, fitted: Fitted
+) -> dict[str, Any]:
+    """Draws the course's pictures and writes them into the folder."""
+    root = streams.root_key(config.seed)
+    order = data.epoch_permutation(streams.stream(root, "pictures"), 0, len(images))
+    real = data.to_signed_range(images[order[:GRID]])
+    fake = jax.jit(gan.generate)(fitted.state, fixed_noise(config))
+    frames, titles = sample_frames(session.workdir.path / SAMPLES, schedule)
+    figures = {
+        "training_images": plot.image_grid(np.asarray(real), title="Training images"),
+        "curves": loss_curves(fitted.log, schedule.steps_per_epoch),
+        "real_and_generated": plot.compare_grids(np.asarray(real), np.asarray(fake)),
+    }
+    for name, figure in figures.items():
+        plot.save_figure(figure, session.workdir.path / f"{name}.png")
+    animation = plot.Animation(frames, titles)
+    animation.save(session.workdir.path / "animation.gif")
+    animation.save(session.workdir.path / "animation.html")
+    return {**figures, "animation": animation}
+
+
+def summarize(fitted: Fitted, session: Session, wall_seconds: float) -> dict[str, Any]:
+    """The final figures beside the course's."""
+    last = [record for record in fitted.log.records if record["kind"] == "epoch"][-1]
+    step, seconds = fitted.progress.step, fitted.progress.seconds
+    return {
+        "program": "dcgan",
+        "what": "means over the last epoch",
+        **{name: last[name] for name in METRICS},
+        "course": COURSE,
+        "epoch": last["epoch"],
+        "step": step,
+        "data": session.dataset.source,
+        "device": session.devices.kind,
+        "num_devices": session.devices.total,
+        "training_seconds": seconds,
+        "seconds_per_step": seconds / step,
+        "images_per_second": session.config.batch_size * step / seconds,
+        "compile_seconds": fitted.compile_seconds,
+        "wall_seconds": wall_seconds,
+    }
+
+
+def model_table(state: gan.GANState) -> str:
+    """Every kernel and vector of both networks."""
+    rows: list[tuple[str, str, int]] = []
+    networks: dict[str, NetworkState] = {"G": state.generator, "D": state.discriminator}
+    for name, network in networks.items():
+        for path, leaf in jax.tree_util.tree_leaves_with_path(network.params):
+            rows.append(
+                (name + jax.tree_util.keystr(path), "×".join(map(str, leaf.shape)), leaf.size)
+            )
+        rows.append((f"{name} in all", "", num_parameters(network.params)))
+    return text_table(("parameter", "shape", "numbers"), rows)
+
+
+def run(config: DCGANConfig) -> Result | None:
+    """Trains, writes the folder, and returns what a notebook wants.
+
+    Args:
+        config: the configuration.
+
+    Returns:
+        State, history, figures and summary; None for a dry run.
+
+    Raises:
+        UserError: anything the user can put right, before anything is written.
+
+    Example:
+        >>> import tempfile
+        >>> result = run(DCGANConfig.from_preset(
+        ...     "smoke", workdir=tempfile.mkdtemp(), data_source="embedded", num_devices=1,
+        ...     max_steps=2))
+        mnist: 4,000 training and 1,000 test images...
+        >>> int(result.state.step)
+        2
+    """
+    begin = time.perf_counter()
+    session = open_session("dcgan", config, describe, check)
+    config = session.config
+    schedule = Schedule(
+        len(session.dataset.images) // config.batch_size,
+        config.epochs,
+        config.max_steps,
+        config.batch_size,
+    )
+    tell = session.console.message
+    if config.dry_run:
+        fields = dataclasses.asdict(config).items()
+        tell(text_table(("flag", "value"), [(name, str(value)) for name, value in fields]))
+        tell(model_table(create_state(config, session.dataset.images.shape[-1])))
+        return None
+    size = config.image_size
+    images = data.resize_in_slices(session.dataset.images, size, size)
+    tell(
+        f"{schedule.total_steps} steps of {config.batch_size} images, "
+        f"{schedule.steps_per_epoch} an epoch, on {session.devices.total} × "
+        f"{session.devices.kind}; results in {config.workdir}"
+    )
+    fitted = train(config, session, images, schedule)
+    session.console.close()
+    if not session.devices.is_main:
+        return Result(fitted.state, fitted.log, {}, {})
+    figures = draw_figures(config, session, images, schedule, fitted)
+    summary = summarize(fitted, session, time.perf_counter() - begin)
+    if fitted.progress.step > (fitted.resumed_from or 0):
+        session.workdir.write_summary(summary)
+    tell(closing_lines(summary, fitted, config))
+    return Result(fitted.state, fitted.log, figures, summary)
+
+
+def closing_lines(summary: dict[str, Any], fitted: Fitted, config: DCGANConfig) -> str:
+    """The last lines on the console."""
+    if fitted.resumed_from == fitted.progress.step:
+        return f"{config.workdir} was complete at step {summary['step']}: nothing to train."
+    rows = [(name, f"{summary[name]:.4f}", f"{COURSE[name]:.4f}") for name in METRICS]
+    return (
+        f"{summary['step']} steps in {clock(summary['training_seconds'])} "
+        f"({summary['seconds_per_step']:.3f} s a step, "
+        f"{summary['images_per_second']:.0f} images/s; compiled in {summary['compile_seconds']:.1f} s)\n"
+        + text_table(("", "mean of last epoch", "course, last step"), rows)
+        + f"\nPictures, curves and the animation are in {config.workdir}"
+    )
+
+
+if __name__ == "__main__":
+    command_line.main("dcgan", DCGANConfig, run, __doc__)

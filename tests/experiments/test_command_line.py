@@ -1,0 +1,125 @@
+import dataclasses
+import os
+
+import pytest
+
+from experiments.common.command_line import build_parser, main, parse
+from experiments.dcgan import DCGANConfig
+from jaxdl.errors import ConfigError, TrainingError
+
+
+def read(*arguments):
+    return parse("dcgan", DCGANConfig, "what it does", arguments)
+
+
+def test_defaults_are_the_course_s_configuration():
+    config = read()
+    assert (config.image_size, config.features, config.latent_dim) == (64, 64, 100)
+    assert (config.learning_rate, config.beta1, config.epochs) == (2e-4, 0.5, 10)
+    assert (config.batch_size, config.default_batch_size) == (None, 100)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--num_devices", "8", "--learning_rate", "1e-3"),
+        ("--num-devices", "8", "--learning-rate=1e-3"),
+        ("--num_devices=8", "--learning_rate=0.001"),
+    ],
+)
+def test_underscores_and_hyphens(arguments):
+    config = read(*arguments)
+    assert (config.num_devices, config.learning_rate) == (8, 1e-3)
+
+
+def test_values_keep_their_hyphens():
+    assert read("--workdir", "my-runs/a-b").workdir == "my-runs/a-b"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "resume"),
+    [
+        ((), True),
+        (("--resume",), True),
+        (("--no_resume",), False),
+        (("--no-resume",), False),
+        (("--resume", "false"), False),
+        (("--resume=yes",), True),
+    ],
+)
+def test_switches(arguments, resume):
+    assert read(*arguments).resume is resume
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--num_device", "8"), "unknown argument --num_device; did you mean --num_devices?"),
+        (("--colour", "red"), "unknown argument --colour; --help lists the flags"),
+        (("stray",), "unknown argument stray"),
+        (("--epochs", "many"), "argument --epochs: 'many' is not a whole number"),
+        (("--epochs",), "argument --epochs: expected one argument"),
+        (("--learning_rate", "fast"), "'fast' is not a number"),
+        (("--resume", "maybe"), "'maybe' is neither true nor false"),
+        (("--preset", "huge"), "--preset huge: there is quick, smoke"),
+        (("--features", "0"), "--features 0: expected at least 1"),
+    ],
+)
+def test_errors_name_the_flag(arguments, message):
+    with pytest.raises(ConfigError) as caught:
+        read(*arguments)
+    assert message in str(caught.value)
+
+
+def test_help_gives_every_flag_its_default():
+    text = build_parser("dcgan", DCGANConfig, "what it does").format_help()
+    for field in dataclasses.fields(DCGANConfig):
+        assert f"--{field.name} " in text
+    assert "what it does" in text
+    assert "(default: 0.0002)" in text
+    assert "presets — quick: " in text
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "printed"),
+    [
+        (None, 0, ""),
+        (ConfigError("no such thing"), 2, "error: no such thing\n"),
+        (TrainingError("loss is not finite"), 1, "error: loss is not finite\n"),
+        (KeyboardInterrupt(), 130, "interrupted\n"),
+    ],
+)
+def test_exit_status_and_one_message(capsys, error, status, printed):
+    def run(config):
+        if error is not None:
+            raise error
+
+    with pytest.raises(SystemExit) as caught:
+        main("dcgan", DCGANConfig, run, "what it does", [])
+    assert caught.value.code == status
+    assert capsys.readouterr().err == printed
+
+
+def test_bugs_keep_their_traceback():
+    def run(config):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        main("dcgan", DCGANConfig, run, "what it does", [])
+
+
+def test_parsing_starts_no_backend():
+    """Virtual devices can only be made before JAX starts, so flags are read without it."""
+    import subprocess
+    import sys
+
+    code = (
+        "from experiments.dcgan import DCGANConfig\n"
+        "from experiments.common.command_line import parse\n"
+        "parse('dcgan', DCGANConfig, '', ['--num_devices', '3'])\n"
+        "import jax\n"
+        "jax.config.update('jax_num_cpu_devices', 3)\n"
+        "assert jax.device_count() == 3\n"
+    )
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)

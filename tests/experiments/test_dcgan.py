@@ -1,0 +1,229 @@
+"""The main program end to end, from its real configuration, shrunk."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from experiments import dcgan
+from jaxdl.errors import ConfigError, WorkdirError
+
+METRICS = ("loss_d", "loss_g", "d_x", "d_g_z1", "d_g_z2")
+TIMES = ("seconds", "images_per_second")
+
+
+def config(folder, **fields):
+    """Two epochs of four steps on the embedded digits."""
+    defaults = {
+        "workdir": str(folder),
+        "data_source": "embedded",
+        "num_devices": 1,
+        "batch_size": 1248,
+        "epochs": 2,
+        "max_steps": None,
+        "sample_every": 3,
+    }
+    return dcgan.DCGANConfig.from_preset("smoke", **{**defaults, **fields})
+
+
+def records(folder):
+    lines = (Path(folder) / "metrics.jsonl").read_text().splitlines()
+    return [{n: v for n, v in json.loads(line).items() if n not in TIMES} for line in lines]
+
+
+def weights(result):
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(result.state)]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    return folder, dcgan.run(config(folder))
+
+
+def test_what_a_run_leaves_behind(whole):
+    folder, _ = whole
+    assert sorted(p.name for p in folder.iterdir()) == [
+        *("animation.gif", "animation.html", "checkpoints", "config.json", "curves.png"),
+        *("metrics.jsonl", "real_and_generated.png", "samples", "summary.json"),
+        "training_images.png",
+    ]
+    assert sorted(p.name for p in (folder / "samples").iterdir()) == [
+        *("epoch_0001.png", "epoch_0002.png", "step_000003.png", "step_000006.png"),
+    ]
+    for path in folder.rglob("*.png"):
+        with Image.open(path) as picture:
+            assert np.asarray(picture).std() > 0, path
+    # 10 × 10 images of 16 pixels with 2 between them; steps 3, 4, 6 and 8 in the animation.
+    with Image.open(folder / "samples" / "epoch_0001.png") as grid:
+        assert grid.size == (182, 182)
+    with Image.open(folder / "animation.gif") as animation:
+        assert animation.n_frames == 4
+    assert (folder / "animation.html").read_text().count("data:image/png;base64,") >= 4
+
+
+def test_the_log_has_every_step_and_the_epochs_means(whole):
+    log = records(whole[0])
+    steps = [record for record in log if record["kind"] == "step"]
+    epochs = [record for record in log if record["kind"] == "epoch"]
+    assert [record["step"] for record in steps] == list(range(1, 9))
+    assert [record["epoch"] for record in steps] == [1] * 4 + [2] * 4
+    assert [(record["epoch"], record["step"]) for record in epochs] == [(1, 4), (2, 8)]
+    for name in METRICS:
+        mean = np.mean([record[name] for record in steps[4:]])
+        assert epochs[1][name] == pytest.approx(mean, rel=1e-6)
+        assert all(0 < record[name] < (1 if name.startswith("d_") else 10) for record in steps)
+
+
+def test_the_summary_repeats_the_last_epoch_beside_the_course(whole):
+    folder, result = whole
+    summary = json.loads((folder / "summary.json").read_text())
+    last = records(folder)[-1]
+    assert {name: summary[name] for name in METRICS} == {name: last[name] for name in METRICS}
+    assert summary["course"]["loss_g"] == 4.9161
+    assert summary["step"] == 8
+    assert summary["data"] == "embedded"
+    assert result.summary["compile_seconds"] > 0
+
+
+def test_the_configuration_is_recorded_resolved(whole):
+    record = json.loads((whole[0] / "config.json").read_text())
+    assert record["config"]["batch_size"] == 1248
+    assert record["config"]["features"] == 4
+    assert record["versions"]["jax"] == jax.__version__
+    assert record["data"]["train"] + record["data"]["test"] == 5000
+    assert re.fullmatch("[0-9a-f]{64}", record["data"]["fingerprint"])
+
+
+def test_a_notebook_gets_state_history_and_figures(whole):
+    _, result = whole
+    assert int(result.state.step) == 8
+    assert len(result.history.series("loss_g")[0]) == 8
+    assert sorted(result.figures) == [
+        *("animation", "curves", "real_and_generated", "training_images"),
+    ]
+    labels = [ax.get_ylabel() for ax in result.figures["curves"].axes]
+    assert labels == ["Loss (nats)", "Mean probability of “real”"]
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(whole, tmp_path):
+    folder, result = whole
+    again = dcgan.run(config(tmp_path / "again"))
+    assert records(tmp_path / "again") == records(folder)
+    for ours, theirs in zip(weights(again), weights(result), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    other = dcgan.run(config(tmp_path / "other", seed=1, max_steps=1))
+    assert other.history.records[0]["loss_d"] != records(folder)[0]["loss_d"]
+
+
+def test_a_run_stopped_at_an_epoch_s_end_continues_to_the_same_bits(whole, tmp_path):
+    folder, result = whole
+    dcgan.run(config(tmp_path, max_steps=4))
+    continued = dcgan.run(config(tmp_path))
+    assert records(tmp_path) == records(folder)
+    for ours, theirs in zip(weights(continued), weights(result), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    for path in folder.rglob("*.png"):
+        assert (tmp_path / path.relative_to(folder)).read_bytes() == path.read_bytes(), path
+
+
+def test_it_continues_on_another_number_of_devices(whole, tmp_path):
+    _, result = whole
+    dcgan.run(config(tmp_path, max_steps=4, num_devices=2))
+    continued = dcgan.run(config(tmp_path, num_devices=8))
+    for ours, theirs in zip(weights(continued), weights(result), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=2e-4)
+
+
+def test_a_finished_run_is_not_trained_again(whole, capsys):
+    folder, result = whole
+    before = (folder / "summary.json").read_bytes()
+    again = dcgan.run(config(folder))
+    assert "nothing to train" in capsys.readouterr().out
+    assert (folder / "summary.json").read_bytes() == before
+    for ours, theirs in zip(weights(again), weights(result), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_changed_configuration_is_refused(whole):
+    with pytest.raises(WorkdirError, match=r"learning_rate: 0\.0002 there, 0\.001 now"):
+        dcgan.run(config(whole[0], learning_rate=1e-3))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"image_size": 63}, "possible sizes"),
+        ({"batch_size": 6000}, "--batch_size 6000 is more than the 5000 images"),
+        ({"batch_size": 100, "num_devices": 8}, "96 and 104"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_anything_is_written(tmp_path, fields, message):
+    with pytest.raises(ConfigError, match=message):
+        dcgan.run(config(tmp_path / "run", **fields))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_dry_run_prints_the_models_and_writes_nothing(tmp_path, capsys):
+    result = dcgan.run(config(tmp_path / "run", dry_run=True, image_size=64, features=64))
+    printed = capsys.readouterr().out
+    assert result is None
+    assert re.search(r"G in all +3574656", printed)
+    assert re.search(r"D in all +2763520", printed)
+    assert re.search(r"learning_rate +0.0002", printed)
+    assert not (tmp_path / "run").exists()
+
+
+def run_program(*arguments):
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONWARNINGS": "default"}
+    command = [sys.executable, "-m", "experiments.dcgan", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+
+
+def test_eight_virtual_devices_from_the_command_line(tmp_path):
+    done = run_program(
+        *("--preset", "smoke", "--num_devices", "8", "--data_source", "embedded"),
+        *("--workdir", str(tmp_path), "--max_steps", "2"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "8 virtual CPU devices share this machine's cores" in done.stdout
+    assert re.search(
+        r"Epoch: \[1/2\] Step: \[002/312\] Loss-D: \d\.\d{4} Loss-G: \d\.\d{4} D\(x\): \d\.\d{4} "
+        r"D\(G\(z\)\): \[\d\.\d{4}/\d\.\d{4}\] Time: ",
+        done.stdout,
+    )
+    assert json.loads((tmp_path / "summary.json").read_text())["num_devices"] == 8
+
+
+def test_the_course_s_batch_is_rounded_up_to_the_devices(tmp_path, capsys):
+    dcgan.run(
+        dcgan.DCGANConfig(
+            workdir=str(tmp_path), data_source="embedded", num_devices=8, dry_run=True
+        )
+    )
+    printed = capsys.readouterr().out
+    assert "Batch size 100 rounded up to 104, a multiple of 8 devices." in printed
+    assert re.search(r"batch_size +104", printed)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--epochs", "0"), "--epochs 0: expected at least 1"),
+        (("--data_dir", "/nowhere"), "/nowhere"),
+        (("--data_source", "embedded", "--workdir", "/proc/run"), "choose another"),
+    ],
+)
+def test_errors_end_in_status_2_and_one_message(arguments, message):
+    done = run_program(*arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "Traceback" not in done.stderr
