@@ -65,7 +65,7 @@ class DCGANConfig(TrainingConfig):
             "image_size": 32,
             "features": 32,
             "batch_size": 64,
-            "max_steps": 2000,
+            "max_steps": 3000,
             "epochs": 100,
             "sample_every": 250,
         },
@@ -348,10 +348,10 @@ def closing_lines(summary: dict[str, Any], fitted: Fitted, config: DCGANConfig) 
     if fitted.resumed_from == fitted.progress.step:
         return f"{config.workdir} was complete at step {summary['step']}: nothing to train."
     rows = [(name, f"{summary[name]:.4f}", f"{COURSE[name]:.4f}") for name in METRICS]
+    step_seconds, rate = summary["seconds_per_step"], summary["images_per_second"]
     return (
-        f"{summary['step']} steps in {clock(summary['training_seconds'])} "
-        f"({summary['seconds_per_step']:.3f} s a step, "
-        f"{summary['images_per_second']:.0f} images/s; compiled in {summary['compile_seconds']:.1f} s)\n"
+        f"{summary['step']} steps in {clock(summary['training_seconds'])} ({step_seconds:.3f} s a "
+        f"step, {rate:.0f} images/s; compiled in {summary['compile_seconds']:.1f} s)\n"
         + text_table(("", "mean of last epoch", "course, last step"), rows)
         + f"\nPictures, curves and the animation are in {config.workdir}"
     )

@@ -65,7 +65,8 @@ class Console:
     def _text(self, point: Point, record: Record, now: float) -> str:
         schedule = point.schedule
         steps = schedule.steps_per_epoch
-        epoch = f"{point.epoch:0{len(str(schedule.epochs))}d}/{schedule.epochs}"
+        last = schedule.last_epoch
+        epoch = f"{point.epoch:0{len(str(last))}d}/{last}"
         step = f"{point.step_in_epoch:0{len(str(steps))}d}/{steps}"
         since, first = self._begin or (now, 0)
         left = (schedule.total_steps - point.step) * (now - since) / max(point.step - first, 1)

@@ -46,6 +46,16 @@ class Schedule(NamedTuple):
         steps = self.steps_per_epoch * self.epochs
         return steps if self.max_steps is None else min(steps, self.max_steps)
 
+    @property
+    def last_epoch(self) -> int:
+        """The epoch in which the run ends.
+
+        Example:
+            >>> Schedule(700, 10, 1000, 100).last_epoch
+            2
+        """
+        return self.epoch_of(self.total_steps)
+
     def epoch_of(self, step: int) -> int:
         """The epoch (from 1) in which the given step (from 1) is done.
 

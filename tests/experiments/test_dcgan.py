@@ -195,7 +195,7 @@ def test_eight_virtual_devices_from_the_command_line(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "8 virtual CPU devices share this machine's cores" in done.stdout
     assert re.search(
-        r"Epoch: \[1/2\] Step: \[002/312\] Loss-D: \d\.\d{4} Loss-G: \d\.\d{4} D\(x\): \d\.\d{4} "
+        r"Epoch: \[1/1\] Step: \[002/312\] Loss-D: \d\.\d{4} Loss-G: \d\.\d{4} D\(x\): \d\.\d{4} "
         r"D\(G\(z\)\): \[\d\.\d{4}/\d\.\d{4}\] Time: ",
         done.stdout,
     )
