@@ -5,5 +5,6 @@ trains and which axis of a parallel map it reduces over are arguments, never hid
 """
 
 from jaxdl.models.dcgan import Discriminator, Generator, image_pyramid
+from jaxdl.models.mlp import MLP
 
-__all__ = ["Discriminator", "Generator", "image_pyramid"]
+__all__ = ["MLP", "Discriminator", "Generator", "image_pyramid"]

@@ -13,7 +13,7 @@ import numpy as np
 
 from jaxdl.training import parallel
 from jaxdl.training.checkpoint import CheckpointStore
-from jaxdl.training.loop import Hook, Progress, Reporter, Schedule, train
+from jaxdl.training.loop import Hook, Judge, Progress, Reporter, Schedule, train
 from jaxdl.training.run_log import RunLog
 
 PyTree = Any
@@ -62,6 +62,8 @@ def fit(
     keep_every_epochs: int = 0,
     save_every_steps: int | None = None,
     log_every: int = 1,
+    judge: Judge | None = None,
+    name: str | None = None,
 ) -> Fitted:
     """Trains a state, data-parallel over the devices, with log and checkpoints in a folder.
 
@@ -79,6 +81,9 @@ def fit(
         keep_every_epochs: keep each checkpoint at a multiple of this, beside the newest.
         save_every_steps: save at multiples of this, beside each epoch's end.
         log_every: steps between logged steps.
+        judge: judges each epoch, see ``loop.Judge``.
+        name: tells this run from others in the same folder: its records carry it as ``run``,
+            its checkpoints are in ``checkpoints/NAME``.
 
     Returns:
         The final state, log and progress.
@@ -94,10 +99,10 @@ def fit(
     """
     devices = list(devices or jax.local_devices()[:1])
     keep_every = keep_every_epochs * schedule.steps_per_epoch
-    with _open_store(folder, keep_every) as store:
+    with _open_store(folder, name, keep_every) as store:
         state, progress = _restore(store, state)
         writes = folder is not None and jax.process_index() == 0
-        log = RunLog(Path(folder) / "metrics.jsonl" if writes else None, progress.step)
+        log = RunLog(Path(folder) / "metrics.jsonl" if writes else None, progress.step, name)
         outcome = train(
             parallel.compile_steps(step, devices, LONGEST_CHUNK),
             parallel.replicate(jax.tree.map(jnp.copy, state), devices),
@@ -111,17 +116,18 @@ def fit(
             save_every_steps=save_every_steps,
             log_every=log_every,
             start=progress,
+            judge=judge,
         )
     final = parallel.unreplicate(outcome.state)
     return Fitted(final, log, outcome.progress, outcome.compile_seconds, progress.step or None)
 
 
 def _open_store(
-    folder: str | os.PathLike | None, keep_every: int
+    folder: str | os.PathLike | None, name: str | None, keep_every: int
 ) -> contextlib.AbstractContextManager[CheckpointStore | None]:
     if folder is None:
         return contextlib.nullcontext()
-    return CheckpointStore(Path(folder) / "checkpoints", keep_every)
+    return CheckpointStore(Path(folder) / "checkpoints" / (name or ""), keep_every)
 
 
 def _restore(store: CheckpointStore | None, state: PyTree) -> tuple[PyTree, Progress]:

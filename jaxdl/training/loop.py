@@ -104,6 +104,23 @@ class Hook(NamedTuple):
         return point.step % self.every_steps == 0
 
 
+class Judge(Protocol):
+    """Judges each epoch: measures the state, may change it, and may end the run.
+
+    What it remembers goes into the checkpoint's JSON, so that a continued run decides as one that
+    ran through.
+    """
+
+    def __call__(self, point: Point, state: PyTree) -> tuple[PyTree, Mapping[str, Any], str | None]:
+        """Takes the replicated state; returns it, the epoch's extra metrics, and why to stop."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What it remembers, as plain values."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes that over."""
+
+
 class Reporter(Protocol):
     """Shows progress to a person."""
 
@@ -161,12 +178,16 @@ class Progress(NamedTuple):
         seconds: training time so far, over all sessions, without compilation.
         epoch_seconds: the same within the current epoch.
         sums: the current epoch's :class:`EpochMeans`.
+        judge: what the :class:`Judge` remembers.
+        stopped: why the run ended before its schedule did, "" otherwise.
     """
 
     step: int = 0
     seconds: float = 0.0
     epoch_seconds: float = 0.0
     sums: dict[str, Any] = {}  # noqa: RUF012 - never changed in place
+    judge: dict[str, Any] = {}  # noqa: RUF012
+    stopped: str = ""
 
 
 class Outcome(NamedTuple):
@@ -207,6 +228,7 @@ class Training:
         log_every: steps between logged steps.
         chunk: most steps in one call of ``run_steps``.
         start: where to begin.
+        judge: judges each epoch.
     """
 
     def __init__(
@@ -219,11 +241,20 @@ class Training:
         log_every: int,
         chunk: int,
         start: Progress,
+        judge: Judge | None = None,
     ) -> None:
         self.run_steps, self.state, self.schedule = run_steps, state, schedule
         self.log, self.reporter, self.log_every, self.chunk = log, reporter, log_every, chunk
         self.step, self.means, self.clock = start.step, EpochMeans(start.sums), _Clock(start)
         self.steps_per_call = 1
+        self.judge, self.stopped = judge, start.stopped
+        if judge and start.judge:
+            judge.load_state_dict(start.judge)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the schedule is done, or the judge has ended the run."""
+        return bool(self.stopped) or self.step >= self.schedule.total_steps
 
     @property
     def point(self) -> Point:
@@ -233,8 +264,14 @@ class Training:
     @property
     def progress(self) -> Progress:
         """What a checkpoint has to remember."""
-        clock = self.clock
-        return Progress(self.step, clock.seconds, clock.epoch_seconds, self.means.to_meta())
+        return Progress(
+            self.step,
+            self.clock.seconds,
+            self.clock.epoch_seconds,
+            self.means.to_meta(),
+            self.judge.state_dict() if self.judge else {},
+            self.stopped,
+        )
 
     def compile(self, inputs: PyTree) -> float:
         """Compiles by running no step at all; returns the seconds it took."""
@@ -289,6 +326,9 @@ class Training:
 
     def end_epoch(self, extra: Mapping[str, Any]) -> None:
         """Logs the epoch's means; they are kept if the run stops before the epoch is complete."""
+        if self.judge:
+            self.state, judged, reason = self.judge(self.point, self.state)
+            extra, self.stopped = {**extra, **judged}, reason or ""
         point, seconds = self.point, self.clock.epoch_seconds
         steps = point.step_in_epoch
         record = {"kind": "epoch", "epoch": point.epoch, "step": point.step}
@@ -322,6 +362,7 @@ def train(
     save_every_steps: int | None = None,
     log_every: int = 1,
     start: Progress = Progress(),  # noqa: B008 - immutable
+    judge: Judge | None = None,
 ) -> Outcome:
     """Trains from where ``start`` stands to the end of the schedule.
 
@@ -338,15 +379,16 @@ def train(
         save_every_steps: also save at multiples of this.
         log_every: steps between logged steps.
         start: where to begin.
+        judge: judges each epoch, before it is logged.
 
     Returns:
         The final state and progress.
     """
-    run = Training(run_steps, state, schedule, log, reporter, log_every, chunk, start)
+    run = Training(run_steps, state, schedule, log, reporter, log_every, chunk, start, judge)
     intervals = [schedule.steps_per_epoch, *(h.every_steps for h in hooks if h.every_steps)]
     intervals += [save_every_steps] if save_every_steps else []
     inputs, inputs_epoch, compile_seconds = None, None, None
-    while run.step < schedule.total_steps:
+    while not run.is_over:
         epoch = schedule.epoch_of(run.step + 1)
         if epoch != inputs_epoch:
             inputs, inputs_epoch = inputs_for_epoch(epoch), epoch

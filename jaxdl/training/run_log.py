@@ -16,11 +16,13 @@ class RunLog:
 
     Every record has ``kind`` ("step" or "epoch"), ``epoch`` (from 1), ``step`` (steps done since
     the run's start) and the metrics. A log opened again after a checkpoint at step s drops what
-    came after s, so that a resumed run neither doubles nor loses a line.
+    came after s, so that a resumed run neither doubles nor loses a line. Several named runs may
+    share a file, one after the other; each sees its own records alone.
 
     Attributes:
         path: the file, or None for a log that lives in memory only.
-        records: everything logged so far.
+        name: goes into each record as ``run``, if given.
+        records: everything this run has logged so far.
 
     Example:
         >>> log = RunLog(None)
@@ -29,17 +31,23 @@ class RunLog:
         ([1], [0.7])
     """
 
-    def __init__(self, path: str | os.PathLike | None, keep_until_step: int = 0) -> None:
-        self.path = None if path is None else Path(path)
+    def __init__(
+        self, path: str | os.PathLike | None, keep_until_step: int = 0, name: str | None = None
+    ) -> None:
+        self.path, self.name = None if path is None else Path(path), name
         self.records: list[Record] = []
         if self.path is not None:
             lines = _complete_lines(self.path)
-            self.records = [r for r in lines if r["step"] <= keep_until_step and _is_final(r)]
-            text = "".join(to_json(record) + "\n" for record in self.records)
+            own = [r for r in lines if r.get("run") == name]
+            self.records = [r for r in own if r["step"] <= keep_until_step and _is_final(r)]
+            others = [r for r in lines if r.get("run") != name]
+            text = "".join(to_json(record) + "\n" for record in [*others, *self.records])
             write_atomically(self.path, text)
 
     def append(self, *records: Record) -> None:
         """Adds records; they reach the file in one write."""
+        if self.name is not None:
+            records = tuple({"run": self.name, **record} for record in records)
         self.records.extend(records)
         if self.path is None:
             return
