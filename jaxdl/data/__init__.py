@@ -4,6 +4,7 @@
 returns uint8 images with int32 labels; everything after it is a pure function of arrays.
 """
 
+from jaxdl.data import augmentation
 from jaxdl.data.dataset import Dataset, Split, fingerprint, make_dataset
 from jaxdl.data.idx import IDXError, read_idx, write_idx
 from jaxdl.data.resize import resize_bilinear, resize_in_slices
@@ -39,6 +40,7 @@ __all__ = [
     "Dataset",
     "IDXError",
     "Split",
+    "augmentation",
     "batch_indices",
     "course_train_test_split",
     "epoch_permutation",

@@ -21,6 +21,13 @@ from jaxdl.metrics.regression import (
     r2,
     rmse,
 )
+from jaxdl.metrics.statistics import (
+    PairedDifference,
+    Summary,
+    paired_difference,
+    summarize,
+    verdict,
+)
 
 __all__ = [
     "MAE",
@@ -33,6 +40,8 @@ __all__ = [
     "Mean",
     "MeanAveragePrecision",
     "Metric",
+    "PairedDifference",
+    "Summary",
     "TopKAccuracy",
     "average_precision",
     "box_iou",
@@ -41,6 +50,9 @@ __all__ = [
     "mask_iou",
     "match_detections",
     "mse",
+    "paired_difference",
     "r2",
     "rmse",
+    "summarize",
+    "verdict",
 ]

@@ -1,0 +1,242 @@
+"""The classifier's step against PyTorch's (stored by references/make_mlp.py), seeds, devices."""
+
+import functools
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jaxdl import optim
+from jaxdl.data import Split
+from jaxdl.data.embedded import load_embedded
+from jaxdl.errors import ConfigError, ShapeError
+from jaxdl.models import MLP
+from jaxdl.training import classifier, classifier_fit
+from jaxdl.training.classifier_fit import fit_classifier, normalize_mnist
+from jaxdl.training.early_stopping import EarlyStopping
+from jaxdl.training.state import num_parameters
+
+REFERENCES = Path(__file__).parents[1] / "references"
+WIDTH, STEPS, BATCH, RATE = 24, 100, 64, 0.1
+
+
+@pytest.fixture(scope="module")
+def reference():
+    return dict(np.load(REFERENCES / "mlp.npz"))
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load_embedded()
+
+
+def parameters(stored, prefix):
+    return {
+        f"dense_{i + 1}": {
+            "kernel": stored[f"{prefix}.{i}.weight"].T.astype(float),
+            "bias": stored[f"{prefix}.{i}.bias"].astype(float),
+        }
+        for i in range(7)
+    }
+
+
+@pytest.mark.parametrize("name", ["baseline", "l2", "dropout"])
+def test_a_hundred_steps_agree_with_pytorch(reference, digits, name):
+    """In float64, since Adam turns float32's rounding into differences of 1e-3 in 30 steps."""
+    with jax.enable_x64(True):
+        losses, start, after, trained = train_as_pytorch_did(reference, digits, name)
+    np.testing.assert_allclose(losses, reference[f"{name}.losses"], atol=1e-5)
+    moved = jax.tree.map(lambda a, b: float(np.abs(a - b).max()), after, start)
+    assert min(jax.tree.leaves(moved)) > 0.01
+    jax.tree.map(
+        lambda ours, theirs: np.testing.assert_allclose(ours, theirs, atol=1e-5), trained, after
+    )
+
+
+def train_as_pytorch_did(reference, digits, name):
+    model = MLP(hidden=(WIDTH,) * 6, dropout_rate=RATE if name == "dropout" else 0.0)
+    optimizer = optim.adam(0.01, weight_decay=0.002 if name == "l2" else 0.0)
+    state = classifier.create_state(0, model, optimizer, jnp.zeros((1, 784)))
+    start = parameters(reference, "before")
+    assert jax.tree.map(jnp.shape, start) == jax.tree.map(jnp.shape, state.network.params)
+    state = state.replace(network=state.network.replace(params=start))
+    count = STEPS * 2 * BATCH * WIDTH
+    masks = np.unpackbits(reference["masks"], count=count).astype(bool)
+    masks = masks.reshape(STEPS, 2, BATCH, WIDTH)
+    step, losses = jax.jit(classifier.train_step), []
+    for i in range(STEPS):
+        rows = np.arange(i * BATCH, (i + 1) * BATCH) % len(digits.train.labels)
+        x = normalize_mnist(digits.train.images[rows]).astype(jnp.float64)
+        labels = digits.train.labels[rows]
+        kept = tuple(masks[i]) if name == "dropout" else None
+        state, metrics = step(state, x, labels, masks=kept)
+        losses.append(float(metrics["loss"]))
+    return losses, start, parameters(reference, name), state.network.params
+
+
+def test_the_course_s_network():
+    shapes = jax.eval_shape(
+        lambda: MLP().init(jax.random.key(0), jnp.zeros((1, 28, 28, 1)), train=False)
+    )
+    assert num_parameters(shapes["params"]) == 3_010_010
+    assert MLP(hidden=(1000,) * 6, dropout_rate=0.1).dropout_widths == (1000, 1000)
+
+
+@pytest.fixture(scope="module")
+def small(digits):
+    """70 training and 30 test images: with batches of 16 the last one has 6."""
+    train = Split(digits.train.images[:70], digits.train.labels[:70])
+    return train, Split(digits.test.images[:30], digits.test.labels[:30])
+
+
+MODEL, ADAM = MLP(hidden=(20, 20), dropout_rate=0.2), optax.adam(0.01)
+
+
+def fit_small(small, seeds=(0, 1, 2), **options):
+    train, test = small
+    options = {"epochs": 2, "batch_size": 16, "test": test, **options}
+    return fit_classifier(MODEL, ADAM, train, seeds=seeds, **options)
+
+
+@pytest.fixture(scope="module")
+def three(small):
+    return fit_small(small)
+
+
+def test_a_seed_s_result_is_the_same_alone_or_among_others(small, three):
+    alone = fit_small(small, seeds=(1,))
+    assert alone.final("test_loss")[0] == pytest.approx(three.final("test_loss")[1], rel=1e-5)
+    jax.tree.map(
+        lambda ours, theirs: np.testing.assert_allclose(ours[0], theirs[1], atol=1e-5),
+        alone.state.network.params,
+        three.state.network.params,
+    )
+    losses = three.final("test_loss")
+    assert len(set(losses)) == 3
+
+
+def test_seeds_in_turn_and_together_give_the_same_numbers(small):
+    train, _ = small
+    states = classifier_fit.stacked_states(MODEL, ADAM, jnp.zeros((1, 28, 28, 1)), (0, 1))
+    inputs = classifier_fit._epoch_inputs(train, (0, 1), jax.devices()[:1])(1)
+    options = {"batch_size": 16, "transform": normalize_mnist, "augment": None}
+
+    @functools.partial(jax.jit, static_argnames="platform")
+    def step(states, position, platform):
+        shard = classifier.Shard()
+        return classifier.seeds_step(states, inputs, position, shard, platform=platform, **options)
+
+    results = [step(states, 4, platform) for platform in ("cpu", "gpu")]
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), *results)
+
+
+@pytest.mark.parametrize("num_devices", [2, 8])
+def test_several_devices_train_as_one(small, three, num_devices):
+    spread = fit_small(small, devices=jax.devices()[:num_devices])
+    ours, theirs = (np.array([r["loss"] for r in f.log.records]) for f in (spread, three))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4)
+    jax.tree.map(
+        lambda ours, theirs: np.testing.assert_allclose(ours, theirs, atol=1e-4),
+        spread.state.network.params,
+        three.state.network.params,
+    )
+
+
+def test_the_short_last_batch_is_kept_and_weighs_what_it_should(small, three):
+    steps = [r for r in three.log.records if r["kind"] == "step" and r["epoch"] == 1]
+    epoch = next(r for r in three.log.records if r["kind"] == "epoch")
+    assert len(steps) == 5
+    for seed in range(3):
+        losses = [step["loss"][seed] for step in steps]
+        assert epoch["loss"][seed] == pytest.approx((16 * sum(losses[:4]) + 6 * losses[4]) / 70)
+
+
+def test_filling_changes_nothing(small):
+    train, _ = small
+    state = classifier.create_state(0, MLP(hidden=(20,)), ADAM, jnp.zeros((1, 28, 28, 1)))
+    x, labels = normalize_mnist(train.images[:9]), train.labels[:9]
+    weights = jnp.array([1.0] * 6 + [0.0] * 3)
+    filled, metrics = classifier.train_step(state, x, labels, weights=weights)
+    exact, expected = classifier.train_step(state, x[:6], labels[:6])
+    assert float(metrics["weight"]) == 6
+    assert float(metrics["loss"]) == pytest.approx(float(expected["loss"]), rel=1e-6)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5),
+        filled.network.params,
+        exact.network.params,
+    )
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 30, 1000])
+def test_evaluation_counts_every_example_once(small, three, batch_size):
+    _, test = small
+    network = three.network(1)
+    logits = np.asarray(network.predict(normalize_mnist(test.images)), np.float64)
+    log_p = logits - np.log(np.exp(logits - logits.max(1)[:, None]).sum(1))[:, None]
+    log_p -= logits.max(1)[:, None]
+    loss = -log_p[np.arange(30), test.labels].mean()
+    accuracy = (logits.argmax(1) == test.labels).mean()
+    measured = classifier.evaluate(network, test.images, test.labels, normalize_mnist, batch_size)
+    assert float(measured["loss"]) == pytest.approx(loss, rel=1e-5)
+    assert float(measured["accuracy"]) == pytest.approx(accuracy, rel=1e-6)
+    assert three.final("test_loss")[1] == pytest.approx(loss, rel=1e-4)
+
+
+def test_early_stopping_stops_each_seed_and_keeps_its_best_weights(small):
+    _, test = small
+    fitted = fit_small(
+        small, epochs=60, early_stopping=EarlyStopping("test_loss", "min", patience=2)
+    )
+    epochs = [r for r in fitted.log.records if r["kind"] == "epoch"]
+    assert len(epochs) < 60
+    assert len(epochs) == max(fitted.stopped_epochs)
+    for seed, (best, stop) in enumerate(
+        zip(fitted.best_epochs, fitted.stopped_epochs, strict=True)
+    ):
+        losses = [epoch["test_loss"][seed] for epoch in epochs[:stop]]
+        assert np.argmin(losses) == best - 1
+        assert stop == best + 2
+        network = fitted.network(seed, best=True)
+        measured = classifier.evaluate(network, test.images, test.labels, normalize_mnist)
+        assert float(measured["loss"]) == pytest.approx(losses[best - 1], rel=1e-5)
+        assert fitted.best("test_loss")[seed] == losses[best - 1]
+        assert fitted.final("test_loss")[seed] == losses[stop - 1]
+
+
+def test_a_run_in_parts_is_the_run_in_one(small, tmp_path):
+    options = {"epochs": 30, "early_stopping": EarlyStopping("test_loss", "min", patience=1)}
+    whole = fit_small(small, folder=tmp_path / "whole", **options)
+    stop = max(whole.stopped_epochs)
+    for max_steps in (3, 8):
+        fit_small(small, folder=tmp_path / "parts", max_steps=max_steps, **options)
+    parts = fit_small(small, folder=tmp_path / "parts", **options)
+    assert parts.resumed_from == 8
+    assert stop > 2
+    assert parts.stopped_epochs == whole.stopped_epochs
+    jax.tree.map(np.testing.assert_array_equal, parts.state, whole.state)
+    again = fit_small(small, folder=tmp_path / "parts", **options)
+    assert again.resumed_from == stop * 5
+    assert again.best("test_loss") == whole.best("test_loss")
+
+
+def test_dropout_drops_its_share_and_only_in_training():
+    masks = MODEL.dropout_masks(jax.random.key(0), jnp.arange(500))
+    assert [mask.shape for mask in masks] == [(500, 20), (500, 20)]
+    assert float(jnp.mean(masks[0])) == pytest.approx(0.8, abs=0.02)
+    assert not (masks[0] == masks[1]).all()
+    half = MODEL.dropout_masks(jax.random.key(0), jnp.arange(250, 500))
+    np.testing.assert_array_equal(half[1], masks[1][250:])
+    x = jnp.ones((2, 5))
+    variables = MODEL.init(jax.random.key(0), x, train=False)
+    with pytest.raises(ShapeError, match="training with dropout in 2 layers takes 2 masks; got 0"):
+        MODEL.apply(variables, x, train=True)
+
+
+def test_wrong_use_is_refused(small):
+    with pytest.raises(ConfigError, match="no seeds"):
+        fit_small(small, seeds=())
+    with pytest.raises(ConfigError, match="needs a validation part"):
+        fit_small(small, test=None, early_stopping=EarlyStopping())
