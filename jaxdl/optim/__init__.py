@@ -1,0 +1,16 @@
+"""Optimisers: PyTorch's conventions in optax, and steepest descent with a line search."""
+
+from jaxdl.optim.line_search import Descent, steepest_descent
+from jaxdl.optim.torch_style import adadelta, adagrad, adam, adamw, add_l1, rmsprop, sgd
+
+__all__ = [
+    "Descent",
+    "adadelta",
+    "adagrad",
+    "adam",
+    "adamw",
+    "add_l1",
+    "rmsprop",
+    "sgd",
+    "steepest_descent",
+]
