@@ -1,0 +1,98 @@
+"""NumPy's `.npz`: a zip archive with one `.npy` file for each array, read without pickle."""
+
+import io
+import math
+import warnings
+import zipfile
+from collections.abc import Mapping
+
+import numpy as np
+
+from jaxdl.errors import WeightsError
+from jaxdl.interop.archive import open_archive, read_member
+from jaxdl.interop.views import view
+
+MAX_UNPACKED_BYTES = 2**30
+_READ_HEADER = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+
+
+def decode(data: bytes) -> dict[str, np.ndarray]:
+    """Reads the arrays of an `.npz` file.
+
+    Args:
+        data: the file's content.
+
+    Returns:
+        Arrays by name, without the ending `.npy`.
+
+    Raises:
+        WeightsError: the archive or an entry is damaged, would unpack to more than 1 GiB, or
+            holds something else than numbers.
+
+    Example:
+        >>> decode(encode({"a": np.array([1, 2], "i1")}))
+        {'a': array([1, 2], dtype=int8)}
+    """
+    archive, members = open_archive(data)
+    total = sum(member.file_size for member in members)
+    if total > MAX_UNPACKED_BYTES:
+        raise WeightsError(f"it unpacks to {total} bytes; at most {MAX_UNPACKED_BYTES} are read")
+    arrays = {}
+    for member in members:
+        name = member.filename.removesuffix(".npy")
+        if name in arrays:
+            raise WeightsError(f"entry {name!r} occurs twice")
+        arrays[name] = _array(name, read_member(archive, member))
+    return arrays
+
+
+def encode(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """Makes the content of an `.npz` file; equal arrays give equal bytes.
+
+    Args:
+        arrays: by name.
+
+    Returns:
+        The content, uncompressed.
+
+    Raises:
+        WeightsError: an array does not hold numbers of a type NumPy can name.
+    """
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for name, array in arrays.items():
+            _check_type(name, array.dtype)
+            entry = io.BytesIO()
+            np.lib.format.write_array(entry, array, allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), entry.getvalue())
+    return content.getvalue()
+
+
+def _array(name: str, content: bytes) -> np.ndarray:
+    """An array from a `.npy` file, whose header must promise exactly the bytes that follow."""
+    stream = io.BytesIO(content)
+    try:
+        version = np.lib.format.read_magic(stream)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # a header it has to repair is no header
+            shape, fortran_order, dtype = _READ_HEADER[version](stream)
+    except Exception as error:  # NumPy parses the header as Python: it can fail in any way
+        raise WeightsError(f"entry {name!r} has no readable .npy header: {error}") from error
+    _check_type(name, dtype)
+    present = len(content) - stream.tell()
+    if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != present:
+        raise WeightsError(
+            f"entry {name!r} of type {dtype} and shape {shape} does not fill its {present} bytes"
+        )
+    order = "F" if fortran_order else "C"
+    return view(name, content, dtype, shape, offset=stream.tell(), order=order)
+
+
+def _check_type(name: str, dtype: np.dtype) -> None:
+    if dtype.kind not in "fiu":
+        raise WeightsError(
+            f"entry {name!r} has type {dtype}; weights are floating-point or integer numbers"
+        )

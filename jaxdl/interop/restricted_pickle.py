@@ -1,0 +1,309 @@
+"""An interpreter for the pickles of state dicts that cannot run code.
+
+A pickle is a program for a stack machine, and one of its instructions calls any function of any
+module: loading a stranger's pickle is running a stranger's program. Python's unpickler can be
+restricted, but stays a machine that calls things. This one has no such instruction. It knows the
+few instructions that a state dict needs; names of functions and classes stay names; and "calling"
+the three functions that PyTorch uses makes a :class:`TensorRef`, a description of where a tensor
+lies in the archive. Every other name or instruction ends the reading.
+
+References:
+    Python's `pickletools`, which documents every instruction; PyTorch's
+    "Serialization semantics", https://docs.pytorch.org/docs/stable/notes/serialization.html
+"""
+
+import pickletools
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from jaxdl.errors import WeightsError
+
+MAX_PROGRAM_BYTES = 5_000_000
+
+
+class Name(NamedTuple):
+    """A function or class that a pickle mentions; only ever the name of it."""
+
+    module: str
+    attribute: str
+
+    def __str__(self) -> str:
+        return f"{self.module}.{self.attribute}"[:200]
+
+
+class StorageRef(NamedTuple):
+    """A block of numbers in the archive.
+
+    Attributes:
+        kind: PyTorch's class of it, such as `torch.FloatStorage`.
+        key: the entry's name below `data/`.
+        count: how many numbers it has.
+    """
+
+    kind: Name
+    key: str
+    count: int
+
+
+class TensorRef(NamedTuple):
+    """A tensor: which numbers of a storage, counted in numbers, not bytes."""
+
+    storage: StorageRef
+    offset: int
+    shape: tuple[int, ...]
+    stride: tuple[int, ...]
+
+
+STORAGE_KINDS = {
+    Name("torch", f"{kind}Storage"): dtype
+    for kind, dtype in {
+        "Double": "float64",
+        "Float": "float32",
+        "Half": "float16",
+        "BFloat16": "bfloat16",
+        "Long": "int64",
+        "Int": "int32",
+        "Short": "int16",
+        "Char": "int8",
+        "Byte": "uint8",
+    }.items()
+}
+
+
+def interpret(program: bytes) -> Any:
+    """Runs a pickle and returns what it describes.
+
+    Args:
+        program: the pickle.
+
+    Returns:
+        Dicts, lists, tuples, strings, numbers, None, and :class:`TensorRef`.
+
+    Raises:
+        WeightsError: the pickle is damaged, or has a name or an instruction that state dicts do
+            not need.
+
+    Example:
+        >>> import pickle
+        >>> interpret(pickle.dumps({"a": [1, 2]}, protocol=2))
+        {'a': [1, 2]}
+        >>> interpret(pickle.dumps(print, protocol=2))
+        Traceback (most recent call last):
+            ...
+        jaxdl.errors.WeightsError: the pickle names __builtin__.print, which has no business in...
+    """
+    if len(program) > MAX_PROGRAM_BYTES:
+        raise WeightsError(
+            f"its pickle has {len(program)} bytes; at most {MAX_PROGRAM_BYTES} are read"
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DeprecationWarning)  # of escapes that are no escapes
+        for instruction, argument, _ in _steps(program):  # first of all: names say most
+            if instruction in ("GLOBAL", "INST"):
+                _known_name(*argument.split(" ", 1))
+        machine = _Machine()
+        for instruction, argument, position in _steps(program):
+            machine.step(instruction, argument, position)
+    return machine.pop()
+
+
+def _steps(program: bytes) -> Iterator[tuple[str, Any, int]]:
+    """The instructions up to STOP: name, argument, position."""
+    try:
+        for instruction, argument, position in pickletools.genops(program):
+            if instruction.name != "STOP":
+                yield instruction.name, argument, position
+    except (ValueError, OverflowError, DeprecationWarning) as error:
+        raise WeightsError(f"its pickle is damaged: {error}") from error
+
+
+def _known_name(module: str, attribute: str) -> Name:
+    """The name of a function or class, if it is one of the few that are known."""
+    name = Name(module, attribute)
+    if name in _FUNCTIONS or name in STORAGE_KINDS:
+        return name
+    if module == "torch" and attribute.endswith("Storage"):
+        raise WeightsError(
+            f"it has numbers of type {name}; known: {', '.join(STORAGE_KINDS.values())}"
+        )
+    raise WeightsError(
+        f"the pickle names {name}, which has no business in a state dict; nothing of the file was "
+        "executed. If you trust its author, save network.state_dict() alone"
+    )
+
+
+class _Mark:
+    """Where a group of items on the stack begins."""
+
+
+class _Machine:
+    """The stack, the memo, and the instructions."""
+
+    def __init__(self) -> None:
+        self.stack: list[Any] = []
+        self.memo: dict[int, Any] = {}
+
+    def step(self, name: str, argument: Any, position: int) -> None:
+        """Executes one instruction."""
+        if name in _LITERALS:
+            self.stack.append(argument)
+        elif name in _CONSTANTS:
+            self.stack.append(_CONSTANTS[name]())
+        elif name in _INSTRUCTIONS:
+            _INSTRUCTIONS[name](self, argument)
+        elif name not in ("PROTO", "FRAME"):
+            about = f" ({argument[:200]!r})" if isinstance(argument, str) else ""
+            raise WeightsError(
+                f"the pickle has the instruction {name}{about} at byte {position}, which a state "
+                "dict does not need: it is refused"
+            )
+
+    def pop(self, kind: type | tuple[type, ...] = object) -> Any:
+        """Takes the top of the stack, which must be of that type and not a mark."""
+        if not self.stack or isinstance(self.stack[-1], _Mark):
+            raise WeightsError("its pickle is damaged: an instruction finds nothing to work on")
+        value = self.stack.pop()
+        if not isinstance(value, kind):
+            raise WeightsError(f"its pickle is damaged: a {type(value).__name__} is out of place")
+        return value
+
+    def pop_to_mark(self) -> list[Any]:
+        """Takes everything above the last mark, and the mark."""
+        items = []
+        while self.stack:
+            item = self.stack.pop()
+            if isinstance(item, _Mark):
+                return items[::-1]
+            items.append(item)
+        raise WeightsError("its pickle is damaged: a group has no beginning")
+
+    def top(self, kind: type) -> Any:
+        """The top of the stack, left there."""
+        value = self.pop(kind)
+        self.stack.append(value)
+        return value
+
+    def get(self, index: int) -> None:
+        """Pushes what was memorised under a number."""
+        if index not in self.memo:
+            raise WeightsError("its pickle is damaged: it refers to something it never had")
+        self.stack.append(self.memo[index])
+
+    def make_tuple(self, length: int) -> None:
+        """Replaces the topmost items by a tuple of them."""
+        self.stack.append(tuple([self.pop() for _ in range(length)][::-1]))
+
+    def set_items(self, flat: list[Any]) -> None:
+        """Adds keys and values, in turn, to the dict on top of the stack."""
+        target = self.top(dict)
+        if len(flat) % 2:
+            raise WeightsError("its pickle is damaged: a key has no value")
+        for key, value in zip(flat[::2], flat[1::2], strict=True):
+            if not isinstance(key, str | int):
+                raise WeightsError(f"a key of its pickle is a {type(key).__name__}, not a name")
+            target[key] = value
+
+    def extend(self, items: list[Any]) -> None:
+        """Adds items to the list on top of the stack."""
+        self.top(list).extend(items)
+
+    def call(self) -> None:
+        """Looks up what a call stands for, and pushes that."""
+        arguments, name = self.pop(tuple), self.pop(Name)
+        if name not in _FUNCTIONS:
+            raise WeightsError(f"the pickle calls {name}, which is refused")
+        self.stack.append(_FUNCTIONS[name](arguments))
+
+    def set_state(self) -> None:
+        """Drops the attributes of an OrderedDict: PyTorch's versions of the modules."""
+        self.pop(dict)
+        self.top(dict)
+
+    def refer(self) -> None:
+        """Makes a storage from its persistent identity."""
+        self.stack.append(_storage(self.pop(tuple)))
+
+
+def _storage(identity: tuple[Any, ...]) -> StorageRef:
+    if len(identity) != 5 or identity[0] != "storage":
+        raise WeightsError("its pickle refers to something outside that is no storage: refused")
+    _, kind, key, _, count = identity
+    if not isinstance(kind, Name) or kind not in STORAGE_KINDS:
+        raise WeightsError("its pickle has a storage of an unknown type")
+    if not isinstance(key, str) or not _is_size(count):
+        raise WeightsError("its pickle has a storage without a proper name and size")
+    return StorageRef(kind, key, count)
+
+
+def _rebuild_tensor(arguments: tuple[Any, ...]) -> TensorRef:
+    if len(arguments) not in (6, 7):
+        raise WeightsError(f"its pickle makes a tensor from {len(arguments)} arguments")
+    storage, offset, shape, stride = arguments[:4]
+    if not isinstance(storage, StorageRef) or not _is_size(offset):
+        raise WeightsError("its pickle makes a tensor without a storage and an offset")
+    for sizes in (shape, stride):
+        if not isinstance(sizes, tuple) or not all(map(_is_size, sizes)) or len(sizes) > 32:
+            raise WeightsError("its pickle makes a tensor of an impossible shape or stride")
+    if len(shape) != len(stride):
+        raise WeightsError(f"its pickle has a tensor of shape {shape} with stride {stride}")
+    return TensorRef(storage, offset, shape, stride)
+
+
+def _rebuild_parameter(arguments: tuple[Any, ...]) -> TensorRef:
+    if not arguments or not isinstance(arguments[0], TensorRef):
+        raise WeightsError("its pickle makes a parameter of something that is no tensor")
+    return arguments[0]
+
+
+def _ordered_dict(arguments: tuple[Any, ...]) -> dict:
+    if arguments:
+        raise WeightsError("its pickle makes an OrderedDict in an unusual way: refused")
+    return {}
+
+
+def _is_size(value: Any) -> bool:
+    # type(), not isinstance: True is an int. Above 2^48 it is no size of anything in a file.
+    return type(value) is int and 0 <= value < 2**48
+
+
+_FUNCTIONS: dict[Name, Callable[[tuple[Any, ...]], Any]] = {
+    Name("collections", "OrderedDict"): _ordered_dict,
+    Name("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
+    Name("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
+}
+_LITERALS = frozenset(
+    {
+        *("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT"),
+        *("BINUNICODE", "SHORT_BINUNICODE"),
+    }
+)
+_CONSTANTS: dict[str, Callable[[], Any]] = {
+    "NONE": lambda: None,
+    "NEWTRUE": lambda: True,
+    "NEWFALSE": lambda: False,
+    "EMPTY_TUPLE": tuple,
+    "EMPTY_LIST": list,
+    "EMPTY_DICT": dict,
+    "MARK": _Mark,
+}
+_INSTRUCTIONS: dict[str, Callable[[_Machine, Any], None]] = {
+    "GLOBAL": lambda m, argument: m.stack.append(_known_name(*argument.split(" ", 1))),
+    "STACK_GLOBAL": lambda m, _: m.stack.append(_known_name(*[m.pop(str), m.pop(str)][::-1])),
+    "BINPUT": lambda m, index: m.memo.update({index: m.top(object)}),
+    "LONG_BINPUT": lambda m, index: m.memo.update({index: m.top(object)}),
+    "MEMOIZE": lambda m, _: m.memo.update({len(m.memo): m.top(object)}),
+    "BINGET": lambda m, index: m.get(index),
+    "LONG_BINGET": lambda m, index: m.get(index),
+    "TUPLE": lambda m, _: m.stack.append(tuple(m.pop_to_mark())),
+    "TUPLE1": lambda m, _: m.make_tuple(1),
+    "TUPLE2": lambda m, _: m.make_tuple(2),
+    "TUPLE3": lambda m, _: m.make_tuple(3),
+    "APPEND": lambda m, _: m.extend([m.pop()]),
+    "APPENDS": lambda m, _: m.extend(m.pop_to_mark()),
+    "SETITEM": lambda m, _: m.set_items([m.pop(), m.pop()][::-1]),
+    "SETITEMS": lambda m, _: m.set_items(m.pop_to_mark()),
+    "REDUCE": lambda m, _: m.call(),
+    "BUILD": lambda m, _: m.set_state(),
+    "BINPERSID": lambda m, _: m.refer(),
+}

@@ -1,0 +1,95 @@
+"""State dicts in files: three formats to read, two to write.
+
+| suffix | read | written | what it is |
+|---|---|---|---|
+| `.safetensors` | yes | yes | a JSON table and raw numbers, as of the package `safetensors` |
+| `.npz` | yes | yes | NumPy's archive |
+| `.pt`, `.pth` | yes | no | `torch.save`'s archive, whose pickle is interpreted, never executed |
+
+Files come from strangers. Each reader checks every size that a file claims against what is there
+before it makes an array of that size, and a file that is not in order ends in a
+:class:`~jaxdl.errors.WeightsError` that names the file and the entry.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from jaxdl.errors import WeightsError
+from jaxdl.files import write_atomically
+from jaxdl.interop import npz, safetensors, torch_file
+
+_DECODERS = {
+    ".safetensors": safetensors.decode,
+    ".npz": npz.decode,
+    ".pt": torch_file.decode,
+    ".pth": torch_file.decode,
+}
+_ENCODERS = {".safetensors": safetensors.encode, ".npz": npz.encode}
+
+
+def load_state_dict(path: str | os.PathLike) -> dict[str, np.ndarray]:
+    """Reads a state dict.
+
+    Args:
+        path: a `.safetensors`, `.npz`, `.pt` or `.pth` file.
+
+    Returns:
+        Arrays by name, in the file's order, with the file's types; they may be read-only.
+
+    Raises:
+        WeightsError: the file is missing, damaged, unsafe, or holds something else than tensors.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "weights.safetensors")
+        ...     save_state_dict(path, {"fc.bias": np.array([1.0, 2.0])})
+        ...     load_state_dict(path)
+        {'fc.bias': array([1., 2.])}
+    """
+    path = Path(path)
+    decode = _by_suffix(_DECODERS, path, "read")
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise WeightsError(
+            f"cannot read {path}: {error.strerror or error}; check the name and its permissions"
+        ) from error
+    try:
+        return decode(data)
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error}") from error
+
+
+def save_state_dict(path: str | os.PathLike, state_dict: Mapping[str, ArrayLike]) -> None:
+    """Writes a state dict, in one move.
+
+    Args:
+        path: a `.safetensors` or `.npz` file; an older one is replaced.
+        state_dict: arrays by name.
+
+    Raises:
+        WeightsError: the suffix is another, or an array has a type the format lacks.
+        WorkdirError: the file cannot be written.
+    """
+    path = Path(path)
+    encode = _by_suffix(_ENCODERS, path, "written")
+    try:
+        data = encode({name: np.asarray(array) for name, array in state_dict.items()})
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error}") from error
+    write_atomically(path, data)
+
+
+def _by_suffix(table: dict, path: Path, verb: str) -> object:
+    try:
+        return table[path.suffix]
+    except KeyError:
+        raise WeightsError(
+            f"{path}: weights in {path.suffix or 'a file without suffix'} cannot be {verb}; "
+            f"possible: {', '.join(table)}"
+        ) from None

@@ -1,0 +1,91 @@
+"""A small convolutional classifier of digits, with features to measure images by."""
+
+import flax.linen as linen
+import jax
+
+from jaxdl import nn
+from jaxdl.errors import ConfigError, ShapeError
+
+
+class CNN(linen.Module):
+    """Blocks of convolution, BatchNorm, ReLU and pooling; then two dense layers.
+
+    Attributes:
+        widths: channels of each block; every block halves the image, rounding down.
+        hidden: neurons of the first dense layer, whose activations are the features.
+        num_classes: neurons of the output layer.
+        image_size: height and width of the images, in pixels.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> model = CNN(widths=(8, 16))
+        >>> images = jnp.zeros((2, 28, 28, 1))
+        >>> variables = model.init(jax.random.key(0), images, train=False)
+        >>> model.apply(variables, images, train=False).shape
+        (2, 10)
+        >>> model.apply(variables, images, train=False, method="features").shape
+        (2, 128)
+
+    References:
+        course document 003 (convolution, pooling, batch normalisation, digit recognition).
+    """
+
+    widths: tuple[int, ...] = (32, 64)
+    hidden: int = 128
+    num_classes: int = 10
+    image_size: int = 28
+
+    def setup(self) -> None:
+        """Makes the layers: conv_0, batch_norm_0, …, dense_0, dense_1."""
+        side = self.final_size()
+        fan_ins = (side * side * self.widths[-1], self.hidden)
+        self.conv = [nn.Conv(width, kernel_size=3, padding=1) for width in self.widths]
+        self.batch_norm = [nn.BatchNorm(momentum=0.9, epsilon=1e-5) for _ in self.widths]
+        self.dense = [
+            linen.Dense(features, kernel_init=nn.torch_linear, bias_init=nn.torch_uniform(fan_in))
+            for features, fan_in in zip((self.hidden, self.num_classes), fan_ins, strict=True)
+        ]
+
+    def __call__(self, x: jax.Array, *, train: bool, axis_name: str | None = None) -> jax.Array:
+        """Maps images (N, image_size, image_size, C) to logits (N, num_classes).
+
+        Args:
+            x: the images.
+            train: normalise with the batch's statistics and update the running ones
+                (collection ``batch_stats`` must then be mutable).
+            axis_name: axis of the parallel map over which the batch is spread, if any.
+
+        Returns:
+            Logits (N, num_classes).
+
+        Raises:
+            ShapeError: the images have another size.
+            ConfigError: no pixel would be left after the last block.
+        """
+        return self.dense[1](self.features(x, train=train, axis_name=axis_name))
+
+    def features(self, x: jax.Array, *, train: bool, axis_name: str | None = None) -> jax.Array:
+        """Activations of the last hidden layer (N, hidden); the arguments are those of a call."""
+        if x.ndim != 4 or x.shape[1:3] != (self.image_size, self.image_size):
+            raise ShapeError(
+                f"images have shape {x.shape}; expected "
+                f"(N, {self.image_size}, {self.image_size}, channels)"
+            )
+        for conv, batch_norm in zip(self.conv, self.batch_norm, strict=True):
+            x = jax.nn.relu(batch_norm(conv(x), train=train, axis_name=axis_name))
+            x = linen.max_pool(x, (2, 2), strides=(2, 2))
+        return jax.nn.relu(self.dense[0](x.reshape(x.shape[0], -1)))
+
+    def final_size(self) -> int:
+        """Height and width of the last block's maps, in pixels.
+
+        Raises:
+            ConfigError: there is no block, or no pixel is left.
+        """
+        side = self.image_size // 2 ** len(self.widths)
+        if not self.widths or side < 1:
+            raise ConfigError(
+                f"CNN: {len(self.widths)} blocks on images of {self.image_size} pixels leave "
+                f"maps of {side}; use at least one block, and images of 2^blocks pixels or more"
+            )
+        return side

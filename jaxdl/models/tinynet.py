@@ -1,0 +1,205 @@
+"""TinyNet: two convolutions and a dense layer on 8×8 images, and the course's way to call it.
+
+Inside everything is NHWC as in the rest of the house. The functions :func:`forward`,
+:func:`backward` and :func:`train_one_iter` are the border to the course's exercise: images
+(B, 3, 8, 8), kernels (C_out, C_in, 3, 3), W_fc (48, 10), its order of arrays. Nothing is
+differentiated by hand: the layout is changed inside the differentiated function, so the gradients
+come out in the course's layout by themselves.
+
+The course's text says that the second pooling has stride 1; its code, and the 2×2 maps it speaks
+of, have stride 2.
+
+References:
+    course document 004, levels 6, 7 and 8.
+"""
+
+from typing import NamedTuple
+
+import flax.linen as linen
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from jaxdl import losses, nn
+from jaxdl.errors import ShapeError
+
+
+class TinyNet(linen.Module):
+    """Convolution, ReLU, pooling, twice; flattened in C, H, W order; dense.
+
+    Attributes:
+        num_classes: neurons of the dense layer.
+
+    Example:
+        >>> model = TinyNet()
+        >>> images = jnp.zeros((2, 8, 8, 3))
+        >>> variables = model.init(jax.random.key(0), images, train=False)
+        >>> model.apply(variables, images, train=False).shape
+        (2, 10)
+    """
+
+    num_classes: int = 10
+
+    @linen.compact
+    def __call__(self, x: jax.Array, *, train: bool, axis_name: str | None = None) -> jax.Array:
+        """Maps images (N, 8, 8, 3) to logits (N, num_classes).
+
+        Args:
+            x: the images.
+            train: not used; every network takes it.
+            axis_name: not used; every network takes it.
+
+        Returns:
+            Logits (N, num_classes).
+
+        Raises:
+            ShapeError: the images are not (N, 8, 8, 3).
+        """
+        if x.ndim != 4 or x.shape[1:] != (8, 8, 3):
+            raise ShapeError(f"images have shape {x.shape}; expected (N, 8, 8, 3)")
+        for layer, features in ((1, 6), (2, 12)):
+            x = jax.nn.relu(nn.Conv(features, kernel_size=3, padding=1, name=f"conv_{layer}")(x))
+            x = linen.max_pool(x, (2, 2), strides=(2, 2))
+        flat = x.transpose(0, 3, 1, 2).reshape(x.shape[0], 48)
+        return linen.Dense(
+            self.num_classes,
+            kernel_init=nn.torch_linear,
+            bias_init=nn.torch_uniform(48),
+            name="dense_1",
+        )(flat)
+
+
+class TinyNetWeights(NamedTuple):
+    """The six arrays in the course's order and layout; gradients come in the same form."""
+
+    W_conv1: ArrayLike
+    b_conv1: ArrayLike
+    W_conv2: ArrayLike
+    b_conv2: ArrayLike
+    W_fc: ArrayLike
+    b_fc: ArrayLike
+
+
+_SHAPES = TinyNetWeights((6, 3, 3, 3), (6,), (12, 6, 3, 3), (12,), (48, 10), (10,))
+
+
+def forward(
+    weights: TinyNetWeights, x: ArrayLike, labels: ArrayLike
+) -> tuple[jax.Array, jax.Array]:
+    """Logits and mean softmax cross-entropy.
+
+    Args:
+        weights: the six arrays: kernels (6, 3, 3, 3) and (12, 6, 3, 3), W_fc (48, 10), biases.
+        x: images (B, 3, 8, 8).
+        labels: classes (B,), or one-hot (B, 10), which must then be of a floating type.
+
+    Returns:
+        Logits (B, 10) and the loss, a scalar.
+
+    Raises:
+        ShapeError: an array has another shape.
+        DataError: a label is out of range.
+
+    Example:
+        >>> weights = TinyNetWeights(*(jnp.zeros(shape) for shape in _SHAPES))
+        >>> logits, loss = forward(weights, jnp.zeros((2, 3, 8, 8)), jnp.array([1, 2]))
+        >>> logits.shape, round(float(loss), 4)
+        ((2, 10), 2.3026)
+    """
+    weights, x = _checked(weights, x)
+    logits = TinyNet().apply(_variables(weights), x.transpose(0, 2, 3, 1), train=True)
+    return logits, losses.cross_entropy(logits, labels, reduction="mean")
+
+
+def backward(weights: TinyNetWeights, x: ArrayLike, labels: ArrayLike) -> TinyNetWeights:
+    """Gradients of the loss: dW_conv1, db_conv1, dW_conv2, db_conv2, dW_fc, db_fc.
+
+    Args:
+        weights: as for :func:`forward`.
+        x: images (B, 3, 8, 8).
+        labels: as for :func:`forward`.
+
+    Returns:
+        Six arrays of the weights' shapes.
+
+    Example:
+        >>> weights = TinyNetWeights(*(jnp.zeros(shape) for shape in _SHAPES))
+        >>> gradients = backward(weights, jnp.zeros((1, 3, 8, 8)), jnp.array([0]))
+        >>> [round(g, 3) for g in gradients.b_fc[:3].tolist()]
+        [-0.9, 0.1, 0.1]
+    """
+    weights, x = _checked(weights, x)
+    return jax.grad(lambda w: forward(w, x, labels)[1])(weights)
+
+
+def train_one_iter(
+    W_conv1: ArrayLike,
+    b_conv1: ArrayLike,
+    W_conv2: ArrayLike,
+    b_conv2: ArrayLike,
+    W_fc: ArrayLike,
+    b_fc: ArrayLike,
+    x: ArrayLike,
+    labels: ArrayLike,
+    learning_rate: float,
+    weight_decay: float = 0.0,
+) -> TinyNetWeights:
+    r"""One step of gradient descent with L2 regularisation.
+
+    .. math:: w \leftarrow w - \eta\,(\nabla_w L + \lambda w)
+
+    λ acts on the biases too, as the course's text has it (its code leaves λ out altogether).
+
+    Args:
+        W_conv1: kernel (6, 3, 3, 3).
+        b_conv1: (6,).
+        W_conv2: kernel (12, 6, 3, 3).
+        b_conv2: (12,).
+        W_fc: (48, 10).
+        b_fc: (10,).
+        x: images (B, 3, 8, 8).
+        labels: as for :func:`forward`.
+        learning_rate: η.
+        weight_decay: λ, typically 1e-5.
+
+    Returns:
+        The six new arrays, in this order.
+
+    Example:
+        >>> weights = TinyNetWeights(*(jnp.ones(shape) for shape in _SHAPES))
+        >>> images, labels = jnp.ones((1, 3, 8, 8)), jnp.array([3])
+        >>> new = train_one_iter(*weights, images, labels, learning_rate=0.1, weight_decay=1e-5)
+        >>> [array.shape == shape for array, shape in zip(new, _SHAPES)]
+        [True, True, True, True, True, True]
+    """
+    weights = TinyNetWeights(W_conv1, b_conv1, W_conv2, b_conv2, W_fc, b_fc)
+    gradients = backward(weights, x, labels)
+    return jax.tree.map(
+        lambda w, g: jnp.asarray(w) - learning_rate * (g + weight_decay * jnp.asarray(w)),
+        weights,
+        gradients,
+    )
+
+
+def _variables(weights: TinyNetWeights) -> dict:
+    """The module's variables: kernels turned from OIHW to HWIO."""
+    conv1, conv2 = (w.transpose(2, 3, 1, 0) for w in (weights.W_conv1, weights.W_conv2))
+    return {
+        "params": {
+            "conv_1": {"kernel": conv1, "bias": weights.b_conv1},
+            "conv_2": {"kernel": conv2, "bias": weights.b_conv2},
+            "dense_1": {"kernel": weights.W_fc, "bias": weights.b_fc},
+        }
+    }
+
+
+def _checked(weights: TinyNetWeights, x: ArrayLike) -> tuple[TinyNetWeights, jax.Array]:
+    """The arrays in floating point, or a ShapeError that names the one that does not fit."""
+    weights = TinyNetWeights(*(jnp.asarray(w, jnp.result_type(float)) for w in weights))
+    for name, array, shape in zip(TinyNetWeights._fields, weights, _SHAPES, strict=True):
+        if array.shape != shape:
+            raise ShapeError(f"TinyNet's {name} has shape {array.shape}; expected {shape}")
+    x = jnp.asarray(x, jnp.result_type(float))
+    if x.ndim != 4 or x.shape[1:] != (3, 8, 8):
+        raise ShapeError(f"TinyNet's images have shape {x.shape}; expected (B, 3, 8, 8)")
+    return weights, x

@@ -1,0 +1,151 @@
+r"""The course's network from scratch: 784 pixels, one hidden layer, ten outputs, ReLU on both.
+
+Its choices are unusual and kept, since they are the lesson: the outputs pass through ReLU and are
+then taken for probabilities in an elementwise binary cross-entropy. What follows from it:
+
+- An output neuron whose sum is negative for every image outputs 0, gets no gradient, and is dead
+  from the start; about half of the ten are. Their digits are never predicted, so accuracy stays
+  far below what the same weights reach with a softmax.
+- An output above 1 is no probability. There the clipped loss is flat and the gradient 0.
+
+The gradients are `jax.grad`'s. Those the course wrote by hand are the same for every output
+strictly between 0 and 1, with these exceptions:
+
+- it takes the derivative of ReLU at 0 to be 1, here it is 0;
+- where clipping is at work (outputs of 0, or above 1) it differentiates as if nothing had been
+  clipped, which gives ±10¹⁰ from clipped outputs and a division by zero from others;
+- it divides the weights' gradients by 60,000 whatever the batch, here by the number of samples;
+- its bias gradients lack ``keepdims``: (H,) subtracted in place from (H, 1) is a NumPy error.
+
+References:
+    course document 004, level 10.
+"""
+
+import flax.linen as linen
+import jax
+import jax.numpy as jnp
+
+from jaxdl.errors import ShapeError
+
+Params = dict
+CLIP = 1e-10
+
+
+class TwoLayerNet(linen.Module):
+    """Dense, ReLU, dense, ReLU; weights and biases start from 0.01·N(0, 1).
+
+    Attributes:
+        hidden: neurons of the hidden layer.
+        num_classes: neurons of the output layer.
+
+    Example:
+        >>> model = TwoLayerNet(hidden=32)
+        >>> variables = model.init(jax.random.key(0), jnp.zeros((1, 784)), train=False)
+        >>> model.apply(variables, jnp.zeros((5, 784)), train=False).shape
+        (5, 10)
+    """
+
+    hidden: int = 100
+    num_classes: int = 10
+
+    @linen.compact
+    def __call__(self, x: jax.Array, *, train: bool, axis_name: str | None = None) -> jax.Array:
+        """Maps images (N, …), flattened, to outputs (N, num_classes), each at least 0.
+
+        Args:
+            x: pixels in [0, 1].
+            train: not used; every network takes it.
+            axis_name: not used; every network takes it.
+
+        Returns:
+            What the course calls the prediction; it may exceed 1.
+        """
+        start = linen.initializers.normal(0.01)
+        x = x.reshape(x.shape[0], -1)
+        for layer, features in ((1, self.hidden), (2, self.num_classes)):
+            dense = linen.Dense(features, kernel_init=start, bias_init=start, name=f"dense_{layer}")
+            x = jax.nn.relu(dense(x))
+        return x
+
+
+def clipped_cross_entropy(outputs: jax.Array, targets: jax.Array) -> jax.Array:
+    r"""Elementwise binary cross-entropy of outputs clipped to [10⁻¹⁰, 1 - 10⁻¹⁰].
+
+    .. math:: \ell = -t \log \hat p - (1 - t) \log(1 - \hat p)
+
+    1 - 10⁻¹⁰ is 1 in float32, so it is 1 - p that is kept at or above 10⁻¹⁰ there.
+
+    Args:
+        outputs: p, any shape.
+        targets: t in [0, 1], the same shape.
+
+    Returns:
+        Losses of that shape, at most 23.03.
+
+    Raises:
+        ShapeError: the shapes differ.
+
+    Example:
+        >>> print(clipped_cross_entropy(jnp.array([0.5, 0.5]), jnp.array([0, 1])).round(4))
+        [0.6931 0.6931]
+    """
+    if outputs.shape != targets.shape:
+        raise ShapeError(
+            f"outputs {outputs.shape} and targets {targets.shape} must have one shape: "
+            "make labels one-hot"
+        )
+    p = jnp.clip(outputs, CLIP, 1)
+    not_p = jnp.maximum(1 - p, CLIP)
+    return -(targets * jnp.log(p) + (1 - targets) * jnp.log(not_p))
+
+
+def loss(model: TwoLayerNet, params: Params, images: jax.Array, targets: jax.Array) -> jax.Array:
+    """Cross-entropy summed over the classes and averaged over the samples.
+
+    Args:
+        model: the network.
+        params: its parameters.
+        images: pixels in [0, 1], (N, …).
+        targets: one-hot labels (N, num_classes).
+
+    Returns:
+        A scalar.
+    """
+    outputs = model.apply({"params": params}, images, train=True)
+    return clipped_cross_entropy(outputs, targets).sum(1).mean()
+
+
+def descend(
+    model: TwoLayerNet,
+    params: Params,
+    images: jax.Array,
+    targets: jax.Array,
+    learning_rate: float,
+) -> tuple[Params, jax.Array]:
+    """One step of gradient descent on the whole batch.
+
+    Args:
+        model: the network.
+        params: its parameters.
+        images: pixels in [0, 1], (N, …): all samples.
+        targets: one-hot labels (N, num_classes).
+        learning_rate: step length, > 0.
+
+    Returns:
+        The new parameters, and the loss before the step.
+
+    Example:
+        >>> model = TwoLayerNet(hidden=8)
+        >>> images, targets = jnp.ones((4, 6)), jax.nn.one_hot(jnp.arange(4), 10)
+        >>> params = model.init(jax.random.key(0), images, train=False)["params"]
+        >>> params, before = descend(model, params, images, targets, 1e-3)
+        >>> bool(loss(model, params, images, targets) < before)
+        True
+    """
+    value, gradients = jax.value_and_grad(loss, argnums=1)(model, params, images, targets)
+    return jax.tree.map(lambda p, g: p - learning_rate * g, params, gradients), value
+
+
+def predict(model: TwoLayerNet, params: Params, images: jax.Array) -> jax.Array:
+    """The class with the largest output, int32 (N,); the first of several."""
+    return model.apply({"params": params}, images, train=False).argmax(1)

@@ -1,0 +1,337 @@
+import io
+import os
+import pickle
+import zipfile
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jaxdl.errors import WeightsError
+from jaxdl.interop.restricted_pickle import interpret
+from jaxdl.interop.torch_file import decode
+
+REAL = (Path(__file__).parents[1] / "references" / "generator.pt").read_bytes()
+SIX = np.arange(6, dtype="<f4").tobytes()
+
+
+def test_a_real_file():
+    arrays = decode(REAL)
+    of_batch_norm = ["weight", "bias", "running_mean", "running_var", "num_batches_tracked"]
+    expected = [
+        f"main.{i}.{leaf}"
+        for i in range(13)
+        for leaf in ([], ["weight"], of_batch_norm)[(i % 3 == 0) + 2 * (i % 3 == 1)]
+    ]
+    assert list(arrays) == expected
+    assert arrays["main.0.weight"].shape == (5, 24, 4, 4)
+    assert arrays["main.0.weight"].dtype == np.float32
+    assert arrays["main.1.num_batches_tracked"].dtype == np.int64
+    assert arrays["main.1.num_batches_tracked"] == 3
+    assert 0.1 < arrays["main.0.weight"].std() < 0.3
+
+
+@pytest.mark.parametrize(
+    ("view", "expected"),
+    [
+        ({}, [[0, 1, 2], [3, 4, 5]]),
+        ({"shape": (3, 2), "stride": (1, 3)}, [[0, 3], [1, 4], [2, 5]]),
+        ({"shape": (2,), "stride": (2,), "offset": 1}, [1, 3]),
+        ({"shape": (), "stride": (), "offset": 5}, 5),
+        ({"shape": (0, 3), "stride": (3, 1)}, []),
+        ({"shape": (1, 6), "stride": (2**40, 1)}, [[0, 1, 2, 3, 4, 5]]),
+    ],
+)
+def test_a_tensor_is_a_view_of_its_storage(view, expected, pickles, archive):
+    program = pickles.mapping(a=pickles.tensor(**view), b=pickles.tensor())
+    arrays = decode(archive(program, {"data/0": SIX}))
+    assert arrays["a"].tolist() == expected
+    assert not arrays["a"].flags.writeable
+    assert arrays["b"].tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+@pytest.mark.parametrize(
+    ("kind", "raw", "expected"),
+    [
+        ("Double", np.array([1.5, -2], "<f8"), [1.5, -2]),
+        ("Half", np.array([1.5, -2], "<f2"), [1.5, -2]),
+        ("BFloat16", np.array([0x3FC0, 0xC000], "<u2"), [1.5, -2]),
+        ("Long", np.array([1, -2], "<i8"), [1, -2]),
+        ("Int", np.array([1, -2], "<i4"), [1, -2]),
+        ("Short", np.array([1, -2], "<i2"), [1, -2]),
+        ("Char", np.array([1, -2], "i1"), [1, -2]),
+        ("Byte", np.array([1, 254], "u1"), [1, 254]),
+    ],
+)
+def test_every_storage_type(kind, raw, expected, pickles, archive):
+    storage = pickles.storage(kind=f"torch\n{kind}Storage", count=2)
+    program = pickles.mapping(a=pickles.tensor(storage, shape=(2,), stride=(1,)))
+    assert decode(archive(program, {"data/0": raw.tobytes()}))["a"].tolist() == expected
+
+
+def test_a_parameter_is_a_tensor(pickles, archive):
+    parameter = b"ctorch._utils\n_rebuild_parameter\n(" + pickles.tensor() + b"\x88}tR"
+    arrays = decode(archive(pickles.mapping(a=parameter), {"data/0": SIX}))
+    assert arrays["a"].tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"offset": 1}, "leaves"),
+        ({"offset": -1}, "without a storage and an offset"),
+        ({"offset": 2**62}, "without a storage and an offset"),
+        ({"shape": (3, 3)}, "leaves"),
+        ({"stride": (4, 1)}, "leaves"),
+        ({"stride": (-3, 1)}, "impossible shape or stride"),
+        ({"shape": (-2, 3)}, "impossible shape or stride"),
+        ({"shape": (2**47, 2**47), "stride": (0, 0)}, "repeats"),
+        ({"shape": (7,), "stride": (0,)}, "repeats"),
+        ({"shape": (2, 3), "stride": (1,)}, r"shape \(2, 3\) with stride \(1,\)"),
+        ({"shape": (1,) * 33, "stride": (1,) * 33}, "impossible shape or stride"),
+        ({"shape": (0, 2**47, 2**47), "stride": (1, 1, 1)}, "no possible array"),
+    ],
+    ids=str,
+)
+def test_a_tensor_that_leaves_its_storage_is_refused(change, message, pickles, archive, frugal):
+    data = archive(pickles.mapping(a=pickles.tensor(**change)), {"data/0": SIX})
+    with frugal(), pytest.raises(WeightsError, match=message):
+        decode(data)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"count": 5}, "24 bytes, not the 5 numbers"),
+        ({"count": 2**47}, "24 bytes"),
+        ({"count": -6}, "proper name and size"),
+        ({"key": "1"}, "lacks the entry 'model/data/1'"),
+        ({"key": "../../etc/passwd"}, "lacks the entry"),
+        ({"key": "/etc/passwd"}, "lacks the entry"),
+        ({"first": "module"}, "no storage"),
+        ({"kind": "torch\nDoubleStorage"}, "24 bytes"),
+        ({"kind": "torch\nBoolStorage"}, "torch.BoolStorage; known: float64"),
+        ({"kind": "torch._utils\n_rebuild_tensor_v2"}, "unknown type"),
+        ({"kind": "os\nsystem"}, "os.system"),
+    ],
+    ids=str,
+)
+def test_a_wrong_storage_is_refused(change, message, pickles, archive, frugal):
+    program = pickles.mapping(a=pickles.tensor(pickles.storage(**change)))
+    with frugal(), pytest.raises(WeightsError, match=message):
+        decode(archive(program, {"data/0": SIX}))
+
+
+@pytest.mark.parametrize(
+    "identity",
+    [b"N", b"}", b"]", b")", b"(K\x01K\x02K\x03K\x04K\x05t", b"X\x01\x00\x00\x000"],
+    ids=str,
+)
+def test_a_persistent_id_of_a_wrong_type_is_refused(identity, pickles):
+    with pytest.raises(WeightsError):
+        interpret(pickles.mapping(a=identity + b"Q"))
+
+
+class Command:
+    """What pickle loads by calling a function."""
+
+    def __init__(self, function, *arguments):
+        self.call = function, arguments
+
+    def __reduce__(self):
+        return self.call
+
+
+def attacks(marker):
+    """Programs that would make a file, in several ways of calling something."""
+    command = f"touch {marker}"
+    code = f"open({str(marker)!r}, 'w').close()"
+    text = b"X" + len(command).to_bytes(4, "little") + command.encode()
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        system = Command(os.system, command)
+        yield f"system {protocol}", pickle.dumps(system, protocol), "posix.system|nt.system"
+        nested = {"a": [({"b": system},)]}
+        yield f"nested {protocol}", pickle.dumps(nested, protocol), "posix.system|nt.system"
+        yield f"exec {protocol}", pickle.dumps(Command(exec, code), protocol), "exec"
+    yield "inst", b"(S'" + command.encode() + b"'\nios\nsystem\n.", "os.system"
+    yield "obj", b"(cos\nsystem\n" + text + b"o.", "os.system"
+    yield "newobj", b"\x80\x02cos\nsystem\n" + text + b"\x85\x81.", "os.system"
+    yield "stack global", b"\x80\x04\x8c\x02os\x8c\x06system\x93" + text + b"\x85R.", "os.system"
+    yield "extension", b"\x80\x02\x82\x01.", "EXT1"
+    yield "getattr", b"\x80\x02cbuiltins\ngetattr\n.", "builtins.getattr"
+    yield "torch hub", b"\x80\x02ctorch.hub\nload\n.", "torch.hub.load"
+    yield "attribute path", b"\x80\x04\x8c\x05torch\x8c\x0dhub.os.system\x93.", "torch.hub.os"
+    called = b"\x80\x02ctorch\nFloatStorage\n" + text + b"\x85R."
+    yield "a storage class called", called, "calls torch.FloatStorage"
+    argued = b"\x80\x02ccollections\nOrderedDict\n" + text + b"\x85R."
+    yield "OrderedDict with arguments", argued, "OrderedDict in an unusual way"
+    state = b"\x80\x02ctorch\nFloatStorage\n}X\x01\x00\x00\x00ab."
+    yield "attributes for a class", state, "out of place"
+    yield "attributes through a tuple", b"\x80\x02})N}\x86b.", "out of place"
+
+
+def test_no_code_is_ever_run(tmp_path, archive):
+    marker = tmp_path / "run"
+    for name, program, message in attacks(marker):
+        with pytest.raises(WeightsError, match=message):
+            decode(archive(program))
+        assert not marker.exists(), name
+
+
+def test_the_attacks_are_real(tmp_path):
+    marker = tmp_path / "run"
+    pickle.loads(pickle.dumps(Command(exec, f"open({str(marker)!r}, 'w').close()")))
+    assert marker.exists()
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        *(b"", b".", b"\x80", b"\x80\x02", b"\x80\x02}", b"\x80\x02(.", b"\x80\x02t.", b"}s."),
+        *(b"h\x05.", b"Q.", b"R.", b")R.", b"N)R.", b"b.", b"}}b", b"]Ne.", b"\xff."),
+        *(b"}(K\x01u.", b"}]K\x01s.", b"}}K\x01s.", b"ctorch\n", b"X\xff\xff\xff\xff.", b"\x93."),
+        b"\x8d\xff\xff\xff\xff\xff\xff\xff\x7f.",
+        b"r\xff\xff\xff\x7f.",
+        b"}r\xff\xff\xff\x7f",
+        b"S'\\q'\n.",
+        b"\x95" + b"\xff" * 8 + b".",
+        b"\x8b\xff\xff\xff\x7f.",
+    ],
+)
+def test_a_damaged_pickle_is_refused(program, frugal):
+    with frugal(), pytest.raises(WeightsError):
+        interpret(program)
+
+
+def test_a_large_memo_number_costs_nothing(frugal):
+    with frugal(megabytes=1):
+        assert interpret(b"\x80\x02}r\xff\xff\xff\x7f.") == {}
+
+
+def test_an_endless_pickle_is_refused_unread(frugal):
+    program = b"\x80\x02" + b"}" * 20_000_000 + b"."
+    with frugal(), pytest.raises(WeightsError, match="20000003 bytes; at most 5000000"):
+        interpret(program)
+
+
+def test_tuples_that_double_at_every_step_cost_nothing(frugal, archive):
+    doubling = b"".join(b"q%cq%c" % (i, i) + b"h%c\x86" % i for i in range(100))
+    program = b"\x80\x02}X\x01\x00\x00\x00aK\x01" + doubling + b"s."
+    with frugal(), pytest.raises(WeightsError, match="'a' is a tuple, not a tensor"):
+        decode(archive(program))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ([1], "holds a list"),
+        ({"epoch": 3}, "'epoch' is a int"),
+        ({"state_dict": {}}, "'state_dict' is a dict"),
+        ({3: None}, "'3' is a NoneType"),
+    ],
+    ids=str,
+)
+def test_something_else_than_a_state_dict_is_explained(content, message, archive):
+    with pytest.raises(WeightsError, match=f"{message}.*save network.state_dict"):
+        decode(archive(pickle.dumps(content, 2)))
+
+
+def test_an_old_or_foreign_file_is_explained():
+    with pytest.raises(WeightsError, match=r"since PyTorch 1\.6"):
+        decode(pickle.dumps({"a": 1}))
+
+
+def repacked(data, change):
+    """The archive with each (name, content) passed through a function that may give several."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(stream, "w") as new:
+        for info in old.infolist():
+            for name, content in change(info.filename, old.read(info)):
+                new.writestr(name, content)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda n, c: [(n, c), ("../evil", b"")][: 1 + n.endswith(".pkl")], "outside"),
+        (lambda n, c: [(n, c), ("/etc/evil", b"")][: 1 + n.endswith(".pkl")], "outside"),
+        (lambda n, c: [(n, c), ("a\\..\\evil", b"")][: 1 + n.endswith(".pkl")], "outside"),
+        (lambda n, c: [(n, c), ("b/data.pkl", c)][: 1 + n.endswith(".pkl")], "2 entries NAME"),
+        (lambda n, c: [] if n.endswith(".pkl") else [(n, c)], "0 entries NAME"),
+        (lambda n, c: [] if n.endswith("data/3") else [(n, c)], "lacks the entry"),
+        (lambda n, c: [(n, b"big" if n.endswith("byteorder") else c)], "little-endian"),
+        (lambda n, c: [(n, c[:-1] if n.endswith("data/3") else c)], "storage '3' has"),
+    ],
+)
+def test_a_tampered_archive_is_refused(change, message):
+    with pytest.raises(WeightsError, match=message):
+        decode(repacked(REAL, change))
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_two_entries_of_one_name_are_refused():
+    with pytest.raises(WeightsError, match="same name"):
+        decode(repacked(REAL, lambda n, c: [(n, c), (n, c)]))
+
+
+def test_compressed_entries_are_refused(pickles, archive):
+    program = pickles.mapping(a=pickles.tensor(pickles.storage(count=10**6)))
+    data = archive(program, {"data/0": bytes(4 * 10**6)}, compression=zipfile.ZIP_DEFLATED)
+    assert len(data) < 10_000
+    with pytest.raises(WeightsError, match="compressed"):
+        decode(data)
+
+
+def test_entries_that_claim_more_than_the_file_has_are_refused(frugal):
+    data = bytearray(REAL)
+    directory = data.index(b"PK\x01\x02")
+    for field in (20, 24):  # packed and unpacked size of the first entry
+        data[directory + field : directory + field + 4] = (2**31).to_bytes(4, "little")
+    with frugal(), pytest.raises(WeightsError, match=r"claim .* bytes, the whole file has"):
+        decode(bytes(data))
+
+
+def test_a_changed_number_is_noticed():
+    data = bytearray(REAL)
+    data[20_000] ^= 1
+    with pytest.raises(WeightsError, match="cannot be read"):
+        decode(bytes(data))
+
+
+@pytest.mark.parametrize("share", [0, 0.001, 0.1, 0.5, 0.9, 0.999])
+def test_a_cut_off_file_is_refused(share):
+    with pytest.raises(WeightsError):
+        decode(REAL[: int(share * len(REAL))])
+
+
+with zipfile.ZipFile(io.BytesIO(REAL)) as _real:
+    _PICKLE = _real.read("generator/data.pkl")
+    _STORAGES = {name.split("/", 1)[1]: _real.read(name) for name in _real.namelist()}
+    _STORAGES.pop("data.pkl")
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(0, len(REAL) - 1), st.binary(max_size=4), st.integers(0, 8))
+def test_damage_ends_in_arrays_or_a_weights_error(survives, position, new, dropped):
+    survives(decode, REAL[:position] + new + REAL[position + dropped :])
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(0, len(_PICKLE) - 1), st.binary(max_size=4), st.integers(0, 8))
+def test_damage_in_the_pickle_too(survives, archive, position, new, dropped):
+    program = _PICKLE[:position] + new + _PICKLE[position + dropped :]
+    survives(decode, archive(program, _STORAGES))
+
+
+_PARTS = [bytes([byte]) for byte in b"().0123NQRXbc]}easuthqjrKI\n\x80\x81\x85\x86\x87\x88\x8a\x93"]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from(_PARTS) | st.binary(max_size=3), max_size=30))
+def test_any_pickle_ends_in_a_value_or_a_weights_error(parts):
+    with suppress(WeightsError):
+        interpret(b"".join(parts) + b".")

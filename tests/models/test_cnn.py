@@ -1,0 +1,73 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxdl.errors import ConfigError, ShapeError
+from jaxdl.models.cnn import CNN
+from jaxdl.training.state import num_parameters
+
+SMALL = CNN(widths=(4, 8), hidden=16, image_size=8)
+
+
+def images(rng, count, channels=1):
+    return jnp.asarray(rng.normal(size=(count, 8, 8, channels)), jnp.float32)
+
+
+@pytest.mark.parametrize(
+    ("widths", "expected"),
+    [
+        ((32, 64), 320 + 64 + 18496 + 128 + 7 * 7 * 64 * 128 + 128 + 1290),
+        ((16, 32, 64), 160 + 32 + 4640 + 64 + 18496 + 128 + 3 * 3 * 64 * 128 + 128 + 1290),
+    ],
+)
+def test_numbers_of_parameters(widths, expected):
+    variables = jax.eval_shape(
+        lambda: CNN(widths).init(jax.random.key(0), jnp.zeros((1, 28, 28, 1)), train=False)
+    )
+    assert num_parameters(variables["params"]) == expected
+
+
+def test_logits_are_a_dense_layer_on_the_features(rng):
+    x = images(rng, 3, channels=2)
+    logits, variables = SMALL.init_with_output(jax.random.key(0), x, train=False)
+    features = SMALL.apply(variables, x, train=False, method="features")
+    assert features.shape == (3, 16)
+    assert float(features.min()) >= 0
+    last = variables["params"]["dense_1"]
+    np.testing.assert_allclose(logits, features @ last["kernel"] + last["bias"][None], atol=1e-6)
+
+
+def test_training_uses_the_batch_and_updates_the_running_statistics(rng):
+    x = images(rng, 6)
+    variables = SMALL.init(jax.random.key(0), x, train=False)
+    _, updates = SMALL.apply(variables, x, train=True, mutable=["batch_stats"])
+    assert sorted(updates["batch_stats"]) == ["batch_norm_0", "batch_norm_1"]
+    assert bool((updates["batch_stats"]["batch_norm_1"]["mean"] != 0).all())
+    # In evaluation an image depends on itself alone.
+    together = SMALL.apply(variables, x, train=False)
+    np.testing.assert_allclose(SMALL.apply(variables, x[:1], train=False), together[:1], atol=1e-6)
+
+
+def test_two_devices_are_one(rng):
+    x = images(rng, 8)
+    variables = SMALL.init(jax.random.key(0), x, train=False)
+
+    def forward(x, axis_name=None):
+        return SMALL.apply(variables, x, train=True, axis_name=axis_name, mutable=["batch_stats"])
+
+    one, stats = forward(x)
+    parallel = jax.pmap(lambda x: forward(x, "batch"), axis_name="batch")
+    two, spread = parallel(x.reshape(2, 4, 8, 8, 1))
+    np.testing.assert_allclose(two.reshape(8, 10), one, atol=1e-5)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a[1], b, atol=1e-6), spread, stats)
+
+
+def test_unusable_sizes_are_refused():
+    key = jax.random.key(0)
+    with pytest.raises(ShapeError, match=r"\(1, 28, 27, 1\)"):
+        CNN().init(key, jnp.zeros((1, 28, 27, 1)), train=False)
+    with pytest.raises(ConfigError, match="4 blocks on images of 8 pixels"):
+        CNN(widths=(1, 1, 1, 1), image_size=8).init(key, jnp.zeros((1, 8, 8, 1)), train=False)
+    with pytest.raises(ConfigError, match="at least one block"):
+        CNN(widths=()).init(key, jnp.zeros((1, 28, 28, 1)), train=False)
