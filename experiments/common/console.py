@@ -86,7 +86,8 @@ class Console:
         self._bar.set_description_str(text)
 
     def close(self) -> None:
-        """Leaves the bar as it is."""
+        """Ends a run: leaves its bar as it is; the next one starts a new one."""
+        self._begin, self._last_line = None, 0.0
         if self._bar is not None:
             self._bar.close()
             self._bar = None

@@ -12,6 +12,7 @@ from experiments.common.config import TrainingConfig
 from experiments.common.console import Console
 from experiments.common.workdir import Workdir
 from jaxdl import data
+from jaxdl.training.compilation import enable_cache
 from jaxdl.training.devices import Devices, find_devices, join_processes
 from jaxdl.training.parallel import batch_size_for
 from jaxdl.training.run_log import Record
@@ -48,7 +49,11 @@ def default_workdir(program: str, preset: str | None) -> str:
 
 
 def find_run_devices(config: TrainingConfig) -> Devices:
-    """The devices a configuration asks for, after joining the other processes if there are any."""
+    """The devices a configuration asks for, after joining the other processes if there are any.
+
+    The compilation cache is switched on here, before anything is compiled.
+    """
+    enable_cache()
     join_processes(config.coordinator_address, config.num_processes, config.process_id)
     return find_devices(config.num_devices, config.num_processes)
 
@@ -100,6 +105,12 @@ def open_session(
     return Session(config, devices, dataset, workdir, console)
 
 
+def versions() -> dict[str, str]:
+    """The versions of Python and of the packages that decide a run's numbers."""
+    found = {package: metadata.version(package) for package in PACKAGES}
+    return {"python": platform.python_version(), **found}
+
+
 def run_record(
     program: str, config: TrainingConfig, devices: Devices, dataset: data.Dataset
 ) -> dict[str, Any]:
@@ -107,10 +118,7 @@ def run_record(
     return {
         "program": program,
         "config": dataclasses.asdict(config),
-        "versions": {
-            "python": platform.python_version(),
-            **{package: metadata.version(package) for package in PACKAGES},
-        },
+        "versions": versions(),
         "devices": {
             "kind": devices.kind,
             "platform": devices.local[0].platform,

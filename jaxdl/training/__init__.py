@@ -10,6 +10,7 @@ __all__ = [
     "checkpoint",
     "classifier",
     "classifier_fit",
+    "compilation",
     "devices",
     "early_stopping",
     "fit",

@@ -18,7 +18,7 @@ from jaxdl.data.sampling import padded_batch_indices
 from jaxdl.losses import cross_entropy
 from jaxdl.training.parallel import Shard
 from jaxdl.training.state import NetworkState
-from jaxdl.training.streams import root_key, stream
+from jaxdl.training.streams import stream
 
 Metrics = dict[str, jax.Array]
 # From uint8 images (N, H, W, C) to what the network takes.
@@ -42,16 +42,16 @@ class ClassifierState(flax.struct.PyTreeNode):
 
 
 def create_state(
-    seed: int,
+    key: jax.Array,
     model: linen.Module,
     optimizer: optax.GradientTransformation,
     example: jax.Array,
     keep_best: bool = False,
 ) -> ClassifierState:
-    """Initialises a classifier from a seed.
+    """Initialises a classifier.
 
     Args:
-        seed: root of the run's random draws.
+        key: root key of the run's random draws; the weights have a stream of their own.
         model: the network.
         optimizer: its optimiser.
         example: an input of the right shape.
@@ -63,12 +63,12 @@ def create_state(
     Example:
         >>> import jax.numpy as jnp, optax
         >>> from jaxdl.models import MLP
-        >>> state = create_state(0, MLP(hidden=(8,)), optax.sgd(0.1), jnp.zeros((1, 4)))
+        >>> key = root_key(0)
+        >>> state = create_state(key, MLP(hidden=(8,)), optax.sgd(0.1), jnp.zeros((1, 4)))
         >>> state.network.params["dense_1"]["kernel"].shape
         (4, 8)
     """
-    key = stream(root_key(seed), "weights")
-    network = NetworkState.create(key, model, optimizer, example)
+    network = NetworkState.create(stream(key, "weights"), model, optimizer, example)
     best = {"params": network.params, "batch_stats": network.batch_stats} if keep_best else None
     return ClassifierState(jnp.zeros((), jnp.int32), network, best)
 
@@ -99,7 +99,8 @@ def train_step(
     Example:
         >>> import jax.numpy as jnp, optax
         >>> from jaxdl.models import MLP
-        >>> state = create_state(0, MLP(hidden=(8,)), optax.sgd(0.1), jnp.zeros((1, 4)))
+        >>> key = root_key(0)
+        >>> state = create_state(key, MLP(hidden=(8,)), optax.sgd(0.1), jnp.zeros((1, 4)))
         >>> state, metrics = train_step(state, jnp.ones((3, 4)), jnp.array([0, 1, 2]))
         >>> float(metrics["weight"])
         3.0
@@ -236,6 +237,7 @@ def evaluate(
     Returns:
         ``loss`` and ``accuracy`` (a fraction), scalars.
     """
+    images, labels = jnp.asarray(images), jnp.asarray(labels)
     count = labels.shape[0]
     batch_size = min(batch_size, count)
     order = jnp.arange(count)

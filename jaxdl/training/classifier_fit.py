@@ -64,16 +64,19 @@ class FittedClassifier(NamedTuple):
 
     def final(self, name: str) -> list[float]:
         """A metric's value for each seed after its last epoch, where it was stopped if it was."""
-        epochs = [record for record in self.log.records if record["kind"] == "epoch"]
         stops = self.stopped_epochs or [None] * len(self.seeds)
-        return [epochs[(stop or 0) - 1][name][i] for i, stop in enumerate(stops)]
+        return self.at_epochs(name, [stop or 0 for stop in stops])
 
     def best(self, name: str) -> list[float]:
         """A metric's value for each seed at its best epoch, whose weights ``state.best`` holds."""
         if self.best_epochs is None:
             raise ConfigError("there is no best epoch without early stopping")
-        epochs = [record for record in self.log.records if record["kind"] == "epoch"]
-        return [epochs[best - 1][name][i] for i, best in enumerate(self.best_epochs)]
+        return self.at_epochs(name, self.best_epochs)
+
+    def at_epochs(self, name: str, epochs: Sequence[int]) -> list[float]:
+        """A metric's value for each seed after an epoch of its own, from 1; 0 is the last one."""
+        records = [record for record in self.log.records if record["kind"] == "epoch"]
+        return [records[epoch - 1][name][i] for i, epoch in enumerate(epochs)]
 
     def network(self, seed_index: int, best: bool = False) -> Any:
         """One seed's network, with its final or its best weights."""
@@ -267,8 +270,15 @@ def stacked_states(
     keep_best: bool = False,
 ) -> ClassifierState:
     """Each seed's initial state, stacked along a leading axis."""
-    states = [create_state(seed, model, optimizer, example, keep_best) for seed in seeds]
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+
+    def create(key: jax.Array) -> ClassifierState:
+        return create_state(key, model, optimizer, example, keep_best)
+
+    return jax.jit(jax.vmap(create))(_root_keys(seeds))
+
+
+def _root_keys(seeds: Sequence[int]) -> jax.Array:
+    return jnp.stack([root_key(seed) for seed in seeds])
 
 
 def _epoch_inputs(
@@ -276,8 +286,8 @@ def _epoch_inputs(
 ) -> Callable[[int], ClassifierInputs]:
     """The data on the devices, and each epoch's order for every seed."""
     images, labels = parallel.replicate((train.images, train.labels), devices)
-    keys = jnp.stack([root_key(seed) for seed in seeds])
-    shuffles = jnp.stack([stream(root_key(seed), "shuffle") for seed in seeds])
+    keys = _root_keys(seeds)
+    shuffles = jax.vmap(lambda key: stream(key, "shuffle"))(keys)
     count = len(train.labels)
     permute = jax.jit(jax.vmap(lambda key, epoch: epoch_permutation(key, epoch, count), (0, None)))
     return lambda epoch: ClassifierInputs(images, labels, permute(shuffles, epoch), keys)

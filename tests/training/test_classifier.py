@@ -18,6 +18,7 @@ from jaxdl.training import classifier, classifier_fit
 from jaxdl.training.classifier_fit import fit_classifier, normalize_mnist
 from jaxdl.training.early_stopping import EarlyStopping
 from jaxdl.training.state import num_parameters
+from jaxdl.training.streams import root_key
 
 REFERENCES = Path(__file__).parents[1] / "references"
 WIDTH, STEPS, BATCH, RATE = 24, 100, 64, 0.1
@@ -59,7 +60,7 @@ def test_a_hundred_steps_agree_with_pytorch(reference, digits, name):
 def train_as_pytorch_did(reference, digits, name):
     model = MLP(hidden=(WIDTH,) * 6, dropout_rate=RATE if name == "dropout" else 0.0)
     optimizer = optim.adam(0.01, weight_decay=0.002 if name == "l2" else 0.0)
-    state = classifier.create_state(0, model, optimizer, jnp.zeros((1, 784)))
+    state = classifier.create_state(root_key(0), model, optimizer, jnp.zeros((1, 784)))
     start = parameters(reference, "before")
     assert jax.tree.map(jnp.shape, start) == jax.tree.map(jnp.shape, state.network.params)
     state = state.replace(network=state.network.replace(params=start))
@@ -156,7 +157,7 @@ def test_the_short_last_batch_is_kept_and_weighs_what_it_should(small, three):
 
 def test_filling_changes_nothing(small):
     train, _ = small
-    state = classifier.create_state(0, MLP(hidden=(20,)), ADAM, jnp.zeros((1, 28, 28, 1)))
+    state = classifier.create_state(root_key(0), MLP(hidden=(20,)), ADAM, jnp.zeros((1, 28, 28, 1)))
     x, labels = normalize_mnist(train.images[:9]), train.labels[:9]
     weights = jnp.array([1.0] * 6 + [0.0] * 3)
     filled, metrics = classifier.train_step(state, x, labels, weights=weights)

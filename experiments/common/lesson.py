@@ -1,0 +1,68 @@
+"""What the short programs share: a folder, a printed table, figures and a summary.
+
+A lesson computes everything anew in seconds, so running it again writes its files again; there is
+nothing to continue.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from experiments.common.config import Config
+from experiments.common.session import default_workdir, versions
+from experiments.common.workdir import CONFIG, SUMMARY
+from jaxdl import plot
+from jaxdl.files import to_json, write_atomically
+from jaxdl.training.compilation import enable_cache
+
+
+class Result(NamedTuple):
+    """What a lesson's ``run`` gives back.
+
+    Attributes:
+        summary: what ``summary.json`` holds.
+        figures: Matplotlib figures by file name.
+    """
+
+    summary: dict[str, Any]
+    figures: dict[str, Any]
+
+
+def begin(program: str, config: Config) -> Path:
+    """Opens a lesson's folder and records its configuration.
+
+    Args:
+        program: the program's name.
+        config: its configuration.
+
+    Returns:
+        The folder.
+
+    Raises:
+        WorkdirError: it cannot be written.
+    """
+    enable_cache()
+    folder = Path(config.workdir or default_workdir(program, config.preset))
+    record = {"program": program, "config": dataclasses.asdict(config), "versions": versions()}
+    write_atomically(folder / CONFIG, to_json(record, indent=2) + "\n")
+    return folder
+
+
+def finish(folder: Path, summary: dict[str, Any], figures: Mapping[str, Any]) -> Result:
+    """Writes the summary and the figures, and says where they are.
+
+    Args:
+        folder: what :func:`begin` returned.
+        summary: plain values for ``summary.json``.
+        figures: Matplotlib figures by file name.
+
+    Returns:
+        Both, for a notebook.
+    """
+    for name, figure in figures.items():
+        plot.save_figure(figure, folder / f"{name}.png")
+    write_atomically(folder / SUMMARY, to_json(summary, indent=2) + "\n")
+    pictures = ", ".join(f"{name}.png" for name in figures)
+    print(f"\nWritten to {folder}: {SUMMARY}" + (f", {pictures}" if pictures else ""))
+    return Result(summary, dict(figures))

@@ -1,0 +1,413 @@
+"""A study: several ways of training a classifier, each from several seeds, compared honestly.
+
+Every run is repeated from the same seeds, so that differences can be taken seed by seed. Intervals
+are Student's t intervals (``jaxdl.metrics.statistics``).
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import flax.linen as linen
+import jax
+import numpy as np
+import optax
+
+from experiments.common.config import TrainingConfig, option
+from experiments.common.console import clock
+from experiments.common.session import Session, open_session
+from experiments.common.table import text_table
+from jaxdl import data, plot
+from jaxdl.errors import ConfigError
+from jaxdl.metrics.statistics import Summary, paired_difference, summarize, verdict
+from jaxdl.training.classifier import Augmentation
+from jaxdl.training.classifier_fit import FittedClassifier, fit_classifier
+from jaxdl.training.early_stopping import EarlyStopping
+from jaxdl.training.run_log import Record
+from jaxdl.training.state import num_parameters
+
+BASELINE = "baseline"
+NEAR_ZERO = 1e-3  # a weight smaller than this counts as near zero
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StudyConfig(TrainingConfig):
+    """The flags of a study; the defaults are the course's set-up, from several seeds."""
+
+    COURSE_BATCH_SIZE = 64
+
+    seed: int = option(1, "first seed; the others follow it", low=0, high=2**31 - 1)
+    seeds: int = option(5, "how many seeds each run is repeated from", low=1)
+    epochs: int = option(1, "passes over the training part", low=1)
+    learning_rate: float = option(0.01, "Adam's step size", above=0)
+    log_every: int = option(10, "steps between logged steps", low=1)
+
+    @property
+    def all_seeds(self) -> tuple[int, ...]:
+        """The seeds of every run."""
+        return tuple(range(self.seed, self.seed + self.seeds))
+
+
+class Course(NamedTuple):
+    """What the course printed for a run: one run of one seed."""
+
+    test_loss: float
+    test_accuracy: float
+
+
+class Run(NamedTuple):
+    """One way of training.
+
+    Attributes:
+        name: its name in tables and in ``summary.json``.
+        model: the network.
+        optimizer: its optimiser.
+        course: the course's figures, None where it has none.
+        augment: what happens to the training images.
+        train: the part to train on; None for the whole training part.
+        validation: a part held out from it.
+        early_stopping: when to stop a seed.
+    """
+
+    name: str
+    model: linen.Module
+    optimizer: optax.GradientTransformation
+    course: Course | None = None
+    augment: Augmentation | None = None
+    train: data.Split | None = None
+    validation: data.Split | None = None
+    early_stopping: EarlyStopping | None = None
+
+
+class Outcome(NamedTuple):
+    """A run's test figures, one a seed, and what the course printed for it."""
+
+    name: str
+    test_loss: list[float]
+    test_accuracy: list[float]
+    course: Course | None
+
+
+class Result(NamedTuple):
+    """What a study's ``run`` gives back.
+
+    Attributes:
+        outcomes: the test figures.
+        fitted: the trained classifiers by run.
+        figures: Matplotlib figures by file name.
+        summary: what ``summary.json`` holds.
+    """
+
+    outcomes: list[Outcome]
+    fitted: dict[str, FittedClassifier]
+    figures: dict[str, Any]
+    summary: dict[str, Any]
+
+
+def _count(seeds: int) -> str:
+    return "1 seed" if seeds == 1 else f"mean of {seeds} seeds"
+
+
+def describe(record: Record) -> str:
+    """The console line's middle part."""
+    loss, accuracy = np.mean(record["loss"]), np.mean(record["accuracy"])
+    return f"Loss: {loss:.4f} Accuracy: {accuracy:.2%} ({_count(np.size(record['loss']))})"
+
+
+def check(config: StudyConfig, dataset: data.Dataset) -> None:
+    """Raises if the data cannot be trained on with this configuration."""
+    if config.batch_size > dataset.num_train:
+        raise ConfigError(
+            f"--batch_size {config.batch_size} is more than the {dataset.num_train} training images"
+        )
+
+
+def open_study(program: str, config: StudyConfig) -> Session:
+    """The session of a study; see :func:`open_session`."""
+    return open_session(program, config, describe, check)
+
+
+def print_plan(session: Session, runs: Sequence[Run]) -> None:
+    """What a dry run shows: the configuration, and each run's network."""
+    tell = session.console.message
+    fields = dataclasses.asdict(session.config).items()
+    tell(text_table(("flag", "value"), [(name, str(value)) for name, value in fields]))
+    example = jax.ShapeDtypeStruct((1, *session.dataset.images.shape[1:]), np.float32)
+    rows = []
+    for run in runs:
+        init = jax.eval_shape(
+            lambda x, model=run.model: model.init(jax.random.key(0), x, train=False), example
+        )
+        rows.append((run.name, type(run.model).__name__, num_parameters(init["params"])))
+    tell(text_table(("run", "network", "parameters"), rows))
+
+
+def train_run(session: Session, run: Run, test: data.Split | None) -> FittedClassifier:
+    """Trains one run from all seeds."""
+    config = session.config
+    session.console.message(f"{run.name}: {config.seeds} seed{'s' * (config.seeds > 1)}")
+    fitted = fit_classifier(
+        run.model,
+        run.optimizer,
+        run.train or session.dataset.train,
+        epochs=config.epochs,
+        seeds=config.all_seeds,
+        batch_size=config.batch_size,
+        max_steps=config.max_steps,
+        validation=run.validation,
+        test=test,
+        early_stopping=run.early_stopping,
+        augment=run.augment,
+        devices=session.devices.local,
+        folder=session.workdir.path,
+        name=run.name,
+        reporter=session.console,
+        log_every=config.log_every,
+    )
+    session.console.close()
+    return fitted
+
+
+def final_outcome(run: Run, fitted: FittedClassifier) -> Outcome:
+    """A run's test figures after its last epoch."""
+    return Outcome(run.name, fitted.final("test_loss"), fitted.final("test_accuracy"), run.course)
+
+
+def _figure_of(values: Sequence[float], course: float | None) -> dict[str, Any]:
+    """One metric of one run, for ``summary.json``."""
+    summary = summarize(values)
+    entry = {
+        "mean": summary.mean,
+        "sd": summary.sd,
+        "values": list(values),
+        "interval": [summary.low, summary.high],
+        "prediction_interval": list(summary.prediction_interval),
+    }
+    if course is not None:
+        entry["course"] = course
+        entry["course_in_interval"] = summary.mean_interval_contains(course)
+        entry["course_in_prediction_interval"] = summary.prediction_interval_contains(course)
+    return entry
+
+
+def compare(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """Every run's figures, and the difference of each to the first, seed by seed."""
+    first = outcomes[0]
+    runs: dict[str, Any] = {}
+    for outcome in outcomes:
+        entry: dict[str, Any] = {}
+        for metric in ("test_accuracy", "test_loss"):
+            course = getattr(outcome.course, metric) if outcome.course else None
+            entry[metric] = _figure_of(getattr(outcome, metric), course)
+        if outcome is not first:
+            entry[f"difference_to_{first.name}"] = _differences(outcome, first)
+        runs[outcome.name] = entry
+    return runs
+
+
+def _differences(outcome: Outcome, first: Outcome) -> dict[str, Any]:
+    accuracy = paired_difference(outcome.test_accuracy, first.test_accuracy)
+    loss = paired_difference(outcome.test_loss, first.test_loss)
+    return {
+        "test_accuracy": {"mean": accuracy.mean, "interval": [accuracy.low, accuracy.high]},
+        "test_loss": {"mean": loss.mean, "interval": [loss.low, loss.high]},
+        "accuracy_verdict": verdict(accuracy),
+        "loss_verdict": verdict(loss, unit="", scale=1, higher_is_better=False),
+    }
+
+
+def _with_sd(summary: Summary, scale: float, decimals: int) -> str:
+    return f"{scale * summary.mean:.{decimals}f} ± {scale * summary.sd:.{decimals}f}"
+
+
+def _interval(summary: Summary, scale: float, decimals: int) -> str:
+    return f"{scale * summary.low:.{decimals}f} … {scale * summary.high:.{decimals}f}"
+
+
+def _beside(value: float | None, summary: Summary, form: str) -> str:
+    """The course's figure, and whether one more run of ours could have given it."""
+    if value is None:
+        return "–"
+    inside = summary.prediction_interval_contains(value)
+    return form.format(value) + {True: " (within)", False: " (outside)", None: ""}[inside]
+
+
+def comparison_table(outcomes: Sequence[Outcome], runs: Mapping[str, Any]) -> str:
+    """The study's table: test figures, intervals, the course's figures, and the verdicts."""
+    header = ("run", "test accuracy %", "95% interval", "course", "test loss", "course ")
+    rows = []
+    for outcome in outcomes:
+        accuracy, loss = summarize(outcome.test_accuracy), summarize(outcome.test_loss)
+        course = outcome.course
+        rows.append(
+            (
+                outcome.name,
+                _with_sd(accuracy, 100, 2),
+                _interval(accuracy, 100, 2),
+                _beside(course and course.test_accuracy, accuracy, "{:.2%}"),
+                _with_sd(loss, 1, 4),
+                _beside(course and course.test_loss, loss, "{:.4f}"),
+            )
+        )
+    first = outcomes[0].name
+    lines = [text_table(header, rows)]
+    lines.append(
+        "Figures are mean ± standard deviation over the seeds; the interval is the mean's "
+        "(Student's t).\nThe course's figure is one run: “within” the interval in which one more "
+        "run of ours is expected, or not."
+    )
+    for outcome in outcomes[1:]:
+        found = runs[outcome.name][f"difference_to_{first}"]
+        lines.append(
+            f"{outcome.name} against {first}, seed by seed: accuracy {found['accuracy_verdict']}; "
+            f"loss {found['loss_verdict']}."
+        )
+    return "\n".join(lines)
+
+
+def kernels(fitted: FittedClassifier) -> np.ndarray:
+    """Every weight (not bias) of the first seed's network, flat."""
+    params = fitted.network(0).params
+    leaves = jax.tree_util.tree_leaves_with_path(params)
+    chosen = [np.asarray(leaf).ravel() for path, leaf in leaves if "kernel" in str(path[-1])]
+    return np.concatenate(chosen)
+
+
+def share_near_zero(fitted: FittedClassifier) -> list[float]:
+    """For each seed the share of weights smaller than 0.001."""
+    leaves = jax.tree_util.tree_leaves_with_path(fitted.state.network.params)
+    chosen = [np.asarray(leaf) for path, leaf in leaves if "kernel" in str(path[-1])]
+    near = sum((np.abs(leaf) < NEAR_ZERO).sum(axis=(1, 2)) for leaf in chosen)
+    return (near / sum(leaf[0].size for leaf in chosen)).tolist()
+
+
+def weight_norm(fitted: FittedClassifier) -> list[float]:
+    """For each seed the Euclidean norm of all weights."""
+    leaves = jax.tree_util.tree_leaves_with_path(fitted.state.network.params)
+    chosen = [np.asarray(leaf) for path, leaf in leaves if "kernel" in str(path[-1])]
+    return np.sqrt(sum(np.square(leaf).sum(axis=(1, 2)) for leaf in chosen)).tolist()
+
+
+def figures_of(outcomes: Sequence[Outcome], fitted: Mapping[str, FittedClassifier]) -> dict:
+    """Accuracy per seed, and the training loss of every run with its band."""
+    course = {o.name: 100 * o.course.test_accuracy for o in outcomes if o.course}
+    accuracy = plot.values_per_seed(
+        {o.name: 100 * np.array(o.test_accuracy) for o in outcomes},
+        ylabel="Test accuracy (%)",
+        run_references=course or None,
+        run_reference_label="course (one run)",
+    )
+    figures = {"accuracy_per_seed": accuracy}
+    curves = {name: f.log.series("loss") for name, f in fitted.items()}
+    shortest = min(len(steps) for steps, _ in curves.values())
+    if shortest:
+        longest_first = {n: (s, np.array(v).T) for n, (s, v) in curves.items()}
+        steps = next(iter(longest_first.values()))[0][:shortest]
+        figures["training_loss"] = plot.line_band(
+            steps,
+            {name: values[:, :shortest] for name, (_, values) in longest_first.items()},
+            xlabel="Step",
+            ylabel="Training loss (nats), mean and range over seeds",
+            log_y=True,
+        )
+    return figures
+
+
+def finish(
+    program: str,
+    session: Session,
+    outcomes: Sequence[Outcome],
+    fitted: Mapping[str, FittedClassifier],
+    more_figures: Mapping[str, Any] | None = None,
+    more: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Result:
+    """Writes the summary and the figures, prints the table.
+
+    Args:
+        program: the program's name.
+        session: its session.
+        outcomes: the test figures; the first is what the others are compared with.
+        fitted: the trained classifiers.
+        more_figures: further figures by name.
+        more: further entries for runs in ``summary.json``.
+
+    Returns:
+        The study's result.
+    """
+    runs = compare(outcomes)
+    for name, entries in (more or {}).items():
+        runs[name] |= entries
+    for name, one in fitted.items():
+        if name in runs:
+            runs[name]["training_seconds"] = one.training_seconds
+    summary = {
+        "program": program,
+        "runs": runs,
+        "seeds": list(session.config.all_seeds),
+        "interval": "mean ± t(n-1, 97.5%) · sd / √n over seeds; differences paired by seed",
+        "data": session.dataset.source,
+        "comparable_with_course": session.dataset.source != "embedded",
+        "device": session.devices.kind,
+        "num_devices": session.devices.total,
+        "training_seconds": sum(one.training_seconds for one in fitted.values()),
+    }
+    figures: dict[str, Any] = {}
+    if session.devices.is_main:
+        figures = {**figures_of(outcomes, fitted), **(more_figures or {})}
+        for name, figure in figures.items():
+            plot.save_figure(figure, session.workdir.path / f"{name}.png")
+        session.workdir.write_summary(summary)
+    tell = session.console.message
+    tell(comparison_table(outcomes, runs))
+    if session.dataset.source == "embedded":
+        tell(
+            "These are the embedded digits: not comparable with the course's figures on full MNIST."
+        )
+    tell(
+        f"Trained in {clock(summary['training_seconds'])}; pictures are in {session.config.workdir}"
+    )
+    return Result(list(outcomes), dict(fitted), figures, summary)
+
+
+def run_study(
+    program: str,
+    config: StudyConfig,
+    make_runs: Callable[[Any, data.Dataset], Sequence[Run]],
+    draw_more: Callable[[Any, data.Dataset], dict[str, Any]] | None = None,
+) -> Result | None:
+    """Trains every run from every seed and compares them with the first.
+
+    Args:
+        program: the program's name.
+        config: its configuration.
+        make_runs: the runs, the baseline first.
+        draw_more: further figures by name.
+
+    Returns:
+        The result; None for a dry run.
+    """
+    session = open_study(program, config)
+    runs = make_runs(session.config, session.dataset)
+    if session.config.dry_run:
+        print_plan(session, runs)
+        return None
+    fitted = {run.name: train_run(session, run, session.dataset.test) for run in runs}
+    outcomes = [final_outcome(run, fitted[run.name]) for run in runs]
+    more_figures = {
+        "weights": plot.histogram(
+            {name: kernels(one) for name, one in fitted.items()},
+            xlabel="Weight",
+            log_y=True,
+            title=f"Weights after training, seed {config.seed}",
+        ),
+        "weights_near_zero": plot.bars(
+            {name: 100 * float(np.mean(share_near_zero(one))) for name, one in fitted.items()},
+            ylabel=f"Weights with |w| < {NEAR_ZERO:g} (%)",
+        ),
+        **(draw_more(session.config, session.dataset) if draw_more else {}),
+    }
+    more = {
+        name: {"share_near_zero": share_near_zero(one), "weight_norm": weight_norm(one)}
+        for name, one in fitted.items()
+    }
+    return finish(program, session, outcomes, fitted, more_figures, more)

@@ -1,0 +1,197 @@
+"""The regularisation programs end to end, shrunk, and what a study says of made-up numbers."""
+
+import json
+import math
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from experiments import (
+    cross_validation,
+    mlp_augmentation,
+    mlp_dropout,
+    mlp_early_stopping,
+    mlp_l2,
+)
+from experiments.common.study import Course, Outcome, compare, comparison_table
+from jaxdl.data.embedded import load_embedded
+from jaxdl.errors import ConfigError
+from jaxdl.training.early_stopping import EarlyStopping
+
+STUDIES = {
+    "mlp_l2": (mlp_l2, mlp_l2.MLPL2Config, ["baseline", "l2", "l1"]),
+    "mlp_dropout": (mlp_dropout, mlp_dropout.MLPDropoutConfig, ["baseline", "wide", "dropout"]),
+    "mlp_augmentation": (
+        mlp_augmentation,
+        mlp_augmentation.MLPAugmentationConfig,
+        ["baseline", "augmentation"],
+    ),
+}
+
+
+def small(config_class, folder, **fields):
+    fields = {"workdir": str(folder), "data_source": "embedded", "num_devices": 1, **fields}
+    return config_class.from_preset("smoke", **fields)
+
+
+@pytest.mark.parametrize("program", STUDIES)
+def test_a_study_trains_every_run_and_writes_its_folder(tmp_path, capsys, program):
+    module, config_class, names = STUDIES[program]
+    result = module.run(small(config_class, tmp_path))
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert list(summary["runs"]) == names
+    assert summary["seeds"] == [1, 2]
+    assert summary["comparable_with_course"] is False
+    for name in names:
+        found = summary["runs"][name]["test_accuracy"]
+        values = result.fitted[name].final("test_accuracy")
+        assert found["values"] == values
+        assert found["mean"] == pytest.approx(np.mean(values))
+        assert found["sd"] == pytest.approx(np.std(values, ddof=1))
+        assert all(0 <= value <= 1 for value in values)
+    assert summary["runs"]["baseline"]["test_loss"]["course"] == 0.4081
+    assert summary["runs"]["baseline"]["test_accuracy"]["course"] == 0.8801
+    log = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert {record["run"] for record in log} == set(names)
+    steps = [r["step"] for r in log if r["run"] == names[1] and r["kind"] == "step"]
+    assert steps == [1, 2, 3, 4]
+    for figure in ("accuracy_per_seed", "training_loss", "weights", "weights_near_zero"):
+        with Image.open(tmp_path / f"{figure}.png") as picture:
+            assert np.asarray(picture).std() > 0
+    printed = capsys.readouterr().out
+    assert "embedded digits: not comparable" in printed
+    assert f"{names[-1]} against baseline, seed by seed: accuracy " in printed
+
+
+def test_the_runs_of_a_study_differ_in_what_they_should(tmp_path):
+    result = mlp_l2.run(small(mlp_l2.MLPL2Config, tmp_path, weight_decay=0.5, l1=0.1, max_steps=9))
+    norms = {name: result.summary["runs"][name]["weight_norm"] for name in ("baseline", "l2", "l1")}
+    first = {name: f.log.records[0]["loss"] for name, f in result.fitted.items()}
+    assert first["baseline"] == first["l2"] == first["l1"]
+    assert norms["l2"] != norms["baseline"] != norms["l1"]
+
+
+def test_a_study_continues_where_it_stopped(tmp_path):
+    whole = mlp_l2.run(small(mlp_l2.MLPL2Config, tmp_path / "whole"))
+    mlp_l2.run(small(mlp_l2.MLPL2Config, tmp_path / "parts", max_steps=2))
+    parts = mlp_l2.run(small(mlp_l2.MLPL2Config, tmp_path / "parts"))
+    assert parts.fitted["l1"].resumed_from == 2
+    for name in whole.fitted:
+        assert parts.fitted[name].final("test_loss") == whole.fitted[name].final("test_loss")
+
+
+def test_a_study_on_eight_devices_is_the_study_on_one(tmp_path):
+    one = mlp_l2.run(small(mlp_l2.MLPL2Config, tmp_path / "one"))
+    eight = mlp_l2.run(small(mlp_l2.MLPL2Config, tmp_path / "eight", num_devices=8))
+    assert eight.summary["num_devices"] == 8
+    for name in one.fitted:
+        np.testing.assert_allclose(
+            eight.fitted[name].final("test_loss"), one.fitted[name].final("test_loss"), rtol=1e-4
+        )
+
+
+def test_early_stopping_compares_both_ways(tmp_path):
+    config = small(
+        mlp_early_stopping.MLPEarlyStoppingConfig,
+        tmp_path,
+        epochs=6,
+        max_steps=None,
+        batch_size=400,
+        patience=1,
+    )
+    result = mlp_early_stopping.run(config)
+    runs = result.summary["runs"]
+    assert list(runs) == ["long_baseline", "early_stopping_course", "early_stopping"]
+    long_run, sound = result.fitted["long_baseline"], result.fitted["early_stopping"]
+    epochs = [r for r in long_run.log.records if r["kind"] == "epoch"]
+    assert len(epochs) == 6
+    for i, stop in enumerate(runs["early_stopping_course"]["stopped_epochs"]):
+        stopping = EarlyStopping("test_accuracy", "max", 1)
+        said = [stopping(epoch["test_accuracy"][i]) for epoch in epochs[:stop]]
+        assert not any(said[:-1])
+        expected = epochs[stop - 1]["test_accuracy"][i]
+        assert runs["early_stopping_course"]["test_accuracy"]["values"][i] == expected
+    assert runs["early_stopping"]["best_epochs"] == sound.best_epochs
+    assert runs["early_stopping"]["test_accuracy"]["values"] == sound.best("test_accuracy")
+
+
+def test_the_held_out_part_is_disjoint_and_balanced():
+    digits = load_embedded()
+    config = mlp_early_stopping.MLPEarlyStoppingConfig()
+    kept, held = mlp_early_stopping.hold_out(config, digits.train)
+    assert (len(kept.labels), len(held.labels)) == (3600, 400)
+    assert np.bincount(held.labels).tolist() == [40] * 10
+    ours = {image.tobytes() for image in np.concatenate([kept.images, held.images])}
+    assert ours == {image.tobytes() for image in digits.train.images}
+
+
+def test_cross_validation_chooses_by_the_folds_and_looks_at_the_test_once(tmp_path):
+    config = small(cross_validation.CrossValidationConfig, tmp_path, max_steps=8)
+    result = cross_validation.run(config)
+    assert set(result.validation) == set(cross_validation.SETTINGS)
+    assert all(len(values) == 2 for values in result.validation.values())
+    means = {name: np.mean(values) for name, values in result.validation.items()}
+    assert means[result.chosen] == max(means.values())
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["runs"][result.chosen]["test_accuracy"]["values"] == result.test_accuracy
+    log = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    tested = {r["run"] for r in log if "test_accuracy" in r}
+    assert tested == {f"{result.chosen}-final"}
+
+
+def test_folds_partition_the_training_part():
+    digits = load_embedded()
+    config = cross_validation.CrossValidationConfig(folds=5)
+    splits = cross_validation.fold_splits(config, digits.train)
+    held = np.concatenate([part.images for _, part in splits])
+    assert len(held) == 4000
+    assert {i.tobytes() for i in held} == {i.tobytes() for i in digits.train.images}
+    for train, part in splits:
+        assert len(train.labels) == 3200
+        assert not {i.tobytes() for i in train.images} & {i.tobytes() for i in part.images}
+    with pytest.raises(ConfigError, match="the rarest class has 400 images"):
+        cross_validation.fold_splits(
+            cross_validation.CrossValidationConfig(folds=401), digits.train
+        )
+
+
+MADE_UP = [
+    Outcome("baseline", [0.40, 0.42, 0.44], [0.880, 0.890, 0.900], Course(0.41, 0.85)),
+    Outcome("better", [0.30, 0.32, 0.34], [0.900, 0.909, 0.921], Course(0.9, 0.91)),
+    Outcome("same", [0.44, 0.42, 0.40], [0.900, 0.890, 0.880], None),
+]
+
+
+def test_what_a_study_says_follows_from_the_numbers():
+    runs = compare(MADE_UP)
+    better = runs["better"]["difference_to_baseline"]
+    # Differences 2.0, 1.9, 2.1 points: mean 2.0, sd 0.1, t(2, 97.5%) = 4.3027, 4.3027·0.1/√3.
+    assert better["test_accuracy"]["mean"] == pytest.approx(0.02)
+    low, high = better["test_accuracy"]["interval"]
+    assert (high - low) / 2 == pytest.approx(4.302653 * 0.001 / math.sqrt(3), rel=1e-5)
+    assert better["accuracy_verdict"] == "better by 2.0 ± 0.2 points"
+    assert better["loss_verdict"].startswith("better by 0.1")
+    assert runs["same"]["difference_to_baseline"]["accuracy_verdict"].startswith(
+        "no difference shown at 3 seeds"
+    )
+    assert runs["baseline"]["test_accuracy"]["course_in_interval"] is False
+    assert runs["baseline"]["test_accuracy"]["course_in_prediction_interval"] is True
+    assert runs["better"]["test_loss"]["course_in_prediction_interval"] is False
+    assert "difference_to_baseline" not in runs["baseline"]
+
+
+def test_the_table_shows_figures_course_and_verdicts():
+    table = comparison_table(MADE_UP, compare(MADE_UP))
+    assert re.search(r"baseline +89\.00 ± 1\.00 +86\.52 … 91\.48 +85\.00% \(within\)", table)
+    assert "0.9000 (outside)" in table
+    assert "better against baseline, seed by seed: accuracy better by 2.0 ± 0.2 points" in table
+
+
+def test_one_seed_shows_nothing():
+    single = [Outcome(o.name, o.test_loss[:1], o.test_accuracy[:1], o.course) for o in MADE_UP]
+    runs = compare(single)
+    assert runs["better"]["difference_to_baseline"]["accuracy_verdict"] == "one seed shows nothing"
+    assert runs["better"]["test_accuracy"]["course_in_interval"] is None
+    assert "within" not in comparison_table(single, runs).split("\n")[2]
