@@ -1,13 +1,13 @@
 """Test set-up: eight virtual CPU devices, strict shapes; made before JAX starts a backend."""
 
 import os
+import shutil
 import tempfile
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "agg")
 # Many tests run the same small programs: compiled once a session, and never in the user's cache.
-_CACHE = tempfile.TemporaryDirectory(prefix="jaxdl-tests-")
-os.environ["JAXDL_CACHE_DIR"] = _CACHE.name
+os.environ["JAXDL_CACHE_DIR"] = tempfile.mkdtemp(prefix="jaxdl-tests-")
 
 import jax
 import numpy as np
@@ -19,6 +19,11 @@ jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 enable_cache()
 jax.config.update("jax_default_matmul_precision", "highest")
+
+
+def pytest_unconfigure(config):
+    """Removes the compiled programs."""
+    shutil.rmtree(os.environ["JAXDL_CACHE_DIR"], ignore_errors=True)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from jaxdl.training.loop import Point
 from jaxdl.training.run_log import Record
 
 SECONDS_BETWEEN_LINES = 10.0
+BAR = "{percentage:3.0f}%|{bar:12}| {desc}"
 
 
 def clock(seconds: float) -> str:
@@ -81,9 +82,10 @@ class Console:
             from tqdm.auto import tqdm
 
             total = point.schedule.total_steps
-            self._bar = tqdm(total=total, bar_format="{l_bar}{bar:20}| {desc}")
+            self._bar = tqdm(total=total, initial=point.step - 1, dynamic_ncols=True, bar_format=BAR)
         self._bar.n = point.step
-        self._bar.set_description_str(text)
+        self._bar.set_description_str(text, refresh=False)
+        self._bar.refresh()
 
     def close(self) -> None:
         """Ends a run: leaves its bar as it is; the next one starts a new one."""

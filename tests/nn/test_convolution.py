@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxdl.errors import ConfigError, ShapeError
-from jaxdl.nn import Conv, ConvTranspose, convolution, transposed_convolution
+from jaxdl.nn import Conv, ConvTranspose, bilinear, convolution, transposed_convolution
 from jaxdl.nn.convolution import CONVOLUTIONS, TRANSPOSED_CONVOLUTIONS
 
 REFERENCES = np.load(Path(__file__).parents[1] / "references" / "layers.npz")
@@ -22,7 +22,7 @@ CASES = {
     ],
     "patches": [
         ((2, 8, 12, 1), (4, 4, 1, 6), {"stride": 2, "padding": 1}),
-        ((2, 7, 9, 3), (3, 2, 3, 4), {"stride": 3, "padding": 2}),
+        ((3, 6, 2, 3), (4, 4, 3, 4), {"stride": 2, "padding": 1}),
     ],
     "winograd": [
         ((2, 4, 4, 3), (4, 4, 3, 5), {"stride": 2, "padding": 1}),
@@ -35,7 +35,7 @@ TRANSPOSED_CASES = {
         ((3, 1, 1, 5), (4, 4, 5, 7), {"stride": 1, "padding": 0}),
         ((2, 1, 1, 3), (3, 5, 3, 2), {"stride": 2, "padding": 0}),
     ],
-    "phases": [
+    "overlap_add": [
         ((2, 4, 6, 5), (4, 4, 5, 1), {"stride": 2, "padding": 1}),
         ((2, 3, 5, 4), (4, 4, 4, 3), {"stride": 2, "padding": 1}),
     ],
@@ -84,6 +84,25 @@ def test_transposed_lowering_equals_lax(method, x_shape, kernel_shape, geometry,
         transposed_convolution, method, x_shape, kernel_shape, geometry, rng
     )
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=3e-5), ours, expected)
+
+
+@pytest.mark.parametrize("function", [convolution, transposed_convolution])
+@pytest.mark.parametrize("channels", [(6, 5), (2, 2)])
+def test_groups_of_images_equal_one_group(function, channels, rng, monkeypatch):
+    monkeypatch.setattr(bilinear, "GROUP_SIZE", 500)
+    few_channels = "patches" if function is convolution else "overlap_add"
+    method = "winograd" if channels == (6, 5) else few_channels
+    case = ((6, 8, 4, channels[0]), (4, 4, *channels), {"stride": 2, "padding": 1})
+    ours, expected = compare_with_lax(function, method, *case, rng)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=5e-5), ours, expected)
+
+
+@pytest.mark.parametrize(
+    ("images", "groups_needed", "expected"),
+    [(100, 1, 1), (100, 0.5, 1), (100, 3, 4), (100, 7, 10), (101, 7, 1), (7, 2, 7), (6, 9, 6)],
+)
+def test_groups_divide_the_batch(images, groups_needed, expected):
+    assert bilinear._group_count(images, int(groups_needed * bilinear.GROUP_SIZE)) == expected
 
 
 @pytest.mark.parametrize("cases", [CASES, TRANSPOSED_CASES])
@@ -196,7 +215,7 @@ def test_convolution_refuses(arguments, error, message):
     [
         ({"method": "fourier"}, ConfigError, "unknown method 'fourier'"),
         ({"method": "matmul"}, ConfigError, "images of one pixel"),
-        ({"method": "phases"}, ConfigError, "at most 4 output channels"),
+        ({"method": "overlap_add"}, ConfigError, "at most 4 output channels"),
         ({"output_padding": 2}, ConfigError, "output_padding 2"),
         ({"x": (2, 1, 1, 3), "padding": 2}, ShapeError, "0×0"),
     ],

@@ -11,6 +11,7 @@ float32 Adam turns differences of rounding into differences of 1e-3 within 30 st
 builds differ as much), which would hide a real difference of the same size.
 """
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ WIDTH, STEPS, BATCH, RATE = 24, 100, 64, 0.1
 
 def network() -> nn.ModuleList:
     widths = [784, *[WIDTH] * 6, 10]
-    return nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False))
+    return nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(widths))
 
 
 def forward(layers: nn.ModuleList, x: torch.Tensor, masks: list[torch.Tensor]) -> torch.Tensor:

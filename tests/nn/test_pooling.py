@@ -1,0 +1,91 @@
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxdl.errors import ConfigError, ShapeError
+from jaxdl.nn.pooling import avg_pool, global_average_pool, max_pool
+
+# The geometries of references/make_pooling.py: window, stride, padding.
+GEOMETRIES = [
+    (2, None, 0),
+    (2, None, 0),
+    (3, None, 1),
+    (3, 1, 1),
+    (3, 2, 0),
+    (3, 2, 1),
+    (4, 3, 2),
+    (2, 3, 1),
+    ((3, 2), None, (1, 0)),
+    ((1, 3), (2, 1), (0, 1)),
+    (4, None, 0),
+    (1, 2, 0),
+]
+
+
+@pytest.fixture(scope="module")
+def reference():
+    """PyTorch's poolings and gradients, made by references/make_pooling.py."""
+    with np.load(Path(__file__).parents[1] / "references" / "pooling.npz") as arrays:
+        return dict(arrays)
+
+
+def nhwc(array):
+    return array.transpose(0, 2, 3, 1) if array.ndim == 4 else array
+
+
+@pytest.mark.parametrize("number", range(len(GEOMETRIES)))
+def test_pooling_matches_pytorch(number, reference):
+    geometry = GEOMETRIES[number]
+    poolings = {
+        "max": lambda x: max_pool(x, *geometry),
+        "avg": lambda x: avg_pool(x, *geometry),
+        "avg_inside": lambda x: avg_pool(x, *geometry, count_include_pad=False),
+        "global": global_average_pool,
+    }
+    x = nhwc(reference[f"{number}/x"])
+    for name, pool in poolings.items():
+        value, pullback = jax.vjp(jax.jit(pool), x)
+        expected = {
+            key: nhwc(reference[f"{number}/{name}/{key}"])
+            for key in ("value", "cotangent", "gradient")
+        }
+        np.testing.assert_allclose(value, expected["value"], rtol=1e-6, atol=1e-6, err_msg=name)
+        (gradient,) = pullback(jnp.asarray(expected["cotangent"]))
+        np.testing.assert_allclose(
+            gradient, expected["gradient"], rtol=1e-5, atol=1e-6, err_msg=name
+        )
+
+
+def test_padding_never_wins_the_maximum():
+    x = jnp.full((1, 2, 2, 1), -5.0)
+    np.testing.assert_array_equal(max_pool(x, 2, 1, 1), jnp.full((1, 3, 3, 1), -5.0))
+
+
+def test_half_precision_and_nan():
+    x = jnp.ones((1, 2, 2, 1), jnp.bfloat16)
+    assert max_pool(x, 2).dtype == avg_pool(x, 2).dtype == jnp.bfloat16
+    assert np.isnan(max_pool(x.at[0, 0, 0, 0].set(jnp.nan), 2)).all()
+
+
+IMAGES = jnp.ones((2, 4, 5, 3))
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: max_pool(IMAGES[0], 2), ShapeError, r"\(4, 5, 3\)"),
+        (lambda: max_pool(IMAGES.astype(int), 2), ShapeError, "int32"),
+        (lambda: global_average_pool(IMAGES[0]), ShapeError, "global_average_pool"),
+        (lambda: avg_pool(IMAGES, 5), ShapeError, r"smaller than the window \(5, 5\)"),
+        (lambda: max_pool(IMAGES, 0), ConfigError, r"window \(0, 0\)"),
+        (lambda: max_pool(IMAGES, 2, 0), ConfigError, r"stride \(0, 0\)"),
+        (lambda: max_pool(IMAGES, 2, padding=2), ConfigError, "half the window"),
+        (lambda: avg_pool(IMAGES, 2, padding=-1), ConfigError, "half the window"),
+    ],
+)
+def test_bad_input_is_refused(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
