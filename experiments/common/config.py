@@ -99,9 +99,7 @@ class Config:
         Raises:
             ConfigError: no such preset, or a field out of its range.
         """
-        defaults = dict(cls.PRESETS.get(preset, {})) if preset else {}
-        # A preset's batch size is a default (rounded up to the devices), not an explicit wish.
-        defaults.pop("batch_size", None)
+        defaults = cls.PRESETS.get(preset, {}) if preset else {}
         return cls(**{**defaults, "preset": preset, **fields})
 
 
@@ -136,6 +134,11 @@ class TrainingConfig(Config):
     coordinator_address: str | None = option(None, "host:port of process 0, with several processes")
     num_processes: int | None = option(None, "number of processes", low=1)
     process_id: int | None = option(None, "number of this process, from 0", low=0)
+
+    @classmethod
+    def from_preset(cls, preset: str | None, **fields: Any) -> Self:
+        """As :meth:`Config.from_preset`; a preset's batch size is a default, not a wish."""
+        return super().from_preset(preset, **{"batch_size": None, **fields})
 
     @property
     def default_batch_size(self) -> int:

@@ -82,7 +82,8 @@ class Console:
             from tqdm.auto import tqdm
 
             total = point.schedule.total_steps
-            self._bar = tqdm(total=total, initial=point.step - 1, dynamic_ncols=True, bar_format=BAR)
+            begun = point.step - 1
+            self._bar = tqdm(total=total, initial=begun, dynamic_ncols=True, bar_format=BAR)
         self._bar.n = point.step
         self._bar.set_description_str(text, refresh=False)
         self._bar.refresh()
