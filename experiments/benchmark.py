@@ -201,10 +201,8 @@ def comparison(results: dict[str, dict[str, Any]]) -> str:
 def run(config: BenchmarkConfig) -> lesson.Result:
     """Measures, prints the table, writes JSON and a figure."""
     folder = lesson.begin("benchmark", config)
-    device = jax.devices()[0]
-    print(
-        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {device.device_kind}"
-    )
+    cores, device = os.cpu_count(), jax.devices()[0]
+    print(f"{platform.machine()}, {cores} cores, {device.device_kind}, jax {jax.__version__}")
     floor = machine_floor()
     print(
         f"A large float32 product runs at {floor['gflop_per_second']:.0f} GFLOP/s, a large copy at "
@@ -229,7 +227,7 @@ def run(config: BenchmarkConfig) -> lesson.Result:
         for name, found in all_found.items()
     }
     figure = plot.bars(ratios, ylabel="Time relative to the last one", references={"1": 1.0})
-    summary = {"program": "benchmark", "floor": floor, "cases": results, "cores": os.cpu_count()}
+    summary = {"program": "benchmark", "floor": floor, "cases": results, "cores": cores}
     return lesson.finish(folder, summary, {"benchmark": figure})
 
 

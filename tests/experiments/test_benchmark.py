@@ -1,4 +1,4 @@
-"""The benchmark's arithmetic and bookkeeping on tiny sizes; its times are nobody's business here."""
+"""The benchmark's arithmetic and bookkeeping on tiny sizes; no time is asserted."""
 
 import json
 
