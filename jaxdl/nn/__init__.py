@@ -1,7 +1,28 @@
 """Layers and their arithmetic."""
 
+from jaxdl.nn.activations import (
+    elu,
+    leaky_relu,
+    log_softmax,
+    relu,
+    sigmoid,
+    sign,
+    softmax,
+    softmax2d,
+    step,
+    tanh,
+)
+from jaxdl.nn.arithmetic import (
+    convolution_cost,
+    dense_cost,
+    output_size,
+    receptive_field,
+    transposed_convolution_cost,
+    transposed_output_size,
+)
 from jaxdl.nn.batch_norm import BatchNorm
 from jaxdl.nn.convolution import Conv, ConvTranspose, convolution, transposed_convolution
+from jaxdl.nn.cost import summary
 from jaxdl.nn.initializers import (
     batch_norm_scale,
     dcgan_normal,
@@ -10,17 +31,38 @@ from jaxdl.nn.initializers import (
     torch_linear,
     torch_uniform,
 )
+from jaxdl.nn.pooling import avg_pool, global_average_pool, max_pool
 
 __all__ = [
     "BatchNorm",
     "Conv",
     "ConvTranspose",
+    "avg_pool",
     "batch_norm_scale",
     "convolution",
+    "convolution_cost",
     "dcgan_normal",
+    "dense_cost",
+    "elu",
+    "global_average_pool",
+    "leaky_relu",
+    "log_softmax",
+    "max_pool",
+    "output_size",
+    "receptive_field",
+    "relu",
+    "sigmoid",
+    "sign",
+    "softmax",
+    "softmax2d",
+    "step",
+    "summary",
+    "tanh",
     "torch_conv",
     "torch_conv_transpose",
     "torch_linear",
     "torch_uniform",
     "transposed_convolution",
+    "transposed_convolution_cost",
+    "transposed_output_size",
 ]

@@ -1,6 +1,7 @@
 """Batch normalisation by PyTorch's rule, alone or over the devices of a pmap."""
 
 import math
+from functools import partial
 
 import flax.linen as nn
 import jax
@@ -81,49 +82,86 @@ class BatchNorm(nn.Module):
 
         if self.is_initializing():  # outside any pmap, and the dummy's statistics mean nothing
             return x
-        mean, var, count = batch_moments(x, axis_name)
-        unbiased = var * (count / (count - 1))
+        count = _count(x, axis_name)
+        _check_count(x, count)
+        y, mean, var = batch_normalize(x, scale, bias, self.epsilon, axis_name)
         running_mean.value = self._blend(running_mean.value, mean)
-        running_var.value = self._blend(running_var.value, unbiased)
-        return normalize(x, mean, var, scale, bias, self.epsilon)
+        running_var.value = self._blend(running_var.value, var * (count / (count - 1)))
+        return y
 
     def _blend(self, running: jax.Array, batch: jax.Array) -> jax.Array:
-        return self.momentum * running + (1 - self.momentum) * lax.stop_gradient(batch)
+        return self.momentum * running + (1 - self.momentum) * batch
 
 
-def batch_moments(x: jax.Array, axis_name: str | None) -> tuple[jax.Array, jax.Array, int]:
-    """Mean and biased variance of each channel, and the number of values behind them.
+@partial(jax.custom_vjp, nondiff_argnums=(3, 4))
+def batch_normalize(
+    x: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float, axis_name: str | None
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    r"""Normalises by the statistics of the batch itself.
+
+    The gradient is written by hand, since differentiation would store and read several arrays of
+    x's size more. With x̂ = (x - μ)/√(σ² + ε), ȳ the gradient of y, and means over the batch,
+
+    .. math::
+        \bar x = \frac{\gamma}{\sqrt{\sigma^2 + \epsilon}}
+            \left(\bar y - \mathrm{mean}(\bar y) - \hat x\,\mathrm{mean}(\bar y \hat x)\right),
+        \qquad \bar\gamma = \sum \bar y \hat x, \quad \bar\beta = \sum \bar y .
 
     Args:
         x: (N, …, C).
+        scale: γ (C,).
+        bias: β (C,).
+        epsilon: Added to the variance, > 0.
         axis_name: The pmap axis over which the batch is spread, in equal parts; None for none.
+            Statistics are then those of the whole batch; gradients of `scale` and `bias` are this
+            device's part, as any gradient's in a pmap.
 
     Returns:
-        Mean (C,) and variance (C,) in float32, and the count n.
-
-    Raises:
-        ShapeError: There is one value a channel only.
+        y, of x's shape and type; the mean (C,) and the biased variance (C,) in float32, through
+        which no gradient flows.
 
     Example:
-        >>> mean, var, count = batch_moments(jnp.array([[1.0], [3.0]]), None)
-        >>> float(mean[0]), float(var[0]), count
-        (2.0, 1.0, 2)
+        >>> x = jnp.array([[1.0], [3.0]])
+        >>> y, mean, var = batch_normalize(x, jnp.ones(1), jnp.zeros(1), 0.0, None)
+        >>> y[:, 0], float(mean[0]), float(var[0])
+        (Array([-1.,  1.], dtype=float32), 2.0, 1.0)
     """
-    axes = tuple(range(x.ndim - 1))
-    count = math.prod(x.shape[:-1]) * (lax.axis_size(axis_name) if axis_name else 1)
-    if count < 2:
-        raise ShapeError(
-            f"BatchNorm got input of shape {x.shape} in training: one value a channel has no "
-            "variance; use a larger batch, or train=False"
-        )
-    x = x.astype(jnp.float32)
-    mean = x.mean(axes)
+    mean = _channel_mean(x.astype(jnp.float32), axis_name)
+    centred = x.astype(jnp.float32) - _broadcast(mean, x.ndim)
+    var = _channel_mean(jnp.square(centred), axis_name)
+    return normalize(x, mean, var, scale, bias, epsilon), mean, var
+
+
+Saved = tuple[jax.Array, jax.Array, jax.Array, jax.Array]
+
+
+def _batch_normalize_forward(
+    x: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float, axis_name: str | None
+) -> tuple[tuple[jax.Array, jax.Array, jax.Array], Saved]:
+    y, mean, var = batch_normalize(x, scale, bias, epsilon, axis_name)
+    return (y, mean, var), (x, scale, mean, lax.rsqrt(var + epsilon))
+
+
+def _batch_normalize_backward(
+    epsilon: float, axis_name: str | None, saved: Saved, gradients: tuple[jax.Array, ...]
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    x, scale, mean, inverse = saved
+    # Made once, or XLA works out the activation's gradient again in each of the three loops below.
+    y_bar = lax.optimization_barrier(gradients[0].astype(jnp.float32))
+    normalized = (x.astype(jnp.float32) - _broadcast(mean, x.ndim)) * _broadcast(inverse, x.ndim)
+    bias_mean = _channel_mean(y_bar, None)
+    scale_mean = _channel_mean(y_bar * normalized, None)
+    count = _count(x, None)
     if axis_name:
-        mean = lax.pmean(mean, axis_name)
-    var = jnp.square(x - _broadcast(mean, x.ndim)).mean(axes)
-    if axis_name:
-        var = lax.pmean(var, axis_name)
-    return mean, var, count
+        mean_y, mean_xy = lax.pmean((bias_mean, scale_mean), axis_name)
+    else:
+        mean_y, mean_xy = bias_mean, scale_mean
+    x_bar = y_bar - _broadcast(mean_y, x.ndim) - normalized * _broadcast(mean_xy, x.ndim)
+    x_bar = x_bar * _broadcast(scale * inverse, x.ndim)
+    return x_bar.astype(x.dtype), count * scale_mean, count * bias_mean
+
+
+batch_normalize.defvjp(_batch_normalize_forward, _batch_normalize_backward)
 
 
 def normalize(
@@ -161,6 +199,24 @@ def _broadcast(vector: jax.Array, ndim: int) -> jax.Array:
     return vector.reshape((1,) * (ndim - 1) + vector.shape)
 
 
+def _channel_mean(x: jax.Array, axis_name: str | None) -> jax.Array:
+    mean = x.mean(tuple(range(x.ndim - 1)))
+    return lax.pmean(mean, axis_name) if axis_name else mean
+
+
+def _count(x: jax.Array, axis_name: str | None) -> int:
+    """Values of a channel, over all devices."""
+    return math.prod(x.shape[:-1]) * (lax.axis_size(axis_name) if axis_name else 1)
+
+
 def _check_input(x: jax.Array) -> None:
     if x.ndim < 2:
         raise ShapeError(f"BatchNorm needs input (N, …, C), got shape {x.shape}")
+
+
+def _check_count(x: jax.Array, count: int) -> None:
+    if count < 2:
+        raise ShapeError(
+            f"BatchNorm got input of shape {x.shape} in training: one value a channel has no "
+            "variance; use a larger batch, or train=False"
+        )

@@ -65,10 +65,10 @@ def steepest_descent(
 
     "exact" takes a t > 0 that minimises φ(t) = f(x - t·g), with g = ∇f(x), along the ray. Its
     first trial is Newton's, ‖g‖² / gᵀHg, from the derivative of the gradient along the ray (a
-    Hessian-vector product); for a quadratic f that is the minimiser, and the search is over.
-    Otherwise the trial is doubled until φ rises, and the minimum passed is closed in by Newton's
-    method on φ′, with bisection where that leaves the bracket, to the precision of the numbers.
-    With several minima on the ray it finds one, not above f(x), and not always the lowest.
+    Hessian-vector product); for a quadratic f that is the minimiser, up to rounding. Otherwise
+    the trial is doubled until φ rises, and the minimum passed is closed in by Newton's method on
+    φ′, with bisection where that leaves the bracket, to the precision of the numbers. With
+    several minima on the ray it finds one, not above f(x), and not always the lowest.
 
     "backtracking" starts at t = 1 and halves it until Armijo's condition holds,
     f(x - t·g) ≤ f(x) - 10⁻⁴·t·‖g‖².

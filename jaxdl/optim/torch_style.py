@@ -20,13 +20,13 @@ References:
 """
 
 import math
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from jaxdl.errors import ConfigError
+from jaxdl.optim.scaling import dampened_momentum, scale_by_adam, scale_by_root_of_sum
 
 Rate = float | jax.Array | optax.Schedule
 
@@ -82,7 +82,7 @@ def sgd(
     elif dampening == 0:
         velocity = optax.trace(momentum, nesterov)
     else:
-        velocity = _dampened_momentum(momentum, dampening)
+        velocity = dampened_momentum(momentum, dampening)
     return optax.chain(
         _coupled_l2(weight_decay), velocity, optax.scale_by_learning_rate(learning_rate)
     )
@@ -134,7 +134,7 @@ def adam(
     _check_shares("adam", b1=b1, b2=b2)
     return optax.chain(
         _coupled_l2(weight_decay),
-        optax.scale_by_adam(b1, b2, eps),
+        scale_by_adam(b1, b2, eps),
         optax.scale_by_learning_rate(learning_rate),
     )
 
@@ -175,7 +175,7 @@ def adamw(
     _check("adamw", learning_rate=learning_rate, eps=eps, weight_decay=weight_decay)
     _check_shares("adamw", b1=b1, b2=b2)
     return optax.chain(
-        optax.scale_by_adam(b1, b2, eps),
+        scale_by_adam(b1, b2, eps),
         optax.add_decayed_weights(weight_decay),
         optax.scale_by_learning_rate(learning_rate),
     )
@@ -321,7 +321,7 @@ def adagrad(
     )
     return optax.chain(
         _coupled_l2(weight_decay),
-        _scale_by_root_of_sum(initial_accumulator_value, eps),
+        scale_by_root_of_sum(initial_accumulator_value, eps),
         optax.scale_by_learning_rate(learning_rate),
     )
 
@@ -359,49 +359,6 @@ def add_l1(strength: float) -> optax.GradientTransformation:
         return gradient + strength * jnp.sign(parameter)
 
     return optax.stateless_with_tree_map(add)
-
-
-class DampenedMomentumState(NamedTuple):
-    """The momentum and whether it has seen a gradient."""
-
-    trace: optax.Updates
-    started: jax.Array
-
-
-def _dampened_momentum(momentum: float, dampening: float) -> optax.GradientTransformation:
-    """Momentum that takes the first gradient whole and 1 - dampening of each one after it."""
-
-    def init(params: optax.Params) -> DampenedMomentumState:
-        return DampenedMomentumState(jax.tree.map(jnp.zeros_like, params), jnp.zeros((), bool))
-
-    def update(
-        gradients: optax.Updates, state: DampenedMomentumState, params: optax.Params = None
-    ) -> tuple[optax.Updates, DampenedMomentumState]:
-        del params
-        share = jnp.where(state.started, 1 - dampening, 1.0)
-        trace = jax.tree.map(
-            lambda b, g: momentum * b + share.astype(g.dtype) * g, state.trace, gradients
-        )
-        return trace, DampenedMomentumState(trace, jnp.ones((), bool))
-
-    return optax.GradientTransformation(init, update)
-
-
-def _scale_by_root_of_sum(initial: float, eps: float) -> optax.GradientTransformation:
-    """Divides by √(sum of squares) + eps; optax's `scale_by_rss` has eps inside the root."""
-
-    def init(params: optax.Params) -> optax.ScaleByRssState:
-        return optax.ScaleByRssState(jax.tree.map(lambda p: jnp.full_like(p, initial), params))
-
-    def update(
-        gradients: optax.Updates, state: optax.ScaleByRssState, params: optax.Params = None
-    ) -> tuple[optax.Updates, optax.ScaleByRssState]:
-        del params
-        sums = jax.tree.map(lambda s, g: s + jnp.square(g), state.sum_of_squares, gradients)
-        scaled = jax.tree.map(lambda s, g: g / (jnp.sqrt(s) + eps), sums, gradients)
-        return scaled, optax.ScaleByRssState(sums)
-
-    return optax.GradientTransformation(init, update)
 
 
 def _coupled_l2(weight_decay: float) -> optax.GradientTransformation:

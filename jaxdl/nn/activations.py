@@ -1,0 +1,259 @@
+r"""Activation functions, with PyTorch's values and slopes at the kinks.
+
+All of them take an array of any shape and type (integers become the default float) and keep
+floating types; the elementwise ones apply to each number alone. None overflows or gives NaN for a
+finite input, in value or gradient; at ±∞ they and their gradients take their limits. NaN stays
+NaN.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from jaxdl.errors import ShapeError
+
+
+def sigmoid(x: jax.Array) -> jax.Array:
+    r"""Logistic function σ(x) = 1 / (1 + e⁻ˣ), with σ′ = σ(1 - σ).
+
+    Args:
+        x: any shape.
+
+    Returns:
+        An array of x's shape in [0, 1].
+
+    Example:
+        >>> print(sigmoid(jnp.array([-1e4, 0.0, 1e4])))
+        [0.  0.5 1. ]
+
+    References:
+        course document 004, level 1.
+    """
+    return jax.nn.sigmoid(_floating(x))
+
+
+def tanh(x: jax.Array) -> jax.Array:
+    r"""Hyperbolic tangent (eˣ - e⁻ˣ) / (eˣ + e⁻ˣ), with tanh′ = 1 - tanh².
+
+    Computed by the formula, as the course does, it is ∞/∞ = NaN from about x = 89 in float32.
+
+    Args:
+        x: any shape.
+
+    Returns:
+        An array of x's shape in [-1, 1].
+
+    Example:
+        >>> print(tanh(jnp.array([-1e4, 0.0, 1e4])))
+        [-1.  0.  1.]
+
+    References:
+        course document 004, level 2.
+    """
+    return jnp.tanh(_floating(x))
+
+
+def relu(x: jax.Array) -> jax.Array:
+    """Rectified linear unit max(x, 0); the slope at 0 is 0.
+
+    Args:
+        x: any shape.
+
+    Returns:
+        An array of x's shape, not negative.
+
+    Example:
+        >>> print(relu(jnp.array([-2.0, 0.0, 2.0])))
+        [0. 0. 2.]
+
+    References:
+        course document 004, level 3.
+    """
+    return jax.nn.relu(_floating(x))
+
+
+def leaky_relu(x: jax.Array, negative_slope: float = 0.01) -> jax.Array:
+    """Leaky rectifier: x where x > 0, negative_slope · x elsewhere.
+
+    The slope at 0 is `negative_slope`, as in PyTorch; `jax.nn.leaky_relu` has 1 there. The course
+    writes 0.1 in its formula where PyTorch's default, which its code takes, is 0.01.
+
+    Args:
+        x: any shape.
+        negative_slope: slope below 0, not 0 itself (that is `relu`); DCGAN takes 0.2.
+
+    Returns:
+        An array of x's shape.
+
+    Example:
+        >>> print(leaky_relu(jnp.array([-2.0, 0.0, 2.0]), 0.2))
+        [-0.4  0.   2. ]
+
+    References:
+        Maas, Hannun and Ng, Rectifier Nonlinearities Improve Neural Network Acoustic Models,
+        2013; course document 002.
+    """
+    x = _floating(x)
+    return jnp.where(x > 0, x, negative_slope * x)
+
+
+def elu(x: jax.Array, alpha: float = 1.0) -> jax.Array:
+    """Exponential linear unit: x where x > 0, alpha · (eˣ - 1) elsewhere; the slope at 0 is alpha.
+
+    Args:
+        x: any shape.
+        alpha: -1 times the limit at -∞.
+
+    Returns:
+        An array of x's shape.
+
+    Example:
+        >>> print(elu(jnp.array([-1e4, 0.0, 2.0]), alpha=0.5))
+        [-0.5  0.   2. ]
+
+    References:
+        Clevert, Unterthiner and Hochreiter, Fast and Accurate Deep Network Learning by ELUs,
+        2016; course document 002.
+    """
+    return jax.nn.elu(_floating(x), alpha)
+
+
+def step(x: jax.Array) -> jax.Array:
+    """Heaviside's step: 1 where x > 0, else 0; the gradient is 0 everywhere.
+
+    step(0) = 0, the course's convention: with it an M-P neuron of weights (1/2, 1/2) and bias
+    -1/2 is AND. Other books set step(0) to 1 or 1/2.
+
+    Args:
+        x: any shape.
+
+    Returns:
+        An array of x's shape of 0 and 1 (floating).
+
+    Example:
+        >>> print(step(jnp.array([-2.0, 0.0, 2.0])))
+        [0. 0. 1.]
+
+    References:
+        McCulloch and Pitts, 1943; course document 004, level 4.
+    """
+    return jnp.heaviside(_floating(x), 0.0)
+
+
+def sign(x: jax.Array) -> jax.Array:
+    """-1, 0 or 1 for x below, at or above 0; the gradient is 0 everywhere.
+
+    Args:
+        x: any shape.
+
+    Returns:
+        An array of x's shape.
+
+    Example:
+        >>> print(sign(jnp.array([-2.0, 0.0, 2.0])))
+        [-1.  0.  1.]
+
+    References:
+        course document 004, level 4.
+    """
+    return jnp.sign(_floating(x))
+
+
+def softmax(x: jax.Array, axis: int = -1) -> jax.Array:
+    r"""Probabilities proportional to eˣ along an axis.
+
+    .. math::
+        p_i = \frac{e^{x_i - m}}{\sum_j e^{x_j - m}}, \qquad m = \max_j x_j
+
+    Subtracting the maximum changes nothing in the quotient, but no exponential overflows, and the
+    largest is e⁰ = 1, so the sum cannot underflow to 0. A logit of -∞ rules its class out (p = 0,
+    no gradient). +∞, or -∞ everywhere, has no one limit and gives NaN, as in PyTorch.
+
+    Args:
+        x: logits, any shape with at least one axis.
+        axis: the axis of the classes.
+
+    Returns:
+        An array of x's shape in [0, 1] whose sum along the axis is 1.
+
+    Raises:
+        ShapeError: x has no such axis.
+
+    Example:
+        >>> print(softmax(jnp.array([1e4, 1e4, -1e4])))
+        [0.5 0.5 0. ]
+
+    References:
+        course document 002.
+    """
+    x = _floating(x)
+    _check_axis("softmax", x, axis)
+    return jax.nn.softmax(x, axis)
+
+
+def log_softmax(x: jax.Array, axis: int = -1) -> jax.Array:
+    r"""Logarithm of `softmax` along an axis, finite where the probability itself underflows.
+
+    .. math::
+        \log p_i = (x_i - m) - \log \sum_j e^{x_j - m}
+
+    Args:
+        x: logits, any shape with at least one axis.
+        axis: the axis of the classes.
+
+    Returns:
+        An array of x's shape, at most 0.
+
+    Raises:
+        ShapeError: x has no such axis.
+
+    Example:
+        >>> print(log_softmax(jnp.array([1e4, -1e4])))
+        [     0. -20000.]
+
+    References:
+        course document 002.
+    """
+    x = _floating(x)
+    _check_axis("log_softmax", x, axis)
+    return jax.nn.log_softmax(x, axis)
+
+
+def softmax2d(x: jax.Array) -> jax.Array:
+    """Softmax over the channels at every pixel of images in NHWC order.
+
+    PyTorch's `Softmax2d` works on NCHW, over axis 1 of 4; the same images here are
+    ``x.transpose(0, 2, 3, 1)``, and the channels are the last axis.
+
+    Args:
+        x: logits (N, H, W, C) or (H, W, C).
+
+    Returns:
+        An array of x's shape in [0, 1] whose sum over the channels is 1 at every pixel.
+
+    Raises:
+        ShapeError: x has neither 3 nor 4 axes.
+
+    Example:
+        >>> image = jnp.array([[[0.0, 0.0], [1e4, 0.0]]])
+        >>> print(softmax2d(image))
+        [[[0.5 0.5]
+          [1.  0. ]]]
+
+    References:
+        course document 002.
+    """
+    if jnp.ndim(x) not in (3, 4):
+        raise ShapeError(
+            f"softmax2d needs images (N, H, W, C) or (H, W, C), got shape {jnp.shape(x)}"
+        )
+    return softmax(x, axis=-1)
+
+
+def _floating(x: jax.Array) -> jax.Array:
+    x = jnp.asarray(x)
+    return x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(float)
+
+
+def _check_axis(name: str, x: jax.Array, axis: int) -> None:
+    if not -x.ndim <= axis < x.ndim:
+        raise ShapeError(f"{name}: input of shape {x.shape} has no axis {axis}")

@@ -1,0 +1,168 @@
+"""Pooling over windows of images, with PyTorch's conventions, in NHWC order."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from jaxdl.errors import ConfigError, ShapeError
+
+Size = int | tuple[int, int]
+
+
+def max_pool(
+    x: jax.Array, window: Size, stride: Size | None = None, padding: Size = 0
+) -> jax.Array:
+    """The largest value under each window, like PyTorch's `max_pool2d`.
+
+    The padding is -∞, so it never wins. The gradient goes to the first of equal maxima.
+
+    Args:
+        x: images (N, H, W, C), floating-point.
+        window: side of the window, or (height, width), in pixels.
+        stride: step of the window in pixels; None for the window's size (flax takes 1).
+        padding: pixels added on each side, at most half the window.
+
+    Returns:
+        (N, (H + 2·padding - window) // stride + 1, likewise for W, C).
+
+    Raises:
+        ConfigError: the window, the stride or the padding is unusable.
+        ShapeError: x is not a batch of images, or is smaller than the window.
+
+    Example:
+        >>> image = jnp.arange(16.0).reshape(1, 4, 4, 1)
+        >>> print(max_pool(image, 2)[0, :, :, 0])
+        [[ 5.  7.]
+         [13. 15.]]
+
+    References:
+        course document 003; course document 004, level 6.
+    """
+    return _reduce_windows("max_pool", x, -jnp.inf, lax.max, window, stride, padding)
+
+
+def avg_pool(
+    x: jax.Array,
+    window: Size,
+    stride: Size | None = None,
+    padding: Size = 0,
+    *,
+    count_include_pad: bool = True,
+) -> jax.Array:
+    """The mean under each window, like PyTorch's `avg_pool2d`.
+
+    Args:
+        x: images (N, H, W, C), floating-point.
+        window: side of the window, or (height, width), in pixels.
+        stride: step of the window in pixels; None for the window's size (flax takes 1).
+        padding: zeros added on each side, in pixels, at most half the window.
+        count_include_pad: whether the padding counts in the mean, as it does in PyTorch unless
+            asked otherwise.
+
+    Returns:
+        (N, (H + 2·padding - window) // stride + 1, likewise for W, C).
+
+    Raises:
+        ConfigError: the window, the stride or the padding is unusable.
+        ShapeError: x is not a batch of images, or is smaller than the window.
+
+    Example:
+        >>> image = jnp.arange(16.0).reshape(1, 4, 4, 1)
+        >>> print(avg_pool(image, 2)[0, :, :, 0])
+        [[ 2.5  4.5]
+         [10.5 12.5]]
+
+    References:
+        course document 003.
+    """
+    sums = _reduce_windows("avg_pool", x, 0.0, lax.add, window, stride, padding)
+    if count_include_pad:
+        height, width = _pair(window)
+        return sums / (height * width)
+    ones = jnp.ones((1, *x.shape[1:3], 1), x.dtype)
+    counts = _reduce_windows("avg_pool", ones, 0.0, lax.add, window, stride, padding)
+    return sums / jnp.broadcast_to(counts, sums.shape)
+
+
+def global_average_pool(x: jax.Array) -> jax.Array:
+    """The mean of each channel over all pixels, like PyTorch's `AdaptiveAvgPool2d(1)`, flattened.
+
+    Args:
+        x: images (N, H, W, C), floating-point.
+
+    Returns:
+        (N, C).
+
+    Raises:
+        ShapeError: x is not a batch of images.
+
+    Example:
+        >>> print(global_average_pool(jnp.arange(8.0).reshape(1, 2, 2, 2)))
+        [[3. 4.]]
+
+    References:
+        Lin, Chen and Yan, Network in Network, 2014; course document 003.
+    """
+    _check_images("global_average_pool", x)
+    return x.mean(axis=(1, 2))
+
+
+def _reduce_windows(
+    name: str,
+    x: jax.Array,
+    start: float,
+    operation: Callable[[jax.Array, jax.Array], jax.Array],
+    window: Size,
+    stride: Size | None,
+    padding: Size,
+) -> jax.Array:
+    """Folds the operation over every window of every channel."""
+    _check_images(name, x)
+    window, padding = _pair(window), _pair(padding)
+    stride = window if stride is None else _pair(stride)
+    _check_geometry(name, x, window, stride, padding)
+    return lax.reduce_window(
+        x,
+        np.array(start, x.dtype),
+        operation,
+        window_dimensions=(1, *window, 1),
+        window_strides=(1, *stride, 1),
+        padding=((0, 0), *((pixels, pixels) for pixels in padding), (0, 0)),
+    )
+
+
+def _pair(size: Size) -> tuple[int, int]:
+    return (size, size) if isinstance(size, int) else tuple(size)
+
+
+def _check_images(name: str, x: jax.Array) -> None:
+    if x.ndim != 4 or not jnp.issubdtype(x.dtype, jnp.floating):
+        raise ShapeError(
+            f"{name} needs floating-point images (N, H, W, C), got {x.dtype} of shape {x.shape}"
+        )
+
+
+def _check_geometry(
+    name: str,
+    x: jax.Array,
+    window: tuple[int, int],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+) -> None:
+    if min(window) < 1 or min(stride) < 1:
+        raise ConfigError(f"{name}: window {window} and stride {stride} must be at least 1")
+    for pixels, side in zip(padding, window, strict=True):
+        # More would make windows of padding alone, whose maximum is -∞.
+        if not 0 <= pixels <= side // 2:
+            raise ConfigError(
+                f"{name}: padding {padding} must be at least 0 and at most half the window {window}"
+            )
+    for size, pixels, side in zip(x.shape[1:3], padding, window, strict=True):
+        if size + 2 * pixels < side:
+            raise ShapeError(
+                f"{name}: images {x.shape} with padding {padding} are smaller than the window "
+                f"{window}"
+            )
