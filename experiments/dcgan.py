@@ -152,7 +152,8 @@ def sample_writer(config: DCGANConfig, workdir: Workdir, name: str) -> Hook:
 
     def write(point: Point, state: gan.GANState) -> None:
         frame = plot.tile(np.asarray(draw(state, noise)))
-        workdir.write(f"{SAMPLES}/{name.format(point=point)}", plot.png_bytes(frame))
+        if jax.process_index() == 0:
+            workdir.write(f"{SAMPLES}/{name.format(point=point)}", plot.png_bytes(frame))
 
     return Hook(write, config.sample_every if "step" in name else None)
 
@@ -167,11 +168,10 @@ def train(config: DCGANConfig, session: Session, images: jax.Array, schedule: Sc
     def inputs_for_epoch(epoch: int) -> gan.GANInputs:
         return gan.GANInputs(images, permutation(shuffle, epoch, len(images)), noise)
 
-    hooks = []
-    if session.devices.is_main:
-        hooks.append(sample_writer(config, session.workdir, "epoch_{point.epoch:04d}.png"))
-        if config.sample_every:
-            hooks.append(sample_writer(config, session.workdir, "step_{point.step:06d}.png"))
+    # Every process has the same hooks, so that all stop at the same steps; one of them writes.
+    hooks = [sample_writer(config, session.workdir, "epoch_{point.epoch:04d}.png")]
+    if config.sample_every:
+        hooks.append(sample_writer(config, session.workdir, "step_{point.step:06d}.png"))
     return fit(
         functools.partial(gan.batch_step, batch_size=config.batch_size),
         create_state(config, images.shape[-1]),

@@ -140,7 +140,6 @@ def run(config: MLPEarlyStoppingConfig) -> Result | None:
     fitted = {one.name: train_run(session, one, session.dataset.test) for one in runs}
     sound = fitted[SOUND]
     by_test, course_stops = course_way(fitted[LONG], config.patience)
-    best = [max(epoch, 1) for epoch in sound.best_epochs]
     last = max(r["epoch"] for r in sound.log.records if r["kind"] == "epoch")
     sound_stops = [stop or last for stop in sound.stopped_epochs]
     outcomes = [
@@ -148,8 +147,8 @@ def run(config: MLPEarlyStoppingConfig) -> Result | None:
         by_test,
         Outcome(
             SOUND,
-            sound.at_epochs("test_loss", best),
-            sound.at_epochs("test_accuracy", best),
+            sound.best("test_loss"),
+            sound.best("test_accuracy"),
             sound_run.course,
         ),
     ]
@@ -157,7 +156,7 @@ def run(config: MLPEarlyStoppingConfig) -> Result | None:
         COURSE_WAY: {"stopped_epochs": course_stops, "selected_on": "test", "weights": "last"},
         SOUND: {
             "stopped_epochs": sound.stopped_epochs,
-            "best_epochs": best,
+            "best_epochs": sound.best_epochs,
             "selected_on": "held-out part",
             "weights": "best",
         },

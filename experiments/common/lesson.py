@@ -5,6 +5,7 @@ nothing to continue.
 """
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from experiments.common.config import Config
 from experiments.common.session import default_workdir, versions
 from experiments.common.workdir import CONFIG, SUMMARY
 from jaxdl import plot
+from jaxdl.errors import WorkdirError
 from jaxdl.files import to_json, write_atomically
 from jaxdl.training.compilation import enable_cache
 
@@ -44,9 +46,26 @@ def begin(program: str, config: Config) -> Path:
     """
     enable_cache()
     folder = Path(config.workdir or default_workdir(program, config.preset))
+    _check_own(folder, program)
     record = {"program": program, "config": dataclasses.asdict(config), "versions": versions()}
     write_atomically(folder / CONFIG, to_json(record, indent=2) + "\n")
     return folder
+
+
+def _check_own(folder: Path, program: str) -> None:
+    """Refuses a folder that holds another program's results."""
+    try:
+        earlier = json.loads((folder / CONFIG).read_text()).get("program")
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as error:
+        raise WorkdirError(
+            f"cannot use {folder}: its {CONFIG} cannot be read ({error}); choose another --workdir"
+        ) from error
+    if earlier != program:
+        raise WorkdirError(
+            f"{folder} holds the results of {earlier!r}; choose another --workdir for {program}"
+        )
 
 
 def finish(folder: Path, summary: dict[str, Any], figures: Mapping[str, Any]) -> Result:

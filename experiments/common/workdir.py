@@ -112,6 +112,9 @@ def _differences(earlier: dict[str, Any], record: dict[str, Any]) -> list[tuple[
     before, now = earlier.get("config", {}), json.loads(to_json(record["config"]))
     names = [n for n in {**before, **now} if n not in FREE_FIELDS]
     found = [(n, before.get(n), now.get(n)) for n in names if before.get(n) != now.get(n)]
+    programs = [r.get("program") for r in (earlier, record)]
+    if programs[0] != programs[1]:
+        found.insert(0, ("program", *programs))
     prints = [r.get("data", {}).get("fingerprint") for r in (earlier, record)]
     if prints[0] != prints[1]:
         found.append(("data fingerprint", *prints))

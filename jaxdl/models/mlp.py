@@ -43,7 +43,8 @@ class MLP(linen.Module):
     @property
     def dropout_widths(self) -> tuple[int, ...]:
         """Widths of the layers with dropout, () without."""
-        return self.hidden[-self.dropout_layers :] if self.dropout_rate > 0 else ()
+        first = len(self.hidden) - self.dropout_layers
+        return self.hidden[first:] if self.dropout_rate > 0 else ()
 
     def dropout_masks(self, key: jax.Array, positions: jax.Array) -> tuple[jax.Array, ...]:
         """Draws which activations are kept, for each sample by its position in the global batch.

@@ -12,7 +12,7 @@ from jaxdl.errors import CheckpointError
 
 PyTree = Any
 
-KEPT_NEWEST = 2  # the second is there to fall back on
+KEPT_NEWEST = 2  # if the newest is damaged, its folder can be removed and the other one serves
 
 
 class CheckpointStore:
@@ -62,7 +62,13 @@ class CheckpointStore:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._manager.close()
+        try:
+            self._manager.close()
+        except (OSError, ValueError) as failure:
+            raise CheckpointError(
+                f"saving in {self.folder} failed: {failure}; older checkpoints are intact: free "
+                "space there and start the same command again"
+            ) from failure
 
     @property
     def latest_step(self) -> int | None:
@@ -124,6 +130,7 @@ class CheckpointStore:
             restored = self._manager.restore(step, args=arguments)
         except (OSError, ValueError, KeyError) as error:
             raise CheckpointError(
-                f"checkpoint {self.folder / str(step)} cannot be restored: {error}"
+                f"checkpoint {self.folder / str(step)} cannot be restored: {error}; remove that "
+                "folder to continue from an older one, or choose another --workdir"
             ) from error
         return flax.serialization.from_state_dict(target, restored.state), restored.meta

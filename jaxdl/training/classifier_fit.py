@@ -45,7 +45,7 @@ class FittedClassifier(NamedTuple):
             ``best`` holds each seed's best weights.
         log: every logged step and epoch; values are lists with one number a seed.
         seeds: the seeds.
-        best_epochs: for each seed the epoch of its best evaluation, and
+        best_epochs: for each seed the epoch of its best evaluation (None if none was), and
         stopped_epochs: the epoch after which it was stopped, None if it never was; None for both
             without early stopping.
         training_seconds: time in steps.
@@ -56,7 +56,7 @@ class FittedClassifier(NamedTuple):
     state: ClassifierState
     log: RunLog
     seeds: tuple[int, ...]
-    best_epochs: list[int] | None
+    best_epochs: list[int | None] | None
     stopped_epochs: list[int | None] | None
     training_seconds: float
     compile_seconds: float
@@ -68,10 +68,14 @@ class FittedClassifier(NamedTuple):
         return self.at_epochs(name, [stop or 0 for stop in stops])
 
     def best(self, name: str) -> list[float]:
-        """A metric's value for each seed at its best epoch, whose weights ``state.best`` holds."""
+        """A metric's value for each seed at its best epoch, whose weights ``state.best`` holds.
+
+        A seed whose epochs were never judged, because ``max_steps`` cut the first one short, gives
+        its last value.
+        """
         if self.best_epochs is None:
             raise ConfigError("there is no best epoch without early stopping")
-        return self.at_epochs(name, self.best_epochs)
+        return self.at_epochs(name, [epoch or 0 for epoch in self.best_epochs])
 
     def at_epochs(self, name: str, epochs: Sequence[int]) -> list[float]:
         """A metric's value for each seed after an epoch of its own, from 1; 0 is the last one."""
@@ -100,7 +104,7 @@ class EpochJudge:
             name: (jnp.asarray(p.images), jnp.asarray(p.labels)) for name, p in parts.items()
         }
         self.stopping = stopping
-        self.best_epochs = [0] * len(stopping)
+        self.best_epochs: list[int | None] = [None] * len(stopping)
         self.stopped_epochs: list[int | None] = [None] * len(stopping)
 
         def measure(state: ClassifierState, images: jax.Array, labels: jax.Array) -> Any:
@@ -141,9 +145,10 @@ class EpochJudge:
     def state_dict(self) -> dict[str, Any]:
         """What it remembers."""
         return {
+            # Copies: checkpoints are written in the background.
             "stopping": [stopping.state_dict() for stopping in self.stopping],
-            "best_epochs": self.best_epochs,
-            "stopped_epochs": self.stopped_epochs,
+            "best_epochs": list(self.best_epochs),
+            "stopped_epochs": list(self.stopped_epochs),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -230,6 +235,13 @@ def fit_classifier(
     parts = {n: part for n, part in (("val", validation), ("test", test)) if part is not None}
     stopping = [copy.deepcopy(early_stopping) for _ in seeds] if early_stopping else []
     judge = EpochJudge(parts, transform, stopping) if parts else None
+    example = transform(jnp.asarray(train.images[:1]))
+    states = stacked_states(model, optimizer, example, seeds, bool(stopping))
+    if states.network.batch_stats and len(train.labels) % batch_size:
+        raise ConfigError(
+            f"{len(train.labels)} images are not a multiple of the batch size {batch_size}: filling"
+            " up the last batch would disturb BatchNorm's statistics; choose a size that divides"
+        )
     fitted = fit(
         functools.partial(
             seeds_step,
@@ -238,9 +250,7 @@ def fit_classifier(
             transform=transform,
             augment=augment,
         ),
-        stacked_states(
-            model, optimizer, transform(jnp.asarray(train.images[:1])), seeds, bool(stopping)
-        ),
+        states,
         _epoch_inputs(train, seeds, devices),
         Schedule(-(-len(train.labels) // batch_size), epochs, max_steps, batch_size * len(seeds)),
         devices=devices,

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxdl.errors import CheckpointError
 from jaxdl.training import parallel
 from jaxdl.training.checkpoint import CheckpointStore
 from jaxdl.training.loop import Hook, Judge, Progress, Reporter, Schedule, train
@@ -101,8 +102,8 @@ def fit(
     keep_every = keep_every_epochs * schedule.steps_per_epoch
     with _open_store(folder, name, keep_every) as store:
         state, progress = _restore(store, state)
-        writes = folder is not None and jax.process_index() == 0
-        log = RunLog(Path(folder) / "metrics.jsonl" if writes else None, progress.step, name)
+        path = None if folder is None else Path(folder) / "metrics.jsonl"
+        log = RunLog(path, progress.step, name, write=jax.process_index() == 0)
         outcome = train(
             parallel.compile_steps(step, devices, LONGEST_CHUNK),
             parallel.replicate(jax.tree.map(jnp.copy, state), devices),
@@ -134,6 +135,11 @@ def _restore(store: CheckpointStore | None, state: PyTree) -> tuple[PyTree, Prog
     if store is None or store.latest_step is None:
         return state, Progress()
     state, meta = store.restore(state)
+    if set(meta) != set(Progress._fields):
+        raise CheckpointError(
+            f"the checkpoint of step {store.latest_step} in {store.folder} is of another version "
+            "of jaxdl; choose another --workdir"
+        )
     return state, Progress(**meta)
 
 

@@ -246,7 +246,9 @@ class Training:
         self.run_steps, self.state, self.schedule = run_steps, state, schedule
         self.log, self.reporter, self.log_every, self.chunk = log, reporter, log_every, chunk
         self.step, self.means, self.clock = start.step, EpochMeans(start.sums), _Clock(start)
-        self.steps_per_call = 1
+        # Several processes must call the compiled steps alike, so their own clocks decide nothing.
+        self.steps_per_call = 1 if jax.process_count() == 1 else chunk
+        self.warned = False
         self.judge, self.stopped = judge, start.stopped
         if judge and start.judge:
             judge.load_state_dict(start.judge)
@@ -300,11 +302,23 @@ class Training:
         metrics = {name: np.asarray(leaf)[:steps] for name, leaf in history.items()}
         lap = self.clock.lap()
         self.means.add(metrics)
+        self._warn_of_non_finite(point, metrics)
         records = self._step_records(point, metrics, steps, lap)
         self.log.append(*(r for r in records if r["step"] % self.log_every == 0))
         self.reporter.update(point, records[-1])
-        wanted = int(steps * SECONDS_BETWEEN_READINGS / max(lap, 1e-6))
-        self.steps_per_call = min(max(1, wanted), self.chunk, 4 * steps)
+        if jax.process_count() == 1:
+            wanted = int(steps * SECONDS_BETWEEN_READINGS / max(lap, 1e-6))
+            self.steps_per_call = min(max(1, wanted), self.chunk, 4 * steps)
+
+    def _warn_of_non_finite(self, point: Point, metrics: dict[str, np.ndarray]) -> None:
+        """Says once, at the chunk where it is first seen, that a metric is NaN or infinite."""
+        bad = sorted(name for name, values in metrics.items() if not np.isfinite(values).all())
+        if bad and not self.warned:
+            self.warned = True
+            self.reporter.message(
+                f"Warning: {', '.join(bad)} not finite by step {point.step}: the run has diverged; "
+                "a smaller --learning_rate may help."
+            )
 
     def _step_records(
         self, point: Point, metrics: dict[str, np.ndarray], steps: int, lap: float

@@ -22,6 +22,7 @@ class RunLog:
     Attributes:
         path: the file, or None for a log that lives in memory only.
         name: goes into each record as ``run``, if given.
+        write: whether this process writes the file, or only reads what is there.
         records: everything this run has logged so far.
 
     Example:
@@ -32,24 +33,37 @@ class RunLog:
     """
 
     def __init__(
-        self, path: str | os.PathLike | None, keep_until_step: int = 0, name: str | None = None
+        self,
+        path: str | os.PathLike | None,
+        keep_until_step: int = 0,
+        name: str | None = None,
+        write: bool = True,
     ) -> None:
-        self.path, self.name = None if path is None else Path(path), name
+        self.path, self.name, self.write = None if path is None else Path(path), name, write
         self.records: list[Record] = []
+        self._others: list[Record] = []
         if self.path is not None:
             lines = _complete_lines(self.path)
-            own = [r for r in lines if r.get("run") == name]
-            self.records = [r for r in own if r["step"] <= keep_until_step and _is_final(r)]
-            others = [r for r in lines if r.get("run") != name]
-            text = "".join(to_json(record) + "\n" for record in [*others, *self.records])
-            write_atomically(self.path, text)
+            self._others = [r for r in lines if r.get("run") != name]
+            own = [r for r in lines if r.get("run") == name and r["step"] <= keep_until_step]
+            self.records = [r for r in own if _is_final(r) or r["step"] == keep_until_step]
+            self._rewrite()
+
+    def _rewrite(self) -> None:
+        if self.path is not None and self.write:
+            kept = [*self._others, *self.records]
+            write_atomically(self.path, "".join(to_json(record) + "\n" for record in kept))
 
     def append(self, *records: Record) -> None:
         """Adds records; they reach the file in one write."""
         if self.name is not None:
             records = tuple({"run": self.name, **record} for record in records)
+        if records and self.records and not _is_final(self.records[-1]):
+            # The run goes on through an epoch in which it had stopped.
+            del self.records[-1]
+            self._rewrite()
         self.records.extend(records)
-        if self.path is None:
+        if self.path is None or not self.write:
             return
         try:
             with self.path.open("a") as file:

@@ -70,7 +70,9 @@ def test_the_runs_of_a_study_differ_in_what_they_should(tmp_path):
     norms = {name: result.summary["runs"][name]["weight_norm"] for name in ("baseline", "l2", "l1")}
     first = {name: f.log.records[0]["loss"] for name, f in result.fitted.items()}
     assert first["baseline"] == first["l2"] == first["l1"]
-    assert norms["l2"] != norms["baseline"] != norms["l1"]
+    for i in range(2):
+        assert norms["l2"][i] < norms["baseline"][i]
+        assert norms["l1"][i] < norms["baseline"][i]
 
 
 def test_a_study_continues_where_it_stopped(tmp_path):
@@ -80,6 +82,13 @@ def test_a_study_continues_where_it_stopped(tmp_path):
     assert parts.fitted["l1"].resumed_from == 2
     for name in whole.fitted:
         assert parts.fitted[name].final("test_loss") == whole.fitted[name].final("test_loss")
+
+
+def test_a_finished_study_is_read_again_as_it_was(tmp_path):
+    first = mlp_l2.run(small(mlp_l2.MLPL2Config, tmp_path))
+    again = mlp_l2.run(small(mlp_l2.MLPL2Config, tmp_path))
+    assert again.fitted["l2"].resumed_from == 4
+    assert again.outcomes == first.outcomes
 
 
 def test_a_study_on_eight_devices_is_the_study_on_one(tmp_path):
@@ -111,6 +120,7 @@ def test_early_stopping_compares_both_ways(tmp_path):
         stopping = EarlyStopping("test_accuracy", "max", 1)
         said = [stopping(epoch["test_accuracy"][i]) for epoch in epochs[:stop]]
         assert not any(said[:-1])
+        assert said[-1] or stop == len(epochs)
         expected = epochs[stop - 1]["test_accuracy"][i]
         assert runs["early_stopping_course"]["test_accuracy"]["values"][i] == expected
     assert runs["early_stopping"]["best_epochs"] == sound.best_epochs

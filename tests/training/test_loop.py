@@ -8,6 +8,7 @@ from jaxdl.errors import CheckpointError
 from jaxdl.training.checkpoint import CheckpointStore
 from jaxdl.training.fit import fit
 from jaxdl.training.loop import EpochMeans, Hook, Schedule
+from jaxdl.training.run_log import RunLog
 
 
 def step(state, inputs, position, shard):
@@ -88,6 +89,43 @@ def test_a_run_in_parts_is_the_run_in_one(tmp_path, stops):
     assert without_times(parts.log) == without_times(whole.log)
     lines = (tmp_path / "parts" / "metrics.jsonl").read_text().splitlines()
     assert len(lines) == 15 + 3
+
+
+def test_a_run_that_ended_inside_an_epoch_is_read_again_as_it_was(tmp_path):
+    first = run(tmp_path, max_steps=7)
+    before = (tmp_path / "metrics.jsonl").read_bytes()
+    again = run(tmp_path, max_steps=7)
+    assert again.log.records == first.log.records
+    assert (tmp_path / "metrics.jsonl").read_bytes() == before
+    whole = run(tmp_path)
+    assert without_times(whole.log) == without_times(run().log)
+
+
+def test_a_process_that_does_not_write_still_knows_the_history(tmp_path):
+    run(tmp_path, max_steps=5)
+    before = (tmp_path / "metrics.jsonl").read_bytes()
+    log = RunLog(tmp_path / "metrics.jsonl", keep_until_step=3, write=False)
+    log.append({"kind": "step", "epoch": 1, "step": 4, "sum": 1.0})
+    assert log.series("sum")[0] == [1, 2, 3, 4]
+    assert (tmp_path / "metrics.jsonl").read_bytes() == before
+
+
+def test_a_diverged_run_says_so_once():
+    said = []
+
+    class Listener:
+        def update(self, point, record):
+            pass
+
+        def message(self, text):
+            said.append(text)
+
+    def diverge(state, inputs, position, shard):
+        return state, {"loss": jnp.where(position > 1, jnp.nan, 1.0)}
+
+    fit(diverge, jnp.float32(0), inputs_for_epoch, Schedule(5, 2, None, 1), reporter=Listener())
+    assert len(said) == 1
+    assert "loss not finite" in said[0]
 
 
 def test_a_partial_epoch_is_logged_as_such():
