@@ -15,6 +15,8 @@ import pytest
 
 from jaxdl.training.compilation import enable_cache
 
+collect_ignore = ["references"]  # scripts that need PyTorch, run by hand
+
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 enable_cache()
