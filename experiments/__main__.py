@@ -1,6 +1,7 @@
 """Lists the programs: ``python -m experiments``."""
 
 import ast
+import contextlib
 import pkgutil
 from pathlib import Path
 
@@ -38,4 +39,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with contextlib.suppress(BrokenPipeError):  # `python -m experiments | head`
+        main()

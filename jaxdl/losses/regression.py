@@ -88,8 +88,9 @@ def smooth_l1(
 
     .. math:: \ell = 0.5\, d^2 / \beta \ \text{ if } |d| < \beta, \ \text{ else } |d| - 0.5 \beta
 
-    The parabola carries the factor 0.5, which the course's text gives and its formula in words
-    leaves out; without it the two pieces do not meet. Huber's loss is β times this.
+    Without the parabola's factor 0.5 the two pieces would not meet. The course's formula has the
+    factor, but states the condition on x where the difference is meant. Huber's loss is β times
+    this.
 
     Args:
         predictions: any shape.
