@@ -63,6 +63,7 @@ def create_state(
     Example:
         >>> import jax.numpy as jnp, optax
         >>> from jaxdl.models import MLP
+        >>> from jaxdl.training.streams import root_key
         >>> key = root_key(0)
         >>> state = create_state(key, MLP(hidden=(8,)), optax.sgd(0.1), jnp.zeros((1, 4)))
         >>> state.network.params["dense_1"]["kernel"].shape
@@ -99,6 +100,7 @@ def train_step(
     Example:
         >>> import jax.numpy as jnp, optax
         >>> from jaxdl.models import MLP
+        >>> from jaxdl.training.streams import root_key
         >>> key = root_key(0)
         >>> state = create_state(key, MLP(hidden=(8,)), optax.sgd(0.1), jnp.zeros((1, 4)))
         >>> state, metrics = train_step(state, jnp.ones((3, 4)), jnp.array([0, 1, 2]))
