@@ -7,8 +7,8 @@ Run by hand where PyTorch is installed (torch 2.13.0 made the stored file):
 The network is the course's (document 004, levels 9 and 13) with hidden layers 24 wide, Adam at
 0.01, on batches of 64 of the embedded digits in their stored order. The dropout masks are drawn
 with NumPy and injected, since no two libraries draw the same ones. Everything is float64: in
-float32 Adam turns differences of rounding into differences of 1e-3 within 30 steps (two PyTorch
-builds differ as much), which would hide a real difference of the same size.
+float32 Adam turns differences of rounding into differences of 1e-3 within 30 steps, which would
+hide a real difference of the same size.
 """
 
 import itertools
