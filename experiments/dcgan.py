@@ -28,7 +28,7 @@ from experiments.common import command_line
 from experiments.common.config import TrainingConfig, option
 from experiments.common.console import clock
 from experiments.common.session import Session, open_session
-from experiments.common.table import text_table
+from experiments.common.table import flag_table, text_table
 from experiments.common.workdir import SAMPLES, Workdir
 from jaxdl import data, models, plot
 from jaxdl.errors import ConfigError, DataError
@@ -320,8 +320,7 @@ def run(config: DCGANConfig) -> Result | None:
     )
     tell = session.console.message
     if config.dry_run:
-        fields = dataclasses.asdict(config).items()
-        tell(text_table(("flag", "value"), [(name, str(value)) for name, value in fields]))
+        tell(flag_table(config))
         tell(model_table(create_state(config, session.dataset.images.shape[-1])))
         return None
     size = config.image_size

@@ -16,7 +16,7 @@ import optax
 from experiments.common.config import TrainingConfig, option
 from experiments.common.console import clock
 from experiments.common.session import Session, open_session
-from experiments.common.table import text_table
+from experiments.common.table import flag_table, text_table
 from jaxdl import data, plot
 from jaxdl.errors import ConfigError
 from jaxdl.metrics.statistics import Summary, paired_difference, summarize, verdict
@@ -130,8 +130,7 @@ def open_study(program: str, config: StudyConfig) -> Session:
 def print_plan(session: Session, runs: Sequence[Run]) -> None:
     """What a dry run shows: the configuration, and each run's network."""
     tell = session.console.message
-    fields = dataclasses.asdict(session.config).items()
-    tell(text_table(("flag", "value"), [(name, str(value)) for name, value in fields]))
+    tell(flag_table(session.config))
     example = jax.ShapeDtypeStruct((1, *session.dataset.images.shape[1:]), np.float32)
     rows = []
     for run in runs:
@@ -265,27 +264,11 @@ def comparison_table(outcomes: Sequence[Outcome], runs: Mapping[str, Any]) -> st
     return "\n".join(lines)
 
 
-def kernels(fitted: FittedClassifier) -> np.ndarray:
-    """Every weight (not bias) of the first seed's network, flat."""
-    params = fitted.network(0).params
-    leaves = jax.tree_util.tree_leaves_with_path(params)
-    chosen = [np.asarray(leaf).ravel() for path, leaf in leaves if "kernel" in str(path[-1])]
-    return np.concatenate(chosen)
-
-
-def share_near_zero(fitted: FittedClassifier) -> list[float]:
-    """For each seed the share of weights smaller than 0.001."""
+def weights_of(fitted: FittedClassifier) -> np.ndarray:
+    """Every weight (not bias) of each seed's network, (seeds, weights)."""
     leaves = jax.tree_util.tree_leaves_with_path(fitted.state.network.params)
-    chosen = [np.asarray(leaf) for path, leaf in leaves if "kernel" in str(path[-1])]
-    near = sum((np.abs(leaf) < NEAR_ZERO).sum(axis=(1, 2)) for leaf in chosen)
-    return (near / sum(leaf[0].size for leaf in chosen)).tolist()
-
-
-def weight_norm(fitted: FittedClassifier) -> list[float]:
-    """For each seed the Euclidean norm of all weights."""
-    leaves = jax.tree_util.tree_leaves_with_path(fitted.state.network.params)
-    chosen = [np.asarray(leaf) for path, leaf in leaves if "kernel" in str(path[-1])]
-    return np.sqrt(sum(np.square(leaf).sum(axis=(1, 2)) for leaf in chosen)).tolist()
+    kernels = [np.asarray(leaf) for path, leaf in leaves if "kernel" in str(path[-1])]
+    return np.concatenate([kernel.reshape(len(kernel), -1) for kernel in kernels], axis=1)
 
 
 def figures_of(outcomes: Sequence[Outcome], fitted: Mapping[str, FittedClassifier]) -> dict:
@@ -393,21 +376,26 @@ def run_study(
         return None
     fitted = {run.name: train_run(session, run, session.dataset.test) for run in runs}
     outcomes = [final_outcome(run, fitted[run.name]) for run in runs]
+    weights = {name: weights_of(one) for name, one in fitted.items()}
+    near_zero = {name: (np.abs(w) < NEAR_ZERO).mean(axis=1) for name, w in weights.items()}
     more_figures = {
         "weights": plot.histogram(
-            {name: kernels(one) for name, one in fitted.items()},
+            {name: each[0] for name, each in weights.items()},
             xlabel="Weight",
             log_y=True,
             title=f"Weights after training, seed {config.seed}",
         ),
         "weights_near_zero": plot.bars(
-            {name: 100 * float(np.mean(share_near_zero(one))) for name, one in fitted.items()},
+            {name: 100 * float(shares.mean()) for name, shares in near_zero.items()},
             ylabel=f"Weights with |w| < {NEAR_ZERO:g} (%)",
         ),
         **(draw_more(session.config, session.dataset) if draw_more else {}),
     }
     more = {
-        name: {"share_near_zero": share_near_zero(one), "weight_norm": weight_norm(one)}
-        for name, one in fitted.items()
+        name: {
+            "share_near_zero": near_zero[name].tolist(),
+            "weight_norm": np.linalg.norm(each, axis=1).tolist(),
+        }
+        for name, each in weights.items()
     }
     return finish(program, session, outcomes, fitted, more_figures, more)

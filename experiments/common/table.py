@@ -1,6 +1,9 @@
 """Plain text tables."""
 
+import dataclasses
 from collections.abc import Sequence
+
+from experiments.common.config import Config
 
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
@@ -28,3 +31,9 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
     rule = "  ".join("-" * width for width in widths)
     return "\n".join([line(header), rule, *map(line, cells)])
+
+
+def flag_table(config: Config) -> str:
+    """Every flag of a configuration with its value."""
+    fields = dataclasses.asdict(config).items()
+    return text_table(("flag", "value"), [(name, str(value)) for name, value in fields])

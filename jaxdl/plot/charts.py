@@ -27,34 +27,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def mean_interval(values: np.ndarray, confidence: float = 0.95) -> tuple[float, float]:
-    r"""Returns the mean and the half width of Student's confidence interval for it.
-
-    .. math:: \bar x \pm t_{n-1,\,(1+c)/2}\; s / \sqrt n
-
-    with the unbiased s (divisor n - 1).
-
-    Args:
-        values: Shape (N,).
-        confidence: c, between 0 and 1.
-
-    Returns:
-        The mean and the half width, which is NaN for a single value.
-
-    Example:
-        >>> mean, half = mean_interval(np.array([1.0, 2.0, 3.0]))
-        >>> round(mean, 3), round(half, 3)  # 4.303 / sqrt(3)
-        (2.0, 2.484)
-    """
-    mean = float(values.mean())
-    if values.size < 2:
-        return mean, float("nan")
-    from scipy.special import stdtrit
-
-    quantile = stdtrit(values.size - 1, (1 + confidence) / 2)
-    return mean, float(quantile * values.std(ddof=1) / np.sqrt(values.size))
-
-
 def _name_ticks(ax: Axes, names: Mapping[str, object]) -> None:
     """Writes names below an axis at 0, 1, 2, ..., broken into lines that fit."""
     characters = max(6, int(figure_of(ax).get_figwidth() * 13 / (len(names) + 1)))
@@ -99,12 +71,15 @@ def values_per_seed(
         >>> [label.get_text() for label in figure.axes[0].get_xticklabels()]
         ['L2', 'none']
     """
+    from jaxdl.metrics.statistics import summarize
+
     not_empty(values, "values")
     known_names(run_references or {}, values, "run_references")
     ax = axes_or_new(ax)
     for place, (name, given) in enumerate(values.items()):
         runs = finite(vector(given, f"values {name!r}"), f"values {name!r}")
-        mean, half = mean_interval(runs)
+        found = summarize(runs)
+        mean, half = found.mean, found.half_width
         # Spread by order of seed, not at random: the same runs give the same picture.
         spread = np.linspace(-0.1, 0.1, runs.size) if runs.size > 1 else np.zeros(1)
         first = place == 0

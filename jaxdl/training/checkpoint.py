@@ -102,10 +102,6 @@ class CheckpointStore:
                 f"{sorted(self._manager.all_steps())}"
             )
 
-    def wait(self) -> None:
-        """Waits until everything saved is on disk."""
-        self._manager.wait_until_finished()
-
     def restore(self, target: PyTree) -> tuple[PyTree, dict[str, Any]]:
         """Restores the newest checkpoint.
 

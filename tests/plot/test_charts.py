@@ -2,16 +2,16 @@ import numpy as np
 import pytest
 
 from jaxdl.errors import ConfigError, ShapeError
+from jaxdl.metrics import summarize
 from jaxdl.plot import bars, histogram, scatter_with_diagonal, values_per_seed
-from jaxdl.plot.charts import mean_interval
 
 
-def test_mean_interval_has_student_s_quantile():
+def test_the_interval_drawn_has_student_s_quantile():
     # Ten values, s = 3.02765: 2.262157 * 3.02765 / sqrt(10).
-    mean, half = mean_interval(np.arange(1.0, 11.0))
-    assert mean == 5.5
-    assert half == pytest.approx(2.1659, abs=1e-4)
-    assert np.isnan(mean_interval(np.array([1.0]))[1])
+    found = summarize(np.arange(1.0, 11.0))
+    assert found.mean == 5.5
+    assert found.half_width == pytest.approx(2.1659, abs=1e-4)
+    assert np.isnan(summarize(np.array([1.0])).half_width)
 
 
 def test_values_per_seed_shows_runs_means_and_references():
@@ -33,7 +33,7 @@ def test_values_per_seed_shows_runs_means_and_references():
     assert diamond.get_ydata().tolist() == [0.9095]
     assert round(float(diamond.get_xdata()[0])) == 1
     low, high = ax.collections[0].get_segments()[0][:, 1]
-    assert (high - low) / 2 == pytest.approx(mean_interval(np.array(values["baseline"]))[1])
+    assert (high - low) / 2 == pytest.approx(summarize(values["baseline"]).half_width)
     texts = {text.get_text() for text in ax.get_legend().get_texts()}
     assert texts == {"one run", "mean and its 95 % interval", "course", "chance"}
 
