@@ -16,7 +16,7 @@ import optax
 
 from jaxdl.data.sampling import padded_batch_indices
 from jaxdl.losses import cross_entropy
-from jaxdl.training.parallel import Shard
+from jaxdl.training.parallel import Loop, Shard
 from jaxdl.training.state import NetworkState
 from jaxdl.training.streams import stream
 
@@ -201,23 +201,31 @@ def over_seeds(function: Callable, platform: str) -> Callable:
     return jax.vmap(function)
 
 
-def seeds_step(
-    state: ClassifierState,
-    inputs: ClassifierInputs,
-    position: jax.Array,
-    shard: Shard,
-    *,
-    platform: str,
-    **options: object,
-) -> tuple[ClassifierState, Metrics]:
-    """:func:`batch_step` for every seed: the state's leaves have a leading axis of seeds."""
+def seeds_loop(loop: Loop, platform: str) -> Loop:
+    """A loop of :func:`batch_step` for every seed: the state's leaves have an axis of seeds.
 
-    def one(stacked: tuple) -> tuple[ClassifierState, Metrics]:
-        state, permutation, key = stacked
-        own = inputs._replace(permutation=permutation, keys=key)
-        return batch_step(state, own, position, shard, **options)
+    The seeds are the outer loop and the steps the inner one: the other way round, taking a seed's
+    state out of the stack and putting it back costs half as much again as the step itself on a
+    CPU (12.9 instead of 8.5 ms for the course's MLP on two cores).
+    """
 
-    return over_seeds(one, platform)((state, inputs.permutation, inputs.keys))
+    def all_seeds(
+        state: ClassifierState,
+        inputs: ClassifierInputs,
+        first: jax.Array,
+        steps: jax.Array,
+        shard: Shard,
+    ) -> tuple[ClassifierState, Metrics]:
+        def one(stacked: tuple) -> tuple[ClassifierState, Metrics]:
+            state, permutation, key = stacked
+            own = inputs._replace(permutation=permutation, keys=key)
+            return loop(state, own, first, steps, shard)
+
+        stacked = (state, inputs.permutation, inputs.keys)
+        state, history = over_seeds(one, platform)(stacked)
+        return state, jax.tree.map(lambda leaf: leaf.swapaxes(0, 1), history)
+
+    return all_seeds
 
 
 def evaluate(

@@ -20,10 +20,11 @@ from jaxdl.training.classifier import (
     ClassifierInputs,
     ClassifierState,
     Transform,
+    batch_step,
     create_state,
     evaluate,
     over_seeds,
-    seeds_step,
+    seeds_loop,
 )
 from jaxdl.training.early_stopping import EarlyStopping
 from jaxdl.training.fit import fit
@@ -244,8 +245,7 @@ def fit_classifier(
         )
     fitted = fit(
         functools.partial(
-            seeds_step,
-            platform=devices[0].platform,
+            batch_step,
             batch_size=batch_size,
             transform=transform,
             augment=augment,
@@ -259,6 +259,7 @@ def fit_classifier(
         reporter=reporter,
         log_every=log_every,
         judge=judge,
+        wrap=functools.partial(seeds_loop, platform=devices[0].platform),
     )
     return FittedClassifier(
         fitted.state,

@@ -65,6 +65,7 @@ def fit(
     log_every: int = 1,
     judge: Judge | None = None,
     name: str | None = None,
+    wrap: Callable[[parallel.Loop], parallel.Loop] | None = None,
 ) -> Fitted:
     """Trains a state, data-parallel over the devices, with log and checkpoints in a folder.
 
@@ -85,6 +86,7 @@ def fit(
         judge: judges each epoch, see ``loop.Judge``.
         name: tells this run from others in the same folder: its records carry it as ``run``,
             its checkpoints are in ``checkpoints/NAME``.
+        wrap: changes the loop of steps before it is compiled, see ``parallel.compile_steps``.
 
     Returns:
         The final state, log and progress.
@@ -105,7 +107,7 @@ def fit(
         path = None if folder is None else Path(folder) / "metrics.jsonl"
         log = RunLog(path, progress.step, name, write=jax.process_index() == 0)
         outcome = train(
-            parallel.compile_steps(step, devices, LONGEST_CHUNK),
+            parallel.compile_steps(step, devices, LONGEST_CHUNK, wrap),
             parallel.replicate(jax.tree.map(jnp.copy, state), devices),
             lambda epoch: parallel.replicate(inputs_for_epoch(epoch), devices),
             schedule,

@@ -48,6 +48,7 @@ class Shard(NamedTuple):
 
 
 StepFunction = Callable[[PyTree, PyTree, jax.Array, Shard], tuple[PyTree, PyTree]]
+Loop = Callable[[PyTree, PyTree, jax.Array, jax.Array, Shard], tuple[PyTree, PyTree]]
 
 
 def batch_size_for(devices: int, batch_size: int | None, default: int) -> int:
@@ -107,32 +108,38 @@ def replicas_differ(tree: PyTree) -> float:
     return max((spread(leaf) for leaf in jax.tree.leaves(tree)), default=0.0)
 
 
-def _loop(
-    step: StepFunction,
-    chunk: int,
-    index: jax.Array | int,
-    count: int,
-    axis_name: str | None,
-    state: PyTree,
-    inputs: PyTree,
-    first: jax.Array,
-    steps: jax.Array,
-) -> tuple[PyTree, PyTree]:
-    """Runs ``steps`` ≤ ``chunk`` steps; the trip count is an argument, so there is one trace."""
-    shard = Shard(index, count, axis_name)
-    shapes = jax.eval_shape(lambda: step(state, inputs, first, shard)[1])
-    history = jax.tree.map(lambda leaf: jnp.zeros((chunk, *leaf.shape), leaf.dtype), shapes)
+def make_loop(step: StepFunction, chunk: int) -> Loop:
+    """A loop of up to ``chunk`` steps; the trip count is an argument, so there is one trace.
 
-    def body(i: jax.Array, carry: tuple) -> tuple:
-        state, history = carry
-        state, metrics = step(state, inputs, first + i, shard)
-        return state, jax.tree.map(lambda all_, new: all_.at[i].set(new), history, metrics)
+    Args:
+        step: one step, see :func:`compile_steps`.
+        chunk: most steps in one call.
 
-    return jax.lax.fori_loop(0, steps, body, (state, history))
+    Returns:
+        ``loop(state, inputs, first, steps, shard) -> (state, history)``.
+    """
+
+    def loop(
+        state: PyTree, inputs: PyTree, first: jax.Array, steps: jax.Array, shard: Shard
+    ) -> tuple[PyTree, PyTree]:
+        shapes = jax.eval_shape(lambda: step(state, inputs, first, shard)[1])
+        history = jax.tree.map(lambda leaf: jnp.zeros((chunk, *leaf.shape), leaf.dtype), shapes)
+
+        def body(i: jax.Array, carry: tuple) -> tuple:
+            state, history = carry
+            state, metrics = step(state, inputs, first + i, shard)
+            return state, jax.tree.map(lambda all_, new: all_.at[i].set(new), history, metrics)
+
+        return jax.lax.fori_loop(0, steps, body, (state, history))
+
+    return loop
 
 
 def compile_steps(
-    step: StepFunction, devices: Sequence[jax.Device], chunk: int
+    step: StepFunction,
+    devices: Sequence[jax.Device],
+    chunk: int,
+    wrap: Callable[[Loop], Loop] | None = None,
 ) -> Callable[[PyTree, PyTree, int, int], tuple[PyTree, PyTree]]:
     """Compiles a step into a loop of up to ``chunk`` steps on this process's devices.
 
@@ -143,6 +150,8 @@ def compile_steps(
         devices: this process's devices; with several processes each brings its own, and the
             batch is spread over all of them in process order.
         chunk: most steps in one call.
+        wrap: changes the loop before it is compiled; ``classifier.seeds_loop`` runs it over
+            stacked states.
 
     Returns:
         ``run(state, inputs, first, steps) -> (state, history)``: state and inputs replicated by
@@ -158,16 +167,18 @@ def compile_steps(
         >>> float(state), history["state"].tolist()
         (6.0, [0.0, 0.0, 2.0, 0.0])
     """
+    loop = make_loop(step, chunk)
+    if wrap is not None:
+        loop = wrap(loop)
     if len(devices) == 1 and jax.process_count() == 1:
-        run = functools.partial(_loop, step, chunk, 0, 1, None)
-        return jax.jit(run, donate_argnums=0)
+        return jax.jit(functools.partial(loop, shard=Shard()), donate_argnums=0)
 
     total = len(devices) * jax.process_count()
     first_index = len(devices) * jax.process_index()
     indices = np.arange(first_index, first_index + len(devices), dtype=np.int32)
 
     def run_shard(index: jax.Array, *arguments: Any) -> tuple[PyTree, PyTree]:
-        return _loop(step, chunk, index, total, AXIS, *arguments)
+        return loop(*arguments, Shard(index, total, AXIS))
 
     mapped = jax.pmap(
         run_shard,

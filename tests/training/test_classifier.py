@@ -14,7 +14,7 @@ from jaxdl.data import Split
 from jaxdl.data.embedded import load_embedded
 from jaxdl.errors import ConfigError, ShapeError
 from jaxdl.models import MLP
-from jaxdl.training import classifier, classifier_fit
+from jaxdl.training import classifier, classifier_fit, parallel
 from jaxdl.training.classifier_fit import fit_classifier, normalize_mnist
 from jaxdl.training.early_stopping import EarlyStopping
 from jaxdl.training.state import num_parameters
@@ -123,14 +123,15 @@ def test_seeds_in_turn_and_together_give_the_same_numbers(small):
     train, _ = small
     states = classifier_fit.stacked_states(MODEL, ADAM, jnp.zeros((1, 28, 28, 1)), (0, 1))
     inputs = classifier_fit._epoch_inputs(train, (0, 1), jax.devices()[:1])(1)
-    options = {"batch_size": 16, "transform": normalize_mnist, "augment": None}
-
-    @functools.partial(jax.jit, static_argnames="platform")
-    def step(states, position, platform):
-        shard = classifier.Shard()
-        return classifier.seeds_step(states, inputs, position, shard, platform=platform, **options)
-
-    results = [step(states, 4, platform) for platform in ("cpu", "gpu")]
+    step = functools.partial(
+        classifier.batch_step, batch_size=16, transform=normalize_mnist, augment=None
+    )
+    results = []
+    for platform in ("cpu", "gpu"):
+        wrap = functools.partial(classifier.seeds_loop, platform=platform)
+        run = parallel.compile_steps(step, jax.devices()[:1], 3, wrap)
+        results.append(run(jax.tree.map(jnp.copy, states), inputs, 2, 2))
+    assert results[0][1]["loss"].shape == (3, 2)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), *results)
 
 
