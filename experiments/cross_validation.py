@@ -66,6 +66,8 @@ class Result(NamedTuple):
         test_loss: its loss, one a seed.
         figures: Matplotlib figures by file name.
         summary: what ``summary.json`` holds.
+        exit_status: None if all is done; the status that the program ends with where it was
+            stopped before, and only ``validation`` is filled, as far as it got.
     """
 
     validation: dict[str, list[float]]
@@ -74,6 +76,7 @@ class Result(NamedTuple):
     test_loss: list[float]
     figures: dict[str, Any]
     summary: dict[str, Any]
+    exit_status: int | None = None
 
 
 def setting_run(config: CrossValidationConfig, setting: str, name: str, **parts: Any) -> Run:
@@ -97,8 +100,8 @@ def fold_splits(config: CrossValidationConfig, train: data.Split) -> list[tuple]
     ]
 
 
-def cross_validate(session: Session) -> dict[str, list[float]]:
-    """Each setting's accuracy on each fold (the mean over seeds)."""
+def cross_validate(session: Session) -> tuple[dict[str, list[float]], int | None]:
+    """Each setting's accuracy on each fold (the mean over seeds), and why it was stopped if so."""
     config, accuracies = session.config, {}
     splits = fold_splits(config, session.dataset.train)
     for setting in SETTINGS:
@@ -107,8 +110,10 @@ def cross_validate(session: Session) -> dict[str, list[float]]:
             name = f"{setting}-fold{fold}"
             one = setting_run(config, setting, name, train=train, validation=held)
             fitted = train_run(session, one, test=None)
+            if fitted.exit_status is not None:
+                return accuracies, fitted.exit_status
             accuracies[setting].append(float(np.mean(fitted.final("val_accuracy"))))
-    return accuracies
+    return accuracies, None
 
 
 def summarize_choice(
@@ -140,15 +145,26 @@ def summarize_choice(
 
 def run(config: CrossValidationConfig) -> Result | None:
     """Cross-validates, trains the choice, and writes the folder; None for a dry run."""
-    session = open_study("cross_validation", config)
-    if config.dry_run:
-        print_plan(session, [setting_run(session.config, name, name) for name in SETTINGS])
-        return None
-    validation = cross_validate(session)
-    chosen = max(validation, key=lambda name: np.mean(validation[name]))
-    final = train_run(
-        session, setting_run(session.config, chosen, f"{chosen}-final"), session.dataset.test
-    )
+    with open_study("cross_validation", config) as session:
+        if config.dry_run:
+            print_plan(session, [setting_run(session.config, name, name) for name in SETTINGS])
+            return None
+        validation, status = cross_validate(session)
+        if status is None:
+            chosen = max(validation, key=lambda name: np.mean(validation[name]))
+            one = setting_run(session.config, chosen, f"{chosen}-final")
+            final = train_run(session, one, session.dataset.test)
+            status = final.exit_status
+        if status is not None:
+            return Result(validation, "", [], [], {}, {}, status)
+        return finish(session, validation, chosen, final)
+
+
+def finish(
+    session: Session, validation: dict[str, list[float]], chosen: str, final: FittedClassifier
+) -> Result:
+    """Writes the summary and the figure, and says what was found."""
+    config = session.config
     summary = summarize_choice(session, validation, chosen, final)
     figure = plot.values_per_seed(
         {name: 100 * np.array(values) for name, values in validation.items()},

@@ -29,10 +29,12 @@ from experiments.common.config import TrainingConfig, option
 from experiments.common.console import clock
 from experiments.common.session import Session, open_session
 from experiments.common.table import flag_table, text_table
-from experiments.common.workdir import SAMPLES, Workdir
+from experiments.common.workdir import SAMPLES, SUMMARY, Workdir
 from jaxdl import data, models, plot
 from jaxdl.errors import ConfigError, DataError
 from jaxdl.training import gan, parallel, streams
+from jaxdl.training.collapse import collapse_warnings, sample_figures
+from jaxdl.training.divergence import Inspection
 from jaxdl.training.fit import Fitted, fit
 from jaxdl.training.loop import Hook, Point, Schedule
 from jaxdl.training.run_log import Record, RunLog
@@ -100,12 +102,15 @@ class Result(NamedTuple):
         figures: "training_images", "curves" and "real_and_generated" as Matplotlib figures, and
             the animation.
         summary: what ``summary.json`` holds.
+        exit_status: None if the run is done; where it was stopped before, state and history are
+            all there is, and this is the status that the program ends with.
     """
 
     state: gan.GANState
     history: RunLog
     figures: dict[str, Any]
     summary: dict[str, Any]
+    exit_status: int | None = None
 
 
 def describe(record: Record) -> str:
@@ -146,14 +151,19 @@ def fixed_noise(config: DCGANConfig) -> jax.Array:
 
 
 def sample_writer(config: DCGANConfig, workdir: Workdir, name: str) -> Hook:
-    """A hook that writes G's images of the fixed noise; ``name`` is filled in with the point."""
+    """A hook that writes G's images of the fixed noise; ``name`` is filled in with the point.
+
+    How much they differ goes into the epoch's record.
+    """
     draw = jax.jit(gan.generate)
     noise = fixed_noise(config)
 
-    def write(point: Point, state: gan.GANState) -> None:
-        frame = plot.tile(np.asarray(draw(state, noise)))
+    def write(point: Point, state: gan.GANState) -> dict[str, float]:
+        images = np.asarray(draw(state, noise))
         if jax.process_index() == 0:
-            workdir.write(f"{SAMPLES}/{name.format(point=point)}", plot.png_bytes(frame))
+            frame = plot.png_bytes(plot.tile(images))
+            workdir.write(f"{SAMPLES}/{name.format(point=point)}", frame)
+        return sample_figures(images)
 
     return Hook(write, config.sample_every if "step" in name else None)
 
@@ -182,7 +192,17 @@ def train(config: DCGANConfig, session: Session, images: jax.Array, schedule: Sc
         hooks=hooks,
         reporter=session.console,
         keep_every_epochs=config.keep_every,
+        save_every_steps=config.save_every_steps,
+        save_every_seconds=config.save_every_seconds,
         log_every=config.log_every,
+        watch=collapse_warnings,
+        identity=session.workdir.identity,
+        inspection=Inspection(
+            lambda inputs, position: data.batch_indices(
+                inputs.permutation, position, config.batch_size
+            )
+        ),
+        debug_step=config.debug_step,
     )
 
 
@@ -310,7 +330,12 @@ def run(config: DCGANConfig) -> Result | None:
         2
     """
     begin = time.perf_counter()
-    session = open_session("dcgan", config, describe, check)
+    with open_session("dcgan", config, describe, check) as session:
+        return train_and_draw(session, begin)
+
+
+def train_and_draw(session: Session, begin: float) -> Result | None:
+    """All of a run that began at a time on the performance counter; see :func:`run`."""
     config = session.config
     schedule = Schedule(
         len(session.dataset.images) // config.batch_size,
@@ -332,11 +357,13 @@ def run(config: DCGANConfig) -> Result | None:
     )
     fitted = train(config, session, images, schedule)
     session.console.close()
-    if not session.devices.is_main:
-        return Result(fitted.state, fitted.log, {}, {})
+    if fitted.exit_status is not None or not session.devices.is_main:
+        return Result(fitted.state, fitted.log, {}, {}, fitted.exit_status)
     figures = draw_figures(config, session, images, schedule, fitted)
     summary = summarize(fitted, session, time.perf_counter() - begin)
-    if fitted.progress.step > (fitted.resumed_from or 0):
+    trained = fitted.progress.step > (fitted.resumed_from or 0)
+    # A run that was killed after its last step has no summary yet.
+    if trained or not (session.workdir.path / SUMMARY).exists():
         session.workdir.write_summary(summary)
     tell(closing_lines(summary, fitted, config))
     return Result(fitted.state, fitted.log, figures, summary)

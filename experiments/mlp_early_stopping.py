@@ -14,7 +14,7 @@ Expected: the course reports 82.70% after 29 epochs and 92.16% with early stoppi
 
 import copy
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import jax
@@ -22,6 +22,7 @@ import numpy as np
 
 from experiments.common import command_line
 from experiments.common.config import option
+from experiments.common.session import Session
 from experiments.common.study import (
     Course,
     Outcome,
@@ -32,7 +33,7 @@ from experiments.common.study import (
     finish,
     open_study,
     print_plan,
-    train_run,
+    train_runs,
 )
 from jaxdl import data, optim, plot
 from jaxdl.models import MLP
@@ -131,15 +132,24 @@ def accuracy_curves(fitted: dict[str, FittedClassifier], stops: dict[str, list[i
 
 def run(config: MLPEarlyStoppingConfig) -> Result | None:
     """Trains, writes the folder, and returns what a notebook wants; None for a dry run."""
-    session = open_study("mlp_early_stopping", config)
-    runs = make_runs(session.config, session.dataset)
-    if config.dry_run:
-        print_plan(session, runs)
-        return None
+    with open_study("mlp_early_stopping", config) as session:
+        runs = make_runs(session.config, session.dataset)
+        if config.dry_run:
+            print_plan(session, runs)
+            return None
+        fitted, status = train_runs(session, runs, session.dataset.test)
+        if status is not None:
+            return Result([], fitted, {}, {}, status)
+        return compare_ways(session, runs, fitted)
+
+
+def compare_ways(
+    session: Session, runs: Sequence[Run], fitted: Mapping[str, FittedClassifier]
+) -> Result:
+    """Writes what the two ways of stopping come to, beside the run that was not stopped."""
     long_run, sound_run = runs
-    fitted = {one.name: train_run(session, one, session.dataset.test) for one in runs}
     sound = fitted[SOUND]
-    by_test, course_stops = course_way(fitted[LONG], config.patience)
+    by_test, course_stops = course_way(fitted[LONG], session.config.patience)
     last = max(r["epoch"] for r in sound.log.records if r["kind"] == "epoch")
     sound_stops = [stop or last for stop in sound.stopped_epochs]
     outcomes = [

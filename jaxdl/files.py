@@ -10,6 +10,8 @@ import numpy as np
 
 from jaxdl.errors import WorkdirError
 
+PART = ".part"  # ends the name of a file that is not complete yet
+
 
 def write_atomically(path: str | os.PathLike, content: bytes | str) -> None:
     """Writes a file in one move: a temporary file beside it, synced, then renamed onto it.
@@ -28,7 +30,7 @@ def write_atomically(path: str | os.PathLike, content: bytes | str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(
-            dir=path.parent, prefix=f".{path.name}.", delete=False
+            dir=path.parent, prefix=f".{path.name}.", suffix=PART, delete=False
         ) as file:
             temporary = file.name
             file.write(data)

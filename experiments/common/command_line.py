@@ -119,7 +119,10 @@ def main(
     description: str,
     arguments: Sequence[str] | None = None,
 ) -> NoReturn:
-    """Runs a program and exits: 0; 2 for what the user can put right; 1 for a fault; 130 on Ctrl-C.
+    """Runs a program and exits: 0; 2 for what the user can put right; 1 for a fault.
+
+    A run that was stopped ends with 130 after Ctrl-C and 143 after SIGTERM, which the result's
+    ``exit_status`` says where the program has one.
 
     Args:
         program: the module's name within ``experiments``.
@@ -129,12 +132,9 @@ def main(
         arguments: the command line; None for this process's.
     """
     try:
-        run(
-            parse(
-                program, config_class, description, sys.argv[1:] if arguments is None else arguments
-            )
-        )
-        status = 0
+        given = sys.argv[1:] if arguments is None else arguments
+        result = run(parse(program, config_class, description, given))
+        status = getattr(result, "exit_status", None) or 0
     except JaxdlError as error:
         print(f"error: {error}", file=sys.stderr)
         status = STATUS_USER_ERROR if isinstance(error, UserError) else STATUS_FAULT

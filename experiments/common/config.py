@@ -129,6 +129,17 @@ class TrainingConfig(Config):
         None, "examples in the global batch; unset: the course's, rounded up to the devices", low=1
     )
     learning_rate: float = option(1e-3, "step size of the optimiser", above=0)
+    save_every_steps: int | None = option(
+        None, "also save a checkpoint at multiples of this many steps", low=1
+    )
+    save_every_seconds: float = option(
+        300.0,
+        "also save a checkpoint when so many seconds have passed since the last; 0: no",
+        low=0,
+    )
+    debug_step: int | None = option(
+        None, "train nothing: repeat the steps up to this one, find what is not finite", low=1
+    )
     resume: bool = option(True, "continue from the checkpoint in the workdir, if there is one")
     dry_run: bool = option(False, "check everything, print the configuration and models, stop")
     coordinator_address: str | None = option(None, "host:port of process 0, with several processes")

@@ -1,8 +1,9 @@
 """Setting a training program up: devices, data, folder, console; checked before anything runs."""
 
+import contextlib
 import dataclasses
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import metadata
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from jaxdl import data
 from jaxdl.training.compilation import enable_cache
 from jaxdl.training.devices import Devices, find_devices, join_processes
 from jaxdl.training.parallel import batch_size_for
+from jaxdl.training.run_lock import run_lock
 from jaxdl.training.run_log import Record
 
 PACKAGES = ("jaxdl", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
@@ -58,13 +60,16 @@ def find_run_devices(config: TrainingConfig) -> Devices:
     return find_devices(config.num_devices, config.num_processes)
 
 
+@contextlib.contextmanager
 def open_session(
     program: str,
     config: TrainingConfig,
     describe: Callable[[Record], str],
     check: Callable[[Any, data.Dataset], None],
-) -> Session:
+) -> Iterator[Session]:
     """Finds devices and data, settles the batch size, and opens the folder — in that order.
+
+    As long as the ``with`` block lasts, no other run can use the folder.
 
     Args:
         program: the program's name.
@@ -73,7 +78,7 @@ def open_session(
         check: raises if the resolved configuration and the data do not belong together; called
             before anything is written.
 
-    Returns:
+    Yields:
         The session.
 
     Raises:
@@ -98,11 +103,15 @@ def open_session(
     dataset = data.load(config.dataset, config.data_dir, source=config.data_source)
     console.message(dataset.description)
     check(config, dataset)
-    workdir = None
-    if not config.dry_run:
-        record = run_record(program, config, devices, dataset)
-        workdir = Workdir(config.workdir, record, config.resume, write=devices.is_main)
-    return Session(config, devices, dataset, workdir, console)
+    with contextlib.ExitStack() as stack:
+        workdir = None
+        if not config.dry_run:
+            record = run_record(program, config, devices, dataset)
+            if devices.is_main:
+                stack.enter_context(run_lock(config.workdir))
+            writes = devices.is_main and config.debug_step is None
+            workdir = Workdir(config.workdir, record, config.resume, write=writes)
+        yield Session(config, devices, dataset, workdir, console)
 
 
 def versions() -> dict[str, str]:

@@ -4,6 +4,7 @@ Every run is repeated from the same seeds, so that differences can be taken seed
 are Student's t intervals (``jaxdl.metrics.statistics``).
 """
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -13,13 +14,13 @@ import jax
 import numpy as np
 import optax
 
+from experiments.common.comparison import Course, Outcome, compare, comparison_table
 from experiments.common.config import TrainingConfig, option
 from experiments.common.console import clock
 from experiments.common.session import Session, open_session
 from experiments.common.table import flag_table, text_table
 from jaxdl import data, plot
 from jaxdl.errors import ConfigError
-from jaxdl.metrics.statistics import Summary, paired_difference, summarize, verdict
 from jaxdl.training.classifier import Augmentation
 from jaxdl.training.classifier_fit import FittedClassifier, fit_classifier
 from jaxdl.training.early_stopping import EarlyStopping
@@ -48,13 +49,6 @@ class StudyConfig(TrainingConfig):
         return tuple(range(self.seed, self.seed + self.seeds))
 
 
-class Course(NamedTuple):
-    """What the course printed for a run: one run of one seed."""
-
-    test_loss: float
-    test_accuracy: float
-
-
 class Run(NamedTuple):
     """One way of training.
 
@@ -79,15 +73,6 @@ class Run(NamedTuple):
     early_stopping: EarlyStopping | None = None
 
 
-class Outcome(NamedTuple):
-    """A run's test figures, one a seed, and what the course printed for it."""
-
-    name: str
-    test_loss: list[float]
-    test_accuracy: list[float]
-    course: Course | None
-
-
 class Result(NamedTuple):
     """What a study's ``run`` gives back.
 
@@ -96,12 +81,15 @@ class Result(NamedTuple):
         fitted: the trained classifiers by run.
         figures: Matplotlib figures by file name.
         summary: what ``summary.json`` holds.
+        exit_status: None if the study is done; where it was stopped before, ``fitted`` is all
+            there is, and this is the status that the program ends with.
     """
 
     outcomes: list[Outcome]
     fitted: dict[str, FittedClassifier]
     figures: dict[str, Any]
     summary: dict[str, Any]
+    exit_status: int | None = None
 
 
 def _count(seeds: int) -> str:
@@ -122,7 +110,7 @@ def check(config: StudyConfig, dataset: data.Dataset) -> None:
         )
 
 
-def open_study(program: str, config: StudyConfig) -> Session:
+def open_study(program: str, config: StudyConfig) -> contextlib.AbstractContextManager[Session]:
     """The session of a study; see :func:`open_session`."""
     return open_session(program, config, describe, check)
 
@@ -162,106 +150,34 @@ def train_run(session: Session, run: Run, test: data.Split | None) -> FittedClas
         name=run.name,
         reporter=session.console,
         log_every=config.log_every,
+        save_every_steps=config.save_every_steps,
+        save_every_seconds=config.save_every_seconds,
+        identity={**session.workdir.identity, "run": run.name},
+        debug_step=config.debug_step,
     )
     session.console.close()
     return fitted
 
 
+def train_runs(
+    session: Session, runs: Sequence[Run], test: data.Split | None
+) -> tuple[dict[str, FittedClassifier], int | None]:
+    """Trains one run after the other, as long as none is stopped.
+
+    Returns:
+        The trained classifiers, and the exit status if one was stopped.
+    """
+    fitted: dict[str, FittedClassifier] = {}
+    for run in runs:
+        fitted[run.name] = train_run(session, run, test)
+        if (status := fitted[run.name].exit_status) is not None:
+            return fitted, status
+    return fitted, None
+
+
 def final_outcome(run: Run, fitted: FittedClassifier) -> Outcome:
     """A run's test figures after its last epoch."""
     return Outcome(run.name, fitted.final("test_loss"), fitted.final("test_accuracy"), run.course)
-
-
-def _figure_of(values: Sequence[float], course: float | None) -> dict[str, Any]:
-    """One metric of one run, for ``summary.json``."""
-    summary = summarize(values)
-    entry = {
-        "mean": summary.mean,
-        "sd": summary.sd,
-        "values": list(values),
-        "interval": [summary.low, summary.high],
-        "prediction_interval": list(summary.prediction_interval),
-    }
-    if course is not None:
-        entry["course"] = course
-        entry["course_in_interval"] = summary.mean_interval_contains(course)
-        entry["course_in_prediction_interval"] = summary.prediction_interval_contains(course)
-    return entry
-
-
-def compare(outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """Every run's figures, and the difference of each to the first, seed by seed."""
-    first = outcomes[0]
-    runs: dict[str, Any] = {}
-    for outcome in outcomes:
-        entry: dict[str, Any] = {}
-        for metric in ("test_accuracy", "test_loss"):
-            course = getattr(outcome.course, metric) if outcome.course else None
-            entry[metric] = _figure_of(getattr(outcome, metric), course)
-        if outcome is not first:
-            entry[f"difference_to_{first.name}"] = _differences(outcome, first)
-        runs[outcome.name] = entry
-    return runs
-
-
-def _differences(outcome: Outcome, first: Outcome) -> dict[str, Any]:
-    accuracy = paired_difference(outcome.test_accuracy, first.test_accuracy)
-    loss = paired_difference(outcome.test_loss, first.test_loss)
-    return {
-        "test_accuracy": {"mean": accuracy.mean, "interval": [accuracy.low, accuracy.high]},
-        "test_loss": {"mean": loss.mean, "interval": [loss.low, loss.high]},
-        "accuracy_verdict": verdict(accuracy),
-        "loss_verdict": verdict(loss, unit="", scale=1, higher_is_better=False),
-    }
-
-
-def _with_sd(summary: Summary, scale: float, decimals: int) -> str:
-    return f"{scale * summary.mean:.{decimals}f} ± {scale * summary.sd:.{decimals}f}"
-
-
-def _interval(summary: Summary, scale: float, decimals: int) -> str:
-    return f"{scale * summary.low:.{decimals}f} … {scale * summary.high:.{decimals}f}"
-
-
-def _beside(value: float | None, summary: Summary, form: str) -> str:
-    """The course's figure, and whether one more run of ours could have given it."""
-    if value is None:
-        return "–"
-    inside = summary.prediction_interval_contains(value)
-    return form.format(value) + {True: " (within)", False: " (outside)", None: ""}[inside]
-
-
-def comparison_table(outcomes: Sequence[Outcome], runs: Mapping[str, Any]) -> str:
-    """The study's table: test figures, intervals, the course's figures, and the verdicts."""
-    header = ("run", "test accuracy %", "95% interval", "course", "test loss", "course ")
-    rows = []
-    for outcome in outcomes:
-        accuracy, loss = summarize(outcome.test_accuracy), summarize(outcome.test_loss)
-        course = outcome.course
-        rows.append(
-            (
-                outcome.name,
-                _with_sd(accuracy, 100, 2),
-                _interval(accuracy, 100, 2),
-                _beside(course and course.test_accuracy, accuracy, "{:.2%}"),
-                _with_sd(loss, 1, 4),
-                _beside(course and course.test_loss, loss, "{:.4f}"),
-            )
-        )
-    first = outcomes[0].name
-    lines = [text_table(header, rows)]
-    lines.append(
-        "Figures are mean ± standard deviation over the seeds; the interval is the mean's "
-        "(Student's t).\nThe course's figure is one run: “within” the interval in which one more "
-        "run of ours is expected, or not."
-    )
-    for outcome in outcomes[1:]:
-        found = runs[outcome.name][f"difference_to_{first}"]
-        lines.append(
-            f"{outcome.name} against {first}, seed by seed: accuracy {found['accuracy_verdict']}; "
-            f"loss {found['loss_verdict']}."
-        )
-    return "\n".join(lines)
 
 
 def weights_of(fitted: FittedClassifier) -> np.ndarray:
@@ -369,27 +285,41 @@ def run_study(
     Returns:
         The result; None for a dry run.
     """
-    session = open_study(program, config)
-    runs = make_runs(session.config, session.dataset)
-    if session.config.dry_run:
-        print_plan(session, runs)
-        return None
-    fitted = {run.name: train_run(session, run, session.dataset.test) for run in runs}
+    with open_study(program, config) as session:
+        runs = make_runs(session.config, session.dataset)
+        if session.config.dry_run:
+            print_plan(session, runs)
+            return None
+        fitted, status = train_runs(session, runs, session.dataset.test)
+        if status is not None:
+            return Result([], fitted, {}, {}, status)
+        more_figures = draw_more(session.config, session.dataset) if draw_more else {}
+        return compare_runs(program, session, runs, fitted, more_figures)
+
+
+def compare_runs(
+    program: str,
+    session: Session,
+    runs: Sequence[Run],
+    fitted: Mapping[str, FittedClassifier],
+    more_figures: Mapping[str, Any],
+) -> Result:
+    """Writes what a study's trained runs come to: figures, weights, and the table."""
     outcomes = [final_outcome(run, fitted[run.name]) for run in runs]
     weights = {name: weights_of(one) for name, one in fitted.items()}
     near_zero = {name: (np.abs(w) < NEAR_ZERO).mean(axis=1) for name, w in weights.items()}
-    more_figures = {
+    figures = {
         "weights": plot.histogram(
             {name: each[0] for name, each in weights.items()},
             xlabel="Weight",
             log_y=True,
-            title=f"Weights after training, seed {config.seed}",
+            title=f"Weights after training, seed {session.config.seed}",
         ),
         "weights_near_zero": plot.bars(
             {name: 100 * float(shares.mean()) for name, shares in near_zero.items()},
             ylabel=f"Weights with |w| < {NEAR_ZERO:g} (%)",
         ),
-        **(draw_more(session.config, session.dataset) if draw_more else {}),
+        **more_figures,
     }
     more = {
         name: {
@@ -398,4 +328,4 @@ def run_study(
         }
         for name, each in weights.items()
     }
-    return finish(program, session, outcomes, fitted, more_figures, more)
+    return finish(program, session, outcomes, fitted, figures, more)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxdl.errors import WorkdirError
-from jaxdl.files import to_json, write_atomically
+from jaxdl.files import PART, to_json, write_atomically
 
 CONFIG, METRICS, SUMMARY = "config.json", "metrics.jsonl", "summary.json"
 CHECKPOINTS, SAMPLES = "checkpoints", "samples"
@@ -16,6 +16,7 @@ FREE_FIELDS = frozenset(
     {
         *("workdir", "preset", "data_dir", "data_source", "num_devices", "epochs", "max_steps"),
         *("resume", "dry_run", "coordinator_address", "num_processes", "process_id"),
+        *("save_every_steps", "save_every_seconds", "debug_step"),
     }
 )
 
@@ -30,6 +31,11 @@ class Workdir:
         resume: whether an earlier run there may be continued.
         write: whether this process writes (only one of several does).
 
+    Attributes:
+        path: the folder.
+        identity: what decides the run's numbers, by name: the program, the data and the fields of
+            the configuration that may not change.
+
     Raises:
         WorkdirError: the folder cannot be used, or holds another run.
     """
@@ -38,6 +44,7 @@ class Workdir:
         self, path: str | os.PathLike, record: dict[str, Any], resume: bool, write: bool = True
     ) -> None:
         self.path = Path(path)
+        self.identity = _identity(json.loads(to_json(record)))
         earlier = self._read_config()
         if earlier is not None:
             self._check_same(earlier, record)
@@ -47,6 +54,7 @@ class Workdir:
                     "--workdir or remove the folder"
                 )
         if write:
+            self._remove_leftovers()
             write_atomically(self.path / CONFIG, to_json(record, indent=2) + "\n")
 
     def _read_config(self) -> dict[str, Any] | None:
@@ -87,6 +95,12 @@ class Workdir:
                 "give the same flags to continue it, or choose another --workdir"
             )
 
+    def _remove_leftovers(self) -> None:
+        """Removes half-written files that a kill has left in the folder and in its samples."""
+        for folder in (self.path, self.path / SAMPLES):
+            for path in folder.glob(f".*{PART}"):
+                path.unlink()
+
     @property
     def checkpoints(self) -> Path:
         """Folder of the checkpoints."""
@@ -107,15 +121,15 @@ class Workdir:
         self.write(SUMMARY, to_json(summary, indent=2) + "\n")
 
 
+def _identity(record: dict[str, Any]) -> dict[str, Any]:
+    """What decides the numbers of the run that a record describes."""
+    config = {n: v for n, v in record.get("config", {}).items() if n not in FREE_FIELDS}
+    fingerprint = record.get("data", {}).get("fingerprint")
+    return {"program": record.get("program"), **config, "data fingerprint": fingerprint}
+
+
 def _differences(earlier: dict[str, Any], record: dict[str, Any]) -> list[tuple[str, Any, Any]]:
-    """Fields that decide what is computed and are not the same."""
-    before, now = earlier.get("config", {}), json.loads(to_json(record["config"]))
-    names = [n for n in {**before, **now} if n not in FREE_FIELDS]
-    found = [(n, before.get(n), now.get(n)) for n in names if before.get(n) != now.get(n)]
-    programs = [r.get("program") for r in (earlier, record)]
-    if programs[0] != programs[1]:
-        found.insert(0, ("program", *programs))
-    prints = [r.get("data", {}).get("fingerprint") for r in (earlier, record)]
-    if prints[0] != prints[1]:
-        found.append(("data fingerprint", *prints))
-    return found
+    """What decides the numbers and is not the same."""
+    before, now = _identity(earlier), _identity(json.loads(to_json(record)))
+    names = {**before, **now}
+    return [(n, before.get(n), now.get(n)) for n in names if before.get(n) != now.get(n)]

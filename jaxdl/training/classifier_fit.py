@@ -26,6 +26,7 @@ from jaxdl.training.classifier import (
     over_seeds,
     seeds_loop,
 )
+from jaxdl.training.divergence import Inspection
 from jaxdl.training.early_stopping import EarlyStopping
 from jaxdl.training.fit import fit
 from jaxdl.training.loop import Point, Reporter, Schedule
@@ -52,6 +53,7 @@ class FittedClassifier(NamedTuple):
         training_seconds: time in steps.
         compile_seconds: time spent compiling them.
         resumed_from: the step this call continued from, None for a fresh start.
+        exit_status: None if the schedule is done, see ``fit.Fitted``.
     """
 
     state: ClassifierState
@@ -62,6 +64,7 @@ class FittedClassifier(NamedTuple):
     training_seconds: float
     compile_seconds: float
     resumed_from: int | None
+    exit_status: int | None = None
 
     def final(self, name: str) -> list[float]:
         """A metric's value for each seed after its last epoch, where it was stopped if it was."""
@@ -190,6 +193,10 @@ def fit_classifier(
     name: str | None = None,
     reporter: Reporter | None = None,
     log_every: int = 1,
+    save_every_steps: int | None = None,
+    save_every_seconds: float | None = None,
+    identity: Mapping[str, Any] | None = None,
+    debug_step: int | None = None,
 ) -> FittedClassifier:
     """Trains a classifier from several seeds, each on all of the training part every epoch.
 
@@ -212,6 +219,10 @@ def fit_classifier(
         name: tells this run from others in the folder.
         reporter: shows progress.
         log_every: steps between logged steps.
+        save_every_steps: save at multiples of this, beside each epoch's end.
+        save_every_seconds: also save when so much time has passed since the last one.
+        identity: what a checkpoint must have been saved with, see ``fit``.
+        debug_step: train nothing; repeat the steps up to this one, see ``fit``.
 
     Returns:
         The trained classifiers.
@@ -259,6 +270,11 @@ def fit_classifier(
         reporter=reporter,
         log_every=log_every,
         judge=judge,
+        save_every_steps=save_every_steps,
+        save_every_seconds=save_every_seconds,
+        identity=identity,
+        debug_step=debug_step,
+        inspection=_inspection(seeds, batch_size),
         wrap=functools.partial(seeds_loop, platform=devices[0].platform),
     )
     return FittedClassifier(
@@ -270,7 +286,24 @@ def fit_classifier(
         fitted.progress.seconds,
         fitted.compile_seconds,
         fitted.resumed_from,
+        fitted.exit_status,
     )
+
+
+def _inspection(seeds: Sequence[int], batch_size: int) -> Inspection:
+    """What a report of a divergence has to know: each seed's batch, and each seed alone."""
+
+    def batch(inputs: ClassifierInputs, position: int) -> np.ndarray:
+        first = position * batch_size
+        return np.asarray(inputs.permutation)[:, first : first + batch_size]
+
+    def select(
+        state: ClassifierState, inputs: ClassifierInputs, i: int
+    ) -> tuple[ClassifierState, ClassifierInputs]:
+        own = inputs._replace(permutation=inputs.permutation[i], keys=inputs.keys[i])
+        return jax.tree.map(lambda leaf: leaf[i], state), own
+
+    return Inspection(batch, [f"seed {seed}" for seed in seeds], select)
 
 
 def stacked_states(

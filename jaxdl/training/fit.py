@@ -1,25 +1,31 @@
 """One run from start, or from its newest checkpoint, to the end of its schedule."""
 
 import contextlib
-import functools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from jaxdl.errors import CheckpointError
-from jaxdl.training import parallel
+from jaxdl.errors import CheckpointError, ConfigError, TrainingError, WorkdirError
+from jaxdl.files import to_json, write_atomically
+from jaxdl.training import divergence, parallel
+from jaxdl.training.agreement import gather
 from jaxdl.training.checkpoint import CheckpointStore
-from jaxdl.training.loop import Hook, Judge, Progress, Reporter, Schedule, train
+from jaxdl.training.divergence import Inspection, NonFiniteError
+from jaxdl.training.keeper import Keeper
+from jaxdl.training.loop import Hook, Judge, Outcome, Progress, Reporter, Schedule, Watch, train
+from jaxdl.training.replay import replay
+from jaxdl.training.run_lock import run_lock
 from jaxdl.training.run_log import RunLog
+from jaxdl.training.signals import STATUS_BASE, StopSignals, signal_name
 
 PyTree = Any
 
 LONGEST_CHUNK = 100
+NONE_THERE, NONE_SOUND = -1, -2  # how processes tell each other of their newest checkpoint
 
 
 class Fitted(NamedTuple):
@@ -31,6 +37,9 @@ class Fitted(NamedTuple):
         progress: steps done and training seconds over all sessions.
         compile_seconds: time this session spent compiling the steps.
         resumed_from: the step this session continued from, None for a fresh start.
+        exit_status: None if the schedule is done. A session that ended before has the status that
+            its program ends with: 128 plus the signal that stopped it (130 for Ctrl-C, 143 for
+            SIGTERM), or 0 after steps were repeated for ``debug_step``.
     """
 
     state: PyTree
@@ -38,6 +47,7 @@ class Fitted(NamedTuple):
     progress: Progress
     compile_seconds: float
     resumed_from: int | None
+    exit_status: int | None = None
 
 
 class Silent:
@@ -62,12 +72,21 @@ def fit(
     reporter: Reporter | None = None,
     keep_every_epochs: int = 0,
     save_every_steps: int | None = None,
+    save_every_seconds: float | None = None,
     log_every: int = 1,
     judge: Judge | None = None,
+    watch: Watch | None = None,
     name: str | None = None,
+    identity: Mapping[str, Any] | None = None,
     wrap: Callable[[parallel.Loop], parallel.Loop] | None = None,
+    inspection: Inspection = Inspection(),  # noqa: B008 - immutable
+    debug_step: int | None = None,
 ) -> Fitted:
     """Trains a state, data-parallel over the devices, with log and checkpoints in a folder.
+
+    SIGTERM or Ctrl-C ends it after the chunk of steps under way, with a checkpoint; what was
+    reached is returned. When and how often it saves, and how often it is stopped, killed and
+    started again, changes no bit of what comes out.
 
     Args:
         step: see ``parallel.compile_steps``.
@@ -82,14 +101,28 @@ def fit(
         reporter: shows progress.
         keep_every_epochs: keep each checkpoint at a multiple of this, beside the newest.
         save_every_steps: save at multiples of this, beside each epoch's end.
+        save_every_seconds: also save when so much time has passed since the last one.
         log_every: steps between logged steps.
         judge: judges each epoch, see ``loop.Judge``.
+        watch: gives the warnings that an epoch's record deserves.
         name: tells this run from others in the same folder: its records carry it as ``run``,
             its checkpoints are in ``checkpoints/NAME``.
+        identity: plain values that a checkpoint must have been saved with to be continued from.
         wrap: changes the loop of steps before it is compiled, see ``parallel.compile_steps``.
+        inspection: what the report of a divergence has to know about a step.
+        debug_step: train nothing; repeat the steps from the newest checkpoint before this one up
+            to it, and say what is not finite first. Where ``divergence.json`` is about another
+            run in the folder, this one is only read.
 
     Returns:
-        The final state, log and progress.
+        The state, log and progress at the end of the schedule, or where it was stopped.
+
+    Raises:
+        TrainingError: a metric, a gradient or the state is no longer finite. The last good
+            checkpoint is kept, and ``divergence.json`` in the folder says what happened.
+        CheckpointError: no checkpoint there is sound, they are those of another network or
+            configuration, or saving failed.
+        WorkdirError: another process has a run in the folder, or the processes see different ones.
 
     Example:
         >>> import jax.numpy as jnp
@@ -101,54 +134,167 @@ def fit(
         (0.5, [8.0, 4.0, 2.0, 1.0])
     """
     devices = list(devices or jax.local_devices()[:1])
-    keep_every = keep_every_epochs * schedule.steps_per_epoch
-    with _open_store(folder, name, keep_every) as store:
-        state, progress = _restore(store, state)
-        path = None if folder is None else Path(folder) / "metrics.jsonl"
+    reporter = reporter or Silent()
+    run_steps = parallel.compile_steps(step, devices, LONGEST_CHUNK, wrap)
+    store, path = None, None
+    with contextlib.ExitStack() as stack:
+        if folder is not None:
+            path = Path(folder) / "metrics.jsonl"
+            store = _open_store(stack, Path(folder), name, keep_every_epochs, schedule, identity)
+        if debug_step is not None:
+            if debug_step > schedule.total_steps:
+                ends = f"the run ends at step {schedule.total_steps}"
+                raise ConfigError(f"--debug_step {debug_step}: {ends}")
+            asked = folder is None or divergence.concerns(folder, name)
+            before = debug_step if asked else schedule.total_steps + 1
+            state, progress = _start_before(store, state, before)
+            if asked:
+                replay(
+                    *(state, progress.step, debug_step, inputs_for_epoch, schedule),
+                    run_steps=run_steps,
+                    step=step,
+                    devices=devices,
+                    inspection=inspection,
+                    tell=reporter.message,
+                )
+            log = RunLog(path, progress.step, name, write=False)
+            status = 0 if asked else None
+            return Fitted(state, log, progress, 0.0, progress.step or None, status)
+        state, progress = _restore(store, state, reporter)
         log = RunLog(path, progress.step, name, write=jax.process_index() == 0)
-        outcome = train(
-            parallel.compile_steps(step, devices, LONGEST_CHUNK, wrap),
-            parallel.replicate(jax.tree.map(jnp.copy, state), devices),
-            lambda epoch: parallel.replicate(inputs_for_epoch(epoch), devices),
-            schedule,
-            chunk=LONGEST_CHUNK,
-            log=log,
-            reporter=reporter or Silent(),
-            hooks=[_on_one_device(hook) for hook in hooks],
-            save=None if store is None else functools.partial(_save, store),
-            save_every_steps=save_every_steps,
-            log_every=log_every,
-            start=progress,
-            judge=judge,
-        )
-    final = parallel.unreplicate(outcome.state)
-    return Fitted(final, log, outcome.progress, outcome.compile_seconds, progress.step or None)
+        signals = stack.enter_context(StopSignals())
+        saved = progress.step or None
+        keeper = Keeper(store, signals, save_every_steps, save_every_seconds, saved)
+        try:
+            outcome = train(
+                run_steps,
+                parallel.replicate(jax.tree.map(jnp.copy, state), devices),
+                lambda epoch: parallel.replicate(inputs_for_epoch(epoch), devices),
+                schedule,
+                chunk=LONGEST_CHUNK,
+                log=log,
+                reporter=reporter,
+                keeper=keeper,
+                hooks=[_on_one_device(hook) for hook in hooks],
+                log_every=log_every,
+                start=progress,
+                judge=judge,
+                watch=watch,
+            )
+        except NonFiniteError as error:
+            raise _diverged(error, inspection, schedule, folder, name, keeper.saved) from None
+        keeper.wants_pause()  # a signal may have come after the last step
+    if keeper.stop:
+        reporter.message(_stopped(keeper.stop, outcome, folder))
+    return Fitted(
+        parallel.unreplicate(outcome.state),
+        log,
+        outcome.progress,
+        outcome.compile_seconds,
+        progress.step or None,
+        STATUS_BASE + keeper.stop if keeper.stop else None,
+    )
 
 
 def _open_store(
-    folder: str | os.PathLike | None, name: str | None, keep_every: int
-) -> contextlib.AbstractContextManager[CheckpointStore | None]:
-    if folder is None:
-        return contextlib.nullcontext()
-    return CheckpointStore(Path(folder) / "checkpoints" / (name or ""), keep_every)
+    stack: contextlib.ExitStack,
+    folder: Path,
+    name: str | None,
+    keep_every_epochs: int,
+    schedule: Schedule,
+    identity: Mapping[str, Any] | None,
+) -> CheckpointStore:
+    """The run's checkpoints; the process that writes them has the folder to itself."""
+    is_main = jax.process_index() == 0
+    if is_main:
+        stack.enter_context(run_lock(folder))
+    store = CheckpointStore(
+        folder / "checkpoints" / (name or ""),
+        keep_every_epochs * schedule.steps_per_epoch,
+        identity=identity,
+        write=is_main,
+        sync_first=(folder / "metrics.jsonl",),
+    )
+    return stack.enter_context(store)
 
 
-def _restore(store: CheckpointStore | None, state: PyTree) -> tuple[PyTree, Progress]:
-    if store is None or store.latest_step is None:
+def _restore(
+    store: CheckpointStore | None, state: PyTree, reporter: Reporter
+) -> tuple[PyTree, Progress]:
+    if store is None or (step := _common_step(store)) is None:
         return state, Progress()
     state, meta = store.restore(state)
+    for notice in store.notices:
+        reporter.message(notice)
+    return state, _progress(meta, store, step)
+
+
+def _start_before(
+    store: CheckpointStore | None, state: PyTree, step: int
+) -> tuple[PyTree, Progress]:
+    """The newest checkpoint before a step, or the initial state."""
+    found = store.find_sound(before=step) if store else None
+    if store is None or found is None:
+        return state, Progress()
+    state, meta = store.restore(state, before=step)
+    return state, _progress(meta, store, found)
+
+
+def _progress(meta: dict[str, Any], store: CheckpointStore, step: int) -> Progress:
     if set(meta) != set(Progress._fields):
         raise CheckpointError(
-            f"the checkpoint of step {store.latest_step} in {store.folder} is of another version "
-            "of jaxdl; choose another --workdir"
+            f"the checkpoint of step {step} in {store.folder} is of another version of jaxdl; "
+            "choose another --workdir"
         )
-    return state, Progress(**meta)
+    return Progress(**meta)
 
 
-def _save(store: CheckpointStore, progress: Progress, state: PyTree) -> None:
-    # A copy in host memory: the next step is given the device's buffers to overwrite.
-    host = jax.tree.map(lambda leaf: np.array(leaf.addressable_data(0)), state)
-    store.save(progress.step, host, progress._asdict())
+def _common_step(store: CheckpointStore) -> int | None:
+    """The newest sound checkpoint's step, which all processes must see."""
+    step, problem = NONE_THERE, None
+    for turn in (True, False):  # the process that writes tidies up before the others look
+        if store.write is turn:
+            try:
+                found = store.find_sound()
+                step = NONE_THERE if found is None else found
+            except CheckpointError as error:
+                step, problem = NONE_SOUND, error
+        steps = gather([step])[:, 0].tolist()
+    if problem:
+        raise problem
+    if NONE_SOUND in steps:
+        raise CheckpointError(f"process {steps.index(NONE_SOUND)} found no sound checkpoint")
+    if len(set(steps)) > 1:
+        raise WorkdirError(
+            f"the processes see different checkpoints in {store.folder} (steps {steps}, "
+            f"{NONE_THERE} for none): give all of them a --workdir that they share"
+        )
+    return None if step == NONE_THERE else step
+
+
+def _diverged(
+    error: NonFiniteError,
+    inspection: Inspection,
+    schedule: Schedule,
+    folder: str | os.PathLike | None,
+    name: str | None,
+    saved: int | None,
+) -> TrainingError:
+    """The error for the user; what is needed to repeat the step goes into the folder."""
+    message, facts = divergence.describe(error, inspection, name, saved)
+    position = (error.step - 1) % schedule.steps_per_epoch
+    member = error.metric.member if error.metric else None
+    facts["epoch"] = schedule.epoch_of(error.step)
+    if error.inputs is not None:
+        facts["batch"] = divergence.batch_of(inspection, error.inputs, position, member)
+    if folder is not None and jax.process_index() == 0:
+        write_atomically(Path(folder) / divergence.REPORT, to_json(facts) + "\n")
+    return TrainingError(message)
+
+
+def _stopped(number: int, outcome: Outcome, folder: str | os.PathLike | None) -> str:
+    text = f"Stopped by {signal_name(number)} after step {outcome.progress.step}"
+    return text + ("." if folder is None else ": saved; the same command continues from there.")
 
 
 def _on_one_device(hook: Hook) -> Hook:

@@ -2,7 +2,8 @@
 
 It knows nothing of networks: it runs a compiled chunk of steps (``parallel.compile_steps``), reads
 the chunk's metrics while the next one is computed, logs them, and stops at boundaries — an epoch's
-end, a multiple of some number of steps — to call hooks and to save.
+end, a multiple of some number of steps, whenever the keeper wants a pause — to call hooks and to
+save. Where the chunks end changes no result.
 """
 
 import time
@@ -12,11 +13,15 @@ from typing import Any, NamedTuple, Protocol
 import jax
 import numpy as np
 
+from jaxdl.training.divergence import NonFiniteError, first_bad_metric
 from jaxdl.training.epoch_means import EpochMeans
+from jaxdl.training.keeper import Keeper
 from jaxdl.training.run_log import Record, RunLog
 
 PyTree = Any
 RunSteps = Callable[[PyTree, PyTree, int, int], tuple[PyTree, PyTree]]
+
+Watch = Callable[[Record], Sequence[str]]
 
 SECONDS_BETWEEN_READINGS = 1.0
 
@@ -191,6 +196,7 @@ class Training:
         chunk: most steps in one call of ``run_steps``.
         start: where to begin.
         judge: judges each epoch.
+        watch: what is worth a warning in an epoch's record.
     """
 
     def __init__(
@@ -204,14 +210,15 @@ class Training:
         chunk: int,
         start: Progress,
         judge: Judge | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self.run_steps, self.state, self.schedule = run_steps, state, schedule
         self.log, self.reporter, self.log_every, self.chunk = log, reporter, log_every, chunk
         self.step, self.means, self.clock = start.step, EpochMeans(start.sums), _Clock(start)
         # Several processes must call the compiled steps alike, so their own clocks decide nothing.
         self.steps_per_call = 1 if jax.process_count() == 1 else chunk
-        self.warned = False
         self.judge, self.stopped = judge, start.stopped
+        self.watch = watch or (lambda record: ())
         if judge and start.judge:
             judge.load_state_dict(start.judge)
 
@@ -244,43 +251,39 @@ class Training:
         self.clock.restart()
         return time.perf_counter() - begin
 
-    def run_to(self, boundary: int, inputs: PyTree) -> None:
-        """Runs to a step of the current epoch, reading each chunk while the next one runs."""
+    def run_to(self, boundary: int, inputs: PyTree, pause: Callable[[], bool]) -> None:
+        """Runs to a step of the current epoch, reading each chunk while the next one runs.
+
+        Asked after each chunk, ``pause`` may end it before the boundary.
+        """
         self.clock.restart()
         unread: tuple[Point, int, PyTree] | None = None
-        while self.step < boundary:
+        paused = False
+        while self.step < boundary and not paused:
             steps = min(self.steps_per_call, boundary - self.step)
             first = self.step % self.schedule.steps_per_epoch
             self.state, history = self.run_steps(self.state, inputs, first, steps)
             self.step += steps
             if unread:
-                self._read(*unread)
+                self._read(*unread, inputs)
             unread = (self.point, steps, history)
+            paused = pause()
         if unread:
-            self._read(*unread)
+            self._read(*unread, inputs)
 
-    def _read(self, point: Point, steps: int, history: PyTree) -> None:
+    def _read(self, point: Point, steps: int, history: PyTree, inputs: PyTree) -> None:
         """Waits for a chunk's metrics, logs and shows them, and chooses the next chunk's size."""
         metrics = {name: np.asarray(leaf)[:steps] for name, leaf in history.items()}
         lap = self.clock.lap()
         self.means.add(metrics)
-        self._warn_of_non_finite(point, metrics)
         records = self._step_records(point, metrics, steps, lap)
         self.log.append(*(r for r in records if r["step"] % self.log_every == 0))
         self.reporter.update(point, records[-1])
+        if bad := first_bad_metric(metrics, point.step - steps + 1):
+            raise NonFiniteError(bad.step, bad, self.state, inputs)
         if jax.process_count() == 1:
             wanted = int(steps * SECONDS_BETWEEN_READINGS / max(lap, 1e-6))
             self.steps_per_call = min(max(1, wanted), self.chunk, 4 * steps)
-
-    def _warn_of_non_finite(self, point: Point, metrics: dict[str, np.ndarray]) -> None:
-        """Says once, at the chunk where it is first seen, that a metric is NaN or infinite."""
-        bad = sorted(name for name, values in metrics.items() if not np.isfinite(values).all())
-        if bad and not self.warned:
-            self.warned = True
-            self.reporter.message(
-                f"Warning: {', '.join(bad)} not finite by step {point.step}: the run has diverged; "
-                "a smaller --learning_rate may help."
-            )
 
     def _step_records(
         self, point: Point, metrics: dict[str, np.ndarray], steps: int, lap: float
@@ -311,6 +314,10 @@ class Training:
         record |= self.means.compute() | dict(extra)
         record["seconds"] = round(seconds, 4)
         record["images_per_second"] = round(self.schedule.examples_per_step * steps / seconds, 1)
+        if warnings := list(self.watch(record)):
+            record["warnings"] = warnings
+        for warning in warnings:
+            self.reporter.message(f"Warning: epoch {point.epoch}: {warning}")
         if steps < self.schedule.steps_per_epoch:
             record["steps_done"] = steps
         else:
@@ -333,12 +340,12 @@ def train(
     chunk: int,
     log: RunLog,
     reporter: Reporter,
+    keeper: Keeper,
     hooks: Sequence[Hook] = (),
-    save: Callable[[Progress, PyTree], None] | None = None,
-    save_every_steps: int | None = None,
     log_every: int = 1,
     start: Progress = Progress(),  # noqa: B008 - immutable
     judge: Judge | None = None,
+    watch: Watch | None = None,
 ) -> Outcome:
     """Trains from where ``start`` stands to the end of the schedule.
 
@@ -350,27 +357,32 @@ def train(
         chunk: most steps in one call of ``run_steps``; as many are taken as make about a second.
         log: gets a record every ``log_every`` steps and one an epoch.
         reporter: shows progress.
+        keeper: saves at each epoch's end and when else it wants to, and may end the run early.
         hooks: what to do at boundaries.
-        save: saves the progress and the state; called at each epoch's end.
-        save_every_steps: also save at multiples of this.
         log_every: steps between logged steps.
         start: where to begin.
         judge: judges each epoch, before it is logged.
+        watch: gives the warnings that an epoch's record deserves.
 
     Returns:
         The final state and progress.
+
+    Raises:
+        NonFiniteError: a metric or the state is no longer finite.
+        CheckpointError: a save failed.
     """
-    run = Training(run_steps, state, schedule, log, reporter, log_every, chunk, start, judge)
+    run = Training(run_steps, state, schedule, log, reporter, log_every, chunk, start, judge, watch)
     intervals = [schedule.steps_per_epoch, *(h.every_steps for h in hooks if h.every_steps)]
-    intervals += [save_every_steps] if save_every_steps else []
+    intervals += [keeper.every_steps] if keeper.every_steps else []
     inputs, inputs_epoch, compile_seconds = None, None, None
-    while not run.is_over:
+    while not run.is_over and not keeper.stop:
         epoch = schedule.epoch_of(run.step + 1)
         if epoch != inputs_epoch:
             inputs, inputs_epoch = inputs_for_epoch(epoch), epoch
         if compile_seconds is None:
             compile_seconds = run.compile(inputs)
-        run.run_to(_next_boundary(run.step, schedule, intervals), inputs)
+        boundary = _next_boundary(run.step, schedule, intervals)
+        run.run_to(boundary, inputs, keeper.wants_pause)
         point = run.point
         extra: dict[str, Any] = {}
         for hook in hooks:
@@ -378,6 +390,6 @@ def train(
                 extra |= hook.call(point, run.state) or {}
         if point.ends_epoch:
             run.end_epoch(extra)
-        if save and (point.ends_epoch or run.step % (save_every_steps or run.step + 1) == 0):
-            save(run.progress, run.state)
+        if keeper.is_due(point.step, point.ends_epoch, run.is_over):
+            keeper.save(point.step, run.state, run.progress._asdict())
     return Outcome(run.state, run.progress, compile_seconds or 0.0)

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from PIL import Image
 
 from experiments import dcgan
-from jaxdl.errors import ConfigError, WorkdirError
+from jaxdl.errors import CheckpointError, ConfigError, TrainingError, WorkdirError
 
 METRICS = ("loss_d", "loss_g", "d_x", "d_g_z1", "d_g_z2")
 TIMES = ("seconds", "images_per_second")
@@ -51,7 +52,7 @@ def whole(tmp_path_factory):
 def test_what_a_run_leaves_behind(whole):
     folder, _ = whole
     assert sorted(p.name for p in folder.iterdir()) == [
-        *("animation.gif", "animation.html", "checkpoints", "config.json", "curves.png"),
+        *(".lock", "animation.gif", "animation.html", "checkpoints", "config.json", "curves.png"),
         *("metrics.jsonl", "real_and_generated.png", "samples", "summary.json"),
         "training_images.png",
     ]
@@ -132,6 +133,58 @@ def test_a_run_stopped_at_an_epoch_s_end_continues_to_the_same_bits(whole, tmp_p
         np.testing.assert_array_equal(ours, theirs)
     for path in folder.rglob("*.png"):
         assert (tmp_path / path.relative_to(folder)).read_bytes() == path.read_bytes(), path
+
+
+def test_saving_at_every_step_changes_no_bit(whole, tmp_path):
+    folder, result = whole
+    often = dcgan.run(config(tmp_path, save_every_steps=1, save_every_seconds=0.01))
+    assert records(tmp_path) == records(folder)
+    for ours, theirs in zip(weights(often), weights(result), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_flipped_bit_is_seen_and_the_checkpoint_before_serves(whole, tmp_path, capsys):
+    folder, result = whole
+    dcgan.run(config(tmp_path, max_steps=7, save_every_steps=5))
+    files = [p for p in (tmp_path / "checkpoints" / "7").rglob("*") if p.is_file()]
+    largest = max(files, key=lambda p: p.stat().st_size)
+    data = bytearray(largest.read_bytes())
+    data[len(data) // 2] ^= 16
+    largest.write_bytes(data)
+    continued = dcgan.run(config(tmp_path))
+    lines = [line for line in capsys.readouterr().out.splitlines() if largest.name in line]
+    assert len(lines) == 1
+    assert "damaged" in lines[0]
+    assert "continuing from the newest sound one, step 5" in lines[0]
+    assert records(tmp_path) == records(folder)
+    for ours, theirs in zip(weights(continued), weights(result), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_checkpoint_of_another_run_is_refused(whole, tmp_path):
+    folder, _ = whole
+    dcgan.run(config(tmp_path, learning_rate=1e-3, max_steps=1))
+    shutil.rmtree(tmp_path / "checkpoints")
+    shutil.copytree(folder / "checkpoints", tmp_path / "checkpoints")
+    with pytest.raises(CheckpointError, match=r"learning_rate: 0\.0002 there, 0\.001 wanted"):
+        dcgan.run(config(tmp_path, learning_rate=1e-3))
+
+
+@pytest.mark.slow
+def test_a_run_that_diverges_can_be_looked_into(tmp_path, capsys):
+    diverging = {"learning_rate": 1e38}
+    with pytest.raises(TrainingError, match="is nan at step 1; the first leaf of the state"):
+        dcgan.run(config(tmp_path, **diverging))
+    report = json.loads((tmp_path / "divergence.json").read_text())
+    assert len(report["batch"]) == 1248
+    before = (tmp_path / "metrics.jsonl").read_bytes()
+    capsys.readouterr()
+    replayed = dcgan.run(config(tmp_path, **diverging, debug_step=report["step"]))
+    printed = capsys.readouterr().out
+    assert replayed.exit_status == 0
+    assert "step 1 is the first: " in printed
+    assert re.search(r"the first (NaN|infinite result) is of \w+, in \w+ \(\w+\.py:\d+\)", printed)
+    assert (tmp_path / "metrics.jsonl").read_bytes() == before
 
 
 def test_it_continues_on_another_number_of_devices(whole, tmp_path):

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import signal
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from experiments import (
     mlp_early_stopping,
     mlp_l2,
 )
+from experiments.common.console import Console
 from experiments.common.study import Course, Outcome, compare, comparison_table
 from jaxdl.data.embedded import load_embedded
 from jaxdl.errors import ConfigError
@@ -34,6 +36,51 @@ STUDIES = {
 def small(config_class, folder, **fields):
     fields = {"workdir": str(folder), "data_source": "embedded", "num_devices": 1, **fields}
     return config_class.from_preset("smoke", **fields)
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "mlp_early_stopping",
+        pytest.param("mlp_dropout", marks=pytest.mark.slow),
+        pytest.param("cross_validation", marks=pytest.mark.slow),
+    ],
+)
+def test_a_study_that_is_stopped_gives_back_what_it_has_and_goes_on(
+    tmp_path, capsys, monkeypatch, program
+):
+    module, config_class = {
+        "mlp_dropout": (mlp_dropout, mlp_dropout.MLPDropoutConfig),
+        "mlp_early_stopping": (mlp_early_stopping, mlp_early_stopping.MLPEarlyStoppingConfig),
+        "cross_validation": (cross_validation, cross_validation.CrossValidationConfig),
+    }[program]
+    update, left = Console.update, [6]
+
+    def interrupt(console, point, record):
+        update(console, point, record)
+        left[0] -= 1
+        if left[0] == 0:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Console, "update", interrupt)
+    stopped = module.run(small(config_class, tmp_path / "parts"))
+    assert stopped.exit_status == 130
+    assert stopped.summary == {}
+    assert "Stopped by Ctrl-C after step" in capsys.readouterr().out
+    assert not (tmp_path / "parts" / "summary.json").exists()
+    done = module.run(small(config_class, tmp_path / "parts"))
+    whole = module.run(small(config_class, tmp_path / "whole"))
+    assert done.exit_status is None
+    lines = [(tmp_path / name / "metrics.jsonl").read_text() for name in ("parts", "whole")]
+    parts, once = (re.sub(r', "seconds".*?_second": [\d.]+', "", text) for text in lines)
+    assert parts == once
+    assert untimed(done.summary) == untimed(whole.summary)
+
+
+def untimed(value):
+    if not isinstance(value, dict):
+        return value
+    return {n: untimed(v) for n, v in value.items() if n != "training_seconds"}
 
 
 @pytest.mark.parametrize("program", STUDIES)

@@ -54,6 +54,27 @@ def test_a_folder_with_a_run_of_unknown_configuration_is_refused(tmp_path):
         Workdir(tmp_path, RECORD, resume=True)
 
 
+def test_half_written_files_are_removed_at_the_next_start_by_the_process_that_writes(tmp_path):
+    Workdir(tmp_path, RECORD, resume=True).write("samples/epoch_0001.png", b"abc")
+    for name in (".config.json.x1.part", "samples/.epoch_0002.png.x2.part"):
+        (tmp_path / name).write_bytes(b"half")
+    Workdir(tmp_path, RECORD, resume=True, write=False)
+    assert (tmp_path / ".config.json.x1.part").exists()
+    Workdir(tmp_path, RECORD, resume=True)
+    assert [p.name for p in tmp_path.rglob("*") if p.is_file()] == ["config.json", "epoch_0001.png"]
+
+
+def test_how_often_is_saved_may_change_and_is_no_part_of_the_identity(tmp_path):
+    Workdir(tmp_path, changed(save_every_steps=None, save_every_seconds=300.0), resume=True)
+    again = Workdir(tmp_path, changed(save_every_steps=7, save_every_seconds=1.0), resume=True)
+    assert again.identity == {
+        "program": None,
+        "learning_rate": 0.1,
+        "batch_size": 8,
+        "data fingerprint": "abc",
+    }
+
+
 def test_a_damaged_configuration_is_refused(tmp_path):
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(WorkdirError, match=r"config.json is damaged"):

@@ -7,8 +7,10 @@ import pytest
 from jaxdl.errors import CheckpointError
 from jaxdl.training.checkpoint import CheckpointStore
 from jaxdl.training.fit import fit
+from jaxdl.training.keeper import Keeper
 from jaxdl.training.loop import EpochMeans, Hook, Schedule
 from jaxdl.training.run_log import RunLog
+from jaxdl.training.signals import StopSignals
 
 
 def step(state, inputs, position, shard):
@@ -110,24 +112,6 @@ def test_a_process_that_does_not_write_still_knows_the_history(tmp_path):
     assert (tmp_path / "metrics.jsonl").read_bytes() == before
 
 
-def test_a_diverged_run_says_so_once():
-    said = []
-
-    class Listener:
-        def update(self, point, record):
-            pass
-
-        def message(self, text):
-            said.append(text)
-
-    def diverge(state, inputs, position, shard):
-        return state, {"loss": jnp.where(position > 1, jnp.nan, 1.0)}
-
-    fit(diverge, jnp.float32(0), inputs_for_epoch, Schedule(5, 2, None, 1), reporter=Listener())
-    assert len(said) == 1
-    assert "loss not finite" in said[0]
-
-
 def test_a_partial_epoch_is_logged_as_such():
     record = run(max_steps=7).log.records[-1]
     assert (record["kind"], record["epoch"], record["steps_done"]) == ("epoch", 2, 2)
@@ -160,6 +144,91 @@ def test_saving_by_step(tmp_path):
     run(tmp_path, max_steps=4, save_every_steps=2)
     kept = sorted(int(p.name) for p in (tmp_path / "checkpoints").iterdir() if p.name.isdigit())
     assert kept == [2, 4]
+
+
+@pytest.mark.parametrize(
+    "saving", [{"save_every_steps": 1}, {"save_every_steps": 4}, {"save_every_seconds": 1e-9}]
+)
+def test_when_it_saves_changes_nothing(tmp_path, saving):
+    often, never = run(tmp_path, **saving), run()
+    assert float(often.state) == float(never.state)
+    assert without_times(often.log) == without_times(never.log)
+
+
+def test_saving_by_time(tmp_path):
+    """A clock that gains a minute at every look: every third look comes 120 s after a save."""
+    looks, saved = [], []
+
+    class Store:
+        write, has_failed, seconds, keep_every = True, False, 0.0, 0
+
+        def save(self, step, state, meta):
+            saved.append(step)
+
+    def clock():
+        looks.append(60.0)
+        return sum(looks)
+
+    keeper = Keeper(Store(), StopSignals(), every_seconds=120, clock=clock)
+    for number in range(1, 10):
+        if keeper.wants_pause() and keeper.is_due(number, False, False):
+            keeper.save(number, {"w": jnp.zeros(2)}, {})
+    assert saved == [2, 4, 6, 8]
+
+
+@pytest.mark.parametrize(
+    ("passed", "due"), [(9.0, False), (11.0, True), (29.9, True), (30.1, True)]
+)
+def test_an_epoch_s_end_is_passed_over_where_saving_would_cost_more_than_one_percent(passed, due):
+    class Store:
+        write, has_failed, seconds, keep_every = True, False, 0.1, 4
+
+        def save(self, step, state, meta):
+            pass
+
+    now = [0.0]
+    keeper = Keeper(Store(), StopSignals(), every_seconds=30, clock=lambda: now[0])
+    assert keeper.is_due(4, True, False)
+    keeper.save(4, {"w": jnp.zeros(2)}, {})
+    now[0] = passed
+    keeper.wants_pause()
+    assert keeper.is_due(6, True, False) is due
+    assert keeper.is_due(7, True, True), "the run's end is always saved"
+    assert keeper.is_due(8, True, False), "and so is what is kept"
+    assert Keeper(Store(), StopSignals()).is_due(6, True, False), "without a time, every epoch"
+
+
+def test_one_trace_whatever_the_chunks(tmp_path):
+    traces = []
+
+    def counted(state, inputs, position, shard):
+        traces.append(1)
+        return step(state, inputs, position, shard)
+
+    schedule = Schedule(5, 3, None, 1)
+    fit(counted, jnp.float32(0), inputs_for_epoch, schedule, folder=tmp_path, save_every_steps=2)
+    assert len(traces) == 2  # the shapes of the metrics, and the loop
+
+
+def test_a_run_whose_newest_checkpoint_is_damaged_ends_as_if_it_were_not(tmp_path):
+    run(tmp_path / "parts", max_steps=13, save_every_steps=4)
+    path = max((tmp_path / "parts" / "checkpoints" / "13").rglob("*"), key=lambda p: p.is_file())
+    path.write_bytes(path.read_bytes()[:-1])
+    said = []
+
+    class Listener:
+        def update(self, point, record):
+            pass
+
+        def message(self, text):
+            said.append(text)
+
+    parts, whole = run(tmp_path / "parts", reporter=Listener()), run()
+    assert parts.resumed_from == 12
+    assert float(parts.state) == float(whole.state)
+    assert without_times(parts.log) == without_times(whole.log)
+    assert len(said) == 1
+    assert path.name in said[0]
 
 
 def test_a_checkpoint_of_another_shape_is_refused(tmp_path):

@@ -1,0 +1,66 @@
+"""Signs that adversarial training has collapsed, read from an epoch's record."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+SATURATED = 0.01  # D's mean outputs this near to 1 (real) and 0 (generated)
+IDENTICAL = 0.01  # mean standard deviation of a pixel over z, for pixels in [-1, 1]
+BLANK = 0.1  # a generator that has hardly trained makes pixels nearer to 0 than this
+
+
+def sample_figures(images: np.ndarray) -> dict[str, float]:
+    """What shows whether a generator makes use of its noise.
+
+    Args:
+        images: one image for each z, (N, H, W, C) in [-1, 1].
+
+    Returns:
+        ``sample_spread``, each pixel's standard deviation over z, averaged over the pixels: 0 if
+        all images are the same; and ``sample_magnitude``, the mean of |pixel|.
+
+    Example:
+        >>> sample_figures(np.stack([np.zeros((2, 2, 1)), np.ones((2, 2, 1))]))
+        {'sample_spread': 0.5, 'sample_magnitude': 0.5}
+    """
+    images = np.asarray(images, np.float64)
+    return {
+        "sample_spread": float(images.std(axis=0).mean()),
+        "sample_magnitude": float(np.abs(images).mean()),
+    }
+
+
+def collapse_warnings(record: Mapping[str, Any]) -> list[str]:
+    """What in an epoch's record says that G no longer learns, with the numbers.
+
+    A discriminator that is always right (mean D(x) > 0.99, mean D(G(z)) < 0.01) leaves G almost
+    no gradient; a generator whose images hardly differ has left the noise out of account, unless
+    they are still the near-zero ones that it began with.
+
+    Args:
+        record: an epoch's means ``d_x`` and ``d_g_z1``, and :func:`sample_figures`.
+
+    Returns:
+        One line for each sign.
+
+    Example:
+        >>> collapse_warnings(
+        ...     {"d_x": 0.999, "d_g_z1": 0.002, "sample_spread": 0.4, "sample_magnitude": 0.9})
+        ['the discriminator is saturated: mean D(x) 0.9990, mean D(G(z)) 0.0020']
+
+    References:
+        Goodfellow et al., "Generative Adversarial Nets", 2014, section 3.
+    """
+    found = []
+    if record["d_x"] > 1 - SATURATED and record["d_g_z1"] < SATURATED:
+        found.append(
+            f"the discriminator is saturated: mean D(x) {record['d_x']:.4f}, "
+            f"mean D(G(z)) {record['d_g_z1']:.4f}"
+        )
+    if record["sample_spread"] < IDENTICAL and record["sample_magnitude"] > BLANK:
+        found.append(
+            "the samples are nearly identical for every z: a pixel's standard deviation is "
+            f"{record['sample_spread']:.4f} on average"
+        )
+    return found

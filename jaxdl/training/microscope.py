@@ -1,0 +1,117 @@
+"""One computation, operation by operation: which result is the first that is not finite?"""
+
+import contextlib
+import functools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import Jaxpr, JaxprEqn, Literal
+
+PyTree = Any
+# Operations that only wrap others: it is the inner one that is looked for.
+_WRAPPERS = ("jit", "pjit", "closed_call", "checkpoint", "custom_jvp_call", "custom_vjp_call")
+
+
+def first_not_finite(function: Callable, *arguments: PyTree) -> list[str]:
+    """Computes a function one operation after the other and looks at every intermediate result.
+
+    Args:
+        function: what is computed; forward and backward passes alike.
+        arguments: pytrees of arrays.
+
+    Returns:
+        In the order of computation a line for the first operation with an infinite result and
+        one for the first with a NaN, with the line of source that it came from; an empty list
+        if every result is finite.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> found = first_not_finite(lambda x: 0 * jnp.exp(x), jnp.float32(100))
+        >>> [line.split(" in ")[0] for line in found]
+        ['the first infinite result is of exp,', 'the first NaN is of mul,']
+    """
+    closed = jax.make_jaxpr(function)(*arguments)
+    found: dict[str, tuple[str, str]] = {}
+    with contextlib.suppress(_NaNFoundError):
+        _evaluate(closed.jaxpr, closed.consts, jax.tree.leaves(arguments), found)
+    return [
+        f"the first {kind} is of {operation}, in {place}"
+        for kind, (operation, place) in found.items()
+    ]
+
+
+class _NaNFoundError(Exception):
+    """Ends the computation: what comes after a NaN says nothing new."""
+
+
+def _evaluate(
+    jaxpr: Jaxpr,
+    constants: Sequence[Any],
+    arguments: Sequence[Any],
+    found: dict[str, tuple[str, str]],
+    outer: str = "a library",
+) -> list[Any]:
+    """Evaluates a program up to its first NaN."""
+    values = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*constants, *arguments], strict=True))
+
+    def read(variable: Any) -> Any:
+        return variable.val if isinstance(variable, Literal) else values[variable]
+
+    for equation in jaxpr.eqns:
+        given = [read(variable) for variable in equation.invars]
+        place = _place(equation) or outer
+        inner = _inner(equation)
+        if inner is not None:
+            results = _evaluate(inner.jaxpr, inner.consts, given, found, place)
+        else:
+            parameters = equation.primitive.get_bind_params(equation.params)
+            results = equation.primitive.bind(*given, **parameters)
+            results = results if equation.primitive.multiple_results else [results]
+            _look_at(results, (equation.primitive.name, place), found)
+        values.update(zip(equation.outvars, results, strict=True))
+    return [read(variable) for variable in jaxpr.outvars]
+
+
+def _look_at(
+    results: Sequence[jax.Array], where: tuple[str, str], found: dict[str, tuple[str, str]]
+) -> None:
+    for result in results:
+        if not jnp.issubdtype(result.dtype, jnp.inexact):
+            continue
+        numbers = np.asarray(result)
+        if np.isinf(numbers).any():
+            found.setdefault("infinite result", where)
+        if np.isnan(numbers).any():
+            found["NaN"] = where
+            raise _NaNFoundError
+
+
+def _inner(equation: JaxprEqn) -> Any:
+    """The program inside an operation that only wraps it, None for any other."""
+    if equation.primitive.name not in _WRAPPERS:
+        return None
+    for name in ("jaxpr", "call_jaxpr", "fun_jaxpr"):
+        if hasattr(equation.params.get(name), "consts"):
+            return equation.params[name]
+    return None
+
+
+def _place(equation: JaxprEqn) -> str | None:
+    """The innermost line of source that is not the libraries' own, if there is one."""
+    trace = equation.source_info.traceback
+    for frame in trace.frames if trace is not None else ():
+        if not frame.file_name.startswith(("<", *_libraries())):
+            return f"{frame.function_name} ({Path(frame.file_name).name}:{frame.line_num})"
+    return None
+
+
+@functools.cache
+def _libraries() -> tuple[str, ...]:
+    import flax
+    import optax
+
+    return tuple(str(Path(package.__file__).parent) for package in (jax, flax, optax))

@@ -1,0 +1,72 @@
+"""One run in a folder at a time."""
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from jaxdl.errors import WorkdirError
+
+LOCK = ".lock"
+_held: dict[Path, int] = {}  # how often this process has entered each folder
+
+
+@contextlib.contextmanager
+def run_lock(folder: str | os.PathLike) -> Iterator[None]:
+    """Keeps other processes' runs out of a folder as long as the block lasts.
+
+    The lock is the kernel's (``flock``) and goes with the process, however that ends: a lock file
+    that is left behind locks nothing. A block inside a block of the same process enters.
+
+    Args:
+        folder: the run's folder; made if it is missing.
+
+    Raises:
+        WorkdirError: another process has a run there, or the folder cannot be written to.
+
+    Example:
+        >>> import tempfile
+        >>> with run_lock(tempfile.mkdtemp()):
+        ...     pass
+    """
+    path = Path(folder).resolve() / LOCK
+    with contextlib.ExitStack() as stack:
+        if not _held.get(path):
+            stack.enter_context(_locked(path))
+        _held[path] = _held.get(path, 0) + 1
+        try:
+            yield
+        finally:
+            _held[path] -= 1
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+")
+    except OSError as error:
+        raise WorkdirError(
+            f"cannot use {path.parent} as a run's folder: {error.strerror}; choose another "
+            "--workdir"
+        ) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise WorkdirError(
+                f"{path.parent} is in use by another run (process {file.read().strip() or '?'} on "
+                "this machine, or on one that shares the folder); wait for it, stop it, or choose "
+                "another --workdir"
+            ) from None
+        except OSError as error:
+            raise WorkdirError(
+                f"{path} cannot be locked: {error.strerror}; choose a --workdir on a file system "
+                "that has locks"
+            ) from error
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
