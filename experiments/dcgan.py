@@ -35,6 +35,7 @@ from jaxdl.errors import ConfigError, DataError
 from jaxdl.training import gan, parallel, streams
 from jaxdl.training.fit import Fitted, fit
 from jaxdl.training.loop import Hook, Point, Schedule
+from jaxdl.training.precision import PRECISIONS, find_precision, products_as
 from jaxdl.training.run_log import Record, RunLog
 from jaxdl.training.state import NetworkState, num_parameters
 
@@ -51,6 +52,8 @@ COURSE = {
     "d_g_z2": 0.0111,
     "seconds_per_epoch": [108, 112, 112, 112, 110, 110, 109, 112, 115, 117],
 }
+# What some layers of both networks can be computed by; the others go on as "auto" does.
+CONV_METHODS = ("auto", "lax", "winograd", "winograd4")
 GRID = 100  # images in a sample grid, 10 × 10 as in the course
 
 
@@ -89,6 +92,10 @@ class DCGANConfig(TrainingConfig):
     )
     keep_every: int = option(0, "keep the checkpoint of every this many epochs; 0: newest", low=0)
     log_every: int = option(1, "steps between logged steps", low=1)
+    precision: str = option(
+        "float32", "arithmetic of the products; on a GPU less is faster", choices=tuple(PRECISIONS)
+    )
+    conv: str = option("auto", "how convolutions are computed, for study", choices=CONV_METHODS)
 
 
 class Result(NamedTuple):
@@ -130,10 +137,11 @@ def check(config: DCGANConfig, dataset: data.Dataset) -> None:
 def create_state(config: DCGANConfig, channels: int) -> gan.GANState:
     """Both networks before the first step; their weights depend on the seed alone."""
     adam = optax.adam(config.learning_rate, b1=config.beta1, b2=0.999)
+    how = {"conv": config.conv, "dtype": find_precision(config.precision).dtype}
     return gan.create_state(
         streams.stream(streams.root_key(config.seed), "weights"),
-        models.Generator(config.features, config.latent_dim, config.image_size, channels),
-        models.Discriminator(config.features, config.image_size),
+        models.Generator(config.features, config.latent_dim, config.image_size, channels, **how),
+        models.Discriminator(config.features, config.image_size, **how),
         adam,
         adam,
     )
@@ -330,7 +338,11 @@ def run(config: DCGANConfig) -> Result | None:
         f"{schedule.steps_per_epoch} an epoch, on {session.devices.total} × "
         f"{session.devices.kind}; results in {config.workdir}"
     )
-    fitted = train(config, session, images, schedule)
+    platform = session.devices.local[0].platform
+    if platform == "cpu" and config.precision != "float32":
+        tell(f"A CPU gains nothing from --precision {config.precision}.")
+    with products_as(config.precision, platform):
+        fitted = train(config, session, images, schedule)
     session.console.close()
     if not session.devices.is_main:
         return Result(fitted.state, fitted.log, {}, {})

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from experiments.common.config import Config, field_type
+from experiments.common.allocator import restart_with_huge_pages
+from experiments.common.config import Config, TrainingConfig, field_type
 from jaxdl.errors import ConfigError, JaxdlError, UserError
 
 STATUS_USER_ERROR = 2
@@ -129,11 +130,11 @@ def main(
         arguments: the command line; None for this process's.
     """
     try:
-        run(
-            parse(
-                program, config_class, description, sys.argv[1:] if arguments is None else arguments
-            )
-        )
+        own = arguments is None
+        config = parse(program, config_class, description, sys.argv[1:] if own else arguments)
+        if own and isinstance(config, TrainingConfig) and not config.dry_run:
+            restart_with_huge_pages()
+        run(config)
         status = 0
     except JaxdlError as error:
         print(f"error: {error}", file=sys.stderr)
