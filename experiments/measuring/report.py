@@ -52,7 +52,7 @@ def seconds_text(seconds: float) -> str:
 
     Example:
         >>> seconds_text(0.0083), seconds_text(1.25)
-        ('8.30 ms', '1.25 s')
+        ('8.3 ms', '1.25 s')
     """
     return f"{1e3 * seconds:.3g} ms" if seconds < 0.00995 else _longer(seconds)
 

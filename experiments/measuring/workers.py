@@ -79,7 +79,8 @@ class Worker:
             env=variables,
         )
         self._lines: queue.Queue[str] = queue.Queue()
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def _read(self) -> None:
         for line in self._process.stdout:
@@ -112,7 +113,10 @@ class Worker:
         """Ends the process."""
         self._process.kill()
         self._process.wait()
-        self._process.stdin.close()
+        self._reader.join()
+        self._process.stdout.close()
+        with contextlib.suppress(OSError):  # what was still to be written to it
+            self._process.stdin.close()
 
     def __enter__(self) -> "Worker":
         return self
