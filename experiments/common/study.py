@@ -279,6 +279,7 @@ def figures_of(outcomes: Sequence[Outcome], fitted: Mapping[str, FittedClassifie
         ylabel="Test accuracy (%)",
         run_references=course or None,
         run_reference_label="course (one run)",
+        possible=(0, 100),
     )
     figures = {"accuracy_per_seed": accuracy}
     curves = {name: f.log.series("loss") for name, f in fitted.items()}
