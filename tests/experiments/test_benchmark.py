@@ -106,6 +106,9 @@ def test_the_ratio_is_of_the_better_environments():
     assert "failed: no compiler" in text
     assert "4 GFLOP in direct form, 500.0 ms" in text
     assert "ours takes 3.00 of that" in text
+    assert "epoch" not in text
+    text = report.part_table({"DCGAN step": found}, {"gflop_per_second": 8.0})
+    assert "DCGAN step: an epoch of 70,000 images takes jaxdl, huge pages 10500.00 s" in text
 
 
 def test_other_cases_compare_the_first_with_the_last():
