@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 from experiments.common.config import Config, field_type
 from jaxdl.errors import ConfigError, JaxdlError, UserError
+from jaxdl.training import peers
 
 STATUS_USER_ERROR = 2
 STATUS_FAULT = 1
@@ -129,15 +130,15 @@ def main(
         arguments: the command line; None for this process's.
     """
     try:
-        run(
-            parse(
-                program, config_class, description, sys.argv[1:] if arguments is None else arguments
-            )
-        )
+        arguments = sys.argv[1:] if arguments is None else arguments
+        config = parse(program, config_class, description, arguments)
+        with peers.lost_peers_are_errors():
+            run(config)
         status = 0
     except JaxdlError as error:
         print(f"error: {error}", file=sys.stderr)
         status = STATUS_USER_ERROR if isinstance(error, UserError) else STATUS_FAULT
+        peers.leave(str(error), status)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         status = STATUS_INTERRUPTED
