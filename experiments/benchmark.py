@@ -46,9 +46,9 @@ class BenchmarkConfig(Config):
         "smoke": {"features": 2, "batch_size": 4, "width": 8, "rounds": 2, "mlp_steps": 2},
     }
 
-    features: int = option(64, "DCGAN's width (ngf and ndf)", low=1)
+    features: int = option(64, "DCGAN's width (ngf and ndf)", low=1, high=10_000)
     batch_size: int = option(100, "DCGAN's batch", low=2)
-    width: int = option(700, "width of the MLP's six hidden layers", low=1)
+    width: int = option(700, "width of the MLP's six hidden layers", low=1, high=100_000)
     rounds: int = option(7, "times each contestant is measured, in turns", low=2)
     mlp_steps: int = option(50, "MLP steps in one measurement (DCGAN: one)", low=1)
 

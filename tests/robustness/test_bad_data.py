@@ -525,6 +525,44 @@ def test_a_shape_that_is_not_the_images(prepared, size):
         load("small", prepared.parents[1])
 
 
+def test_pictures_of_another_shape_than_announced(tmp_path):
+    """As many pixels in another shape would be read as shifted rows."""
+    import tensorflow_datasets as tfds
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(np.arange(6, dtype=np.uint8).reshape(2, 3)).save(buffer, "PNG")
+
+    class Pictures(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+        name = "pictures"
+        VERSION = tfds.core.Version("1.0.0")
+
+        def _info(self):
+            features = {
+                "image": tfds.features.Image(shape=(2, 3, 1)),
+                "label": tfds.features.ClassLabel(num_classes=2),
+            }
+            return tfds.core.DatasetInfo(
+                builder=self, features=tfds.features.FeaturesDict(features)
+            )
+
+        def _split_generators(self, _):
+            return {"train": self._generate_examples(), "test": self._generate_examples()}
+
+        def _generate_examples(self):
+            for i in range(4):
+                yield i, {"image": buffer.getvalue(), "label": i % 2}
+
+    tfds.disable_progress_bar()
+    Pictures(data_dir=tmp_path, file_format="array_record").download_and_prepare()
+    assert load("pictures", tmp_path).images.shape == (8, 2, 3, 1)
+    path = tmp_path / "pictures" / "1.0.0" / "features.json"
+    swapped = path.read_text().replace('"2"', '"x"', 1).replace('"3"', '"2"', 1)
+    path.write_text(swapped.replace('"x"', '"3"', 1))
+    with pytest.raises(DataError, match="damaged"):
+        load("pictures", tmp_path)
+
+
 def test_more_records_promised_than_there_are(prepared):
     path = prepared / "dataset_info.json"
     info = json.loads(path.read_text())
