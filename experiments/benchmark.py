@@ -52,9 +52,9 @@ class BenchmarkConfig(Config):
     }
 
     parts: str = option("all", f"what to measure, with commas: {', '.join(ALL_PARTS)}; or all")
-    features: int = option(64, "DCGAN's width (ngf and ndf)", low=1)
+    features: int = option(64, "DCGAN's width (ngf and ndf)", low=1, high=10_000)
     batch_size: int = option(100, "DCGAN's batch", low=2)
-    width: int = option(700, "width of the MLP's six hidden layers", low=1)
+    width: int = option(700, "width of the MLP's six hidden layers", low=1, high=100_000)
     rounds: int = option(5, "turns each contestant has, of two measured runs", low=2)
     mlp_steps: int = option(50, "MLP steps in one measurement", low=1)
     dcgan_steps: int | None = option(

@@ -35,6 +35,7 @@ from jaxdl.errors import ConfigError, DataError
 from jaxdl.training import gan, parallel, streams
 from jaxdl.training.fit import Fitted, fit
 from jaxdl.training.loop import Hook, Point, Schedule
+from jaxdl.training.memory import check_fits
 from jaxdl.training.precision import PRECISIONS, find_precision, products_as
 from jaxdl.training.run_log import Record, RunLog
 from jaxdl.training.state import NetworkState, num_parameters
@@ -85,8 +86,8 @@ class DCGANConfig(TrainingConfig):
     learning_rate: float = option(2e-4, "Adam's step size, for both networks", above=0)
     beta1: float = option(0.5, "Adam's decay of the gradient's mean", low=0, high=0.999)
     image_size: int = option(64, "height and width of the images in pixels", low=1)
-    features: int = option(64, "channels of the widest maps (ngf and ndf)", low=1)
-    latent_dim: int = option(100, "length of the noise vector z", low=1)
+    features: int = option(64, "channels of the widest maps (ngf and ndf)", low=1, high=10_000)
+    latent_dim: int = option(100, "length of the noise vector z", low=1, high=100_000)
     sample_every: int | None = option(
         None, "also write a sample grid every this many steps; unset: each epoch only", low=1
     )
@@ -132,6 +133,10 @@ def check(config: DCGANConfig, dataset: data.Dataset) -> None:
         raise ConfigError(
             f"--batch_size {config.batch_size} is more than the {len(dataset.images)} images"
         )
+    count, channels = len(dataset.images), dataset.images.shape[-1]
+    state = jax.eval_shape(lambda: create_state(config, channels))
+    images = jax.ShapeDtypeStruct((count, config.image_size, config.image_size, channels), np.uint8)
+    check_fits(state, images, "both networks and the images (--features, --latent_dim)")
 
 
 def create_state(config: DCGANConfig, channels: int) -> gan.GANState:

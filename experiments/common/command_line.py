@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from experiments.common.allocator import restart_with_huge_pages
 from experiments.common.config import Config, TrainingConfig, field_type
 from jaxdl.errors import ConfigError, JaxdlError, UserError
+from jaxdl.training import peers
 
 STATUS_USER_ERROR = 2
 STATUS_FAULT = 1
@@ -134,11 +135,13 @@ def main(
         config = parse(program, config_class, description, sys.argv[1:] if own else arguments)
         if own and isinstance(config, TrainingConfig) and not config.dry_run:
             restart_with_huge_pages()
-        run(config)
+        with peers.lost_peers_are_errors():
+            run(config)
         status = 0
     except JaxdlError as error:
         print(f"error: {error}", file=sys.stderr)
         status = STATUS_USER_ERROR if isinstance(error, UserError) else STATUS_FAULT
+        peers.leave(str(error), status)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         status = STATUS_INTERRUPTED

@@ -10,8 +10,10 @@ import jax
 
 from experiments.common.config import TrainingConfig
 from experiments.common.console import Console
-from experiments.common.workdir import Workdir
+from experiments.common.workdir import CONFIG, Workdir
 from jaxdl import data
+from jaxdl.files import to_json
+from jaxdl.training import peers
 from jaxdl.training.compilation import enable_cache
 from jaxdl.training.devices import Devices, find_devices, join_processes
 from jaxdl.training.parallel import batch_size_for
@@ -101,7 +103,12 @@ def open_session(
     workdir = None
     if not config.dry_run:
         record = run_record(program, config, devices, dataset)
-        workdir = Workdir(config.workdir, record, config.resume, write=devices.is_main)
+        # Every process looks before the first one writes: else it would find an earlier run.
+        workdir = peers.together(
+            "workdir", lambda: Workdir(config.workdir, record, config.resume, write=False)
+        )
+        if devices.is_main:
+            workdir.write(CONFIG, to_json(record, indent=2) + "\n")
     return Session(config, devices, dataset, workdir, console)
 
 

@@ -51,7 +51,7 @@ class Workdir:
 
     def _read_config(self) -> dict[str, Any] | None:
         try:
-            text = (self.path / CONFIG).read_text()
+            text = (self.path / CONFIG).read_bytes()
         except FileNotFoundError:
             self._check_unused()
             return None
@@ -61,8 +61,9 @@ class Workdir:
                 "choose another --workdir"
             ) from error
         try:
-            return json.loads(text)
-        except json.JSONDecodeError as error:
+            earlier = json.loads(text)
+            return {**earlier, **{name: {**earlier[name]} for name in ("config", "data")}}
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise WorkdirError(
                 f"{self.path / CONFIG} is damaged ({error}); remove {self.path} or choose another "
                 "--workdir"
