@@ -1,41 +1,38 @@
-"""Seconds a step: ours, plain Flax convolutions, and PyTorch, side by side on this machine.
+"""Faster than PyTorch? Steps, layers, data, start-up and memory, side by side on this machine.
 
-What:     the DCGAN step and the MLP step at the course's sizes, measured in turns in one process;
-          medians, spread and ratios, beside the time the arithmetic alone would take.
+What:     the DCGAN and MLP steps at the course's sizes and others, each convolution layer, the
+          data pipeline, start-up and memory: ours, Flax's obvious convolutions, and PyTorch
+          (eager, channels last, compiled; on a GPU also in less precision). Every contestant runs
+          in a process of its own, all take turns, and the table shows medians and ranges, beside
+          what a large matrix product and a large copy reach here.
 Source:   course documents 000 and 004 for the peers' code.
-Command:  python -m experiments.benchmark                  a few minutes on two cores
-          python -m experiments.benchmark --preset smoke   seconds; its figures mean nothing
+Command:  python -m experiments.benchmark                        everything, about ten minutes
+          python -m experiments.benchmark --parts dcgan,layers   some of it
+          python -m experiments.benchmark --preset smoke         seconds; its figures mean nothing
 Expected: PyTorch takes part where it is installed (`pip install torch`). Only the ratios travel
           from one machine to another. Close other programs: they slow all contestants, but not
           alike.
 """
 
 import dataclasses
-import functools
 import importlib.util
 import os
 import platform
-import time
-from collections.abc import Callable
 from typing import Any, ClassVar
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-import optax
-
-from experiments.common import command_line, lesson
+from experiments.common import allocator, command_line, lesson
 from experiments.common.config import Config, option
 from experiments.common.table import text_table
-from experiments.common.torch_peers import dcgan_step, mlp_step
-from jaxdl import models, optim, plot
-from jaxdl.training import classifier, gan, parallel, streams
-from jaxdl.training.classifier_fit import normalize_mnist
+from experiments.measuring.plan import PARTS, Case, Machine, Sizes
+from experiments.measuring.report import part_table, seconds_text, summarize
+from experiments.measuring.start_up import measure_start_up
+from experiments.measuring.workers import Contestant, Worker, WorkerError, all_workers, measure
+from jaxdl import plot
+from jaxdl.errors import ConfigError
 
 THEME = "Measurements"
-
-Contestant = Callable[[], None]
-DCGAN_GFLOP_PER_IMAGE = 2.24  # at width 64: forward and backward passes of one step
+START_UP = "startup"
+ALL_PARTS = (*PARTS, START_UP)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,192 +40,149 @@ class BenchmarkConfig(Config):
     """What to measure; the defaults are the course's sizes."""
 
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
-        "smoke": {"features": 2, "batch_size": 4, "width": 8, "rounds": 2, "mlp_steps": 2},
+        "smoke": {
+            "parts": "mlp,pipeline",
+            "features": 2,
+            "batch_size": 4,
+            "width": 8,
+            "rounds": 2,
+            "mlp_steps": 2,
+            "epoch_images": 100,
+        },
     }
 
-    features: int = option(64, "DCGAN's width (ngf and ndf)", low=1)
+    parts: str = option("all", f"what to measure, with commas: {', '.join(ALL_PARTS)}; or all")
+    features: int = option(64, "DCGAN's width (ngf and ndf)", low=1, high=10_000)
     batch_size: int = option(100, "DCGAN's batch", low=2)
-    width: int = option(700, "width of the MLP's six hidden layers", low=1)
-    rounds: int = option(7, "times each contestant is measured, in turns", low=2)
-    mlp_steps: int = option(50, "MLP steps in one measurement (DCGAN: one)", low=1)
-
-
-def our_dcgan(config: BenchmarkConfig, conv: str) -> Contestant:
-    """Our adversarial step inside the compiled loop that programs use."""
-    adam = optax.adam(2e-4, b1=0.5)
-    state = gan.create_state(
-        streams.root_key(0),
-        models.Generator(config.features, conv=conv),
-        models.Discriminator(config.features, conv=conv),
-        adam,
-        adam,
+    width: int = option(700, "width of the MLP's six hidden layers", low=1, high=100_000)
+    rounds: int = option(5, "turns each contestant has, of two measured runs", low=2)
+    mlp_steps: int = option(50, "MLP steps in one measurement", low=1)
+    dcgan_steps: int | None = option(
+        None, "DCGAN steps in one measurement; unset: 1 on a CPU, 50 on a GPU", low=1
     )
-    images = np.random.default_rng(0).integers(0, 256, (config.batch_size, 64, 64, 1), np.uint8)
-    inputs = gan.GANInputs(jnp.asarray(images), jnp.arange(config.batch_size), streams.root_key(1))
-    step = functools.partial(gan.batch_step, batch_size=config.batch_size)
-    return _compiled(step, state, inputs, steps=1)
+    epoch_images: int = option(60_000, "images of the MLP's epoch", low=64)
+
+    def __post_init__(self) -> None:
+        """Checks the parts too."""
+        super().__post_init__()
+        unknown = sorted(set(self.chosen_parts) - set(ALL_PARTS))
+        if unknown:
+            raise ConfigError(f"--parts {self.parts}: there is no {', '.join(unknown)}; "
+                              f"choose of {', '.join(ALL_PARTS)}, or all")  # fmt: skip
+
+    @property
+    def chosen_parts(self) -> tuple[str, ...]:
+        """The parts by name."""
+        return ALL_PARTS if self.parts == "all" else tuple(self.parts.split(","))
 
 
-def our_mlp(config: BenchmarkConfig) -> Contestant:
-    """Our classifier step inside the compiled loop that programs use."""
-    state = classifier.create_state(
-        streams.root_key(0),
-        models.MLP(hidden=(config.width,) * 6),
-        optim.adam(0.01),
-        jnp.zeros((1, 784)),
-    )
-    rng = np.random.default_rng(0)
-    count = 64 * config.mlp_steps
-    inputs = classifier.ClassifierInputs(
-        jnp.asarray(rng.integers(0, 256, (count, 28, 28, 1), np.uint8)),
-        jnp.asarray(rng.integers(0, 10, count)),
-        jnp.arange(count),
-        streams.root_key(1),
-    )
-    step = functools.partial(
-        classifier.batch_step, batch_size=64, transform=normalize_mnist, augment=None
-    )
-    return _compiled(step, state, inputs, steps=config.mlp_steps)
+def look_around() -> tuple[Machine, dict[str, dict[str, str]]]:
+    """What this machine allows, and the frameworks' own words about it."""
+    with Worker() as worker:
+        described = {"jax": worker.ask(describe="jax")}
+    has_torch = importlib.util.find_spec("torch") is not None
+    if has_torch:
+        with Worker() as worker:
+            described["torch"] = worker.ask(describe="torch")
+    backend = described["jax"]["platform"]
+    huge_pages = backend == "cpu" and allocator.can_use_huge_pages()
+    return Machine(backend, has_torch, huge_pages), described
 
 
-def _compiled(step: Callable, state: Any, inputs: Any, steps: int) -> Contestant:
-    run = parallel.compile_steps(step, jax.local_devices()[:1], steps)
-    held = [state]
-
-    def contestant() -> None:
-        held[0], history = run(held[0], inputs, 0, steps)
-        jax.block_until_ready((held[0], history))
-
-    return contestant
-
-
-def repeated(step: Contestant, times: int) -> Contestant:
-    """A contestant that does several steps."""
-
-    def contestant() -> None:
-        for _ in range(times):
-            step()
-
-    return contestant
-
-
-def has_torch() -> bool:
-    """Whether PyTorch is installed."""
-    return importlib.util.find_spec("torch") is not None
-
-
-def contestants(config: BenchmarkConfig) -> dict[str, dict[str, tuple[Contestant, int]]]:
-    """For each case its contestants, and how many steps one call does; the last is the peer."""
-    dcgan = {
-        "jaxdl": (our_dcgan(config, "auto"), 1),
-        "plain lax convolutions": (our_dcgan(config, "lax"), 1),
-    }
-    mlp = {"jaxdl": (our_mlp(config), config.mlp_steps)}
-    if has_torch():
-        dcgan["PyTorch eager"] = (dcgan_step(config.features, config.batch_size), 1)
-        times = config.mlp_steps
-        mlp["PyTorch eager"] = (repeated(mlp_step(config.width, 64), times), times)
-    return {
-        f"DCGAN step, width {config.features}, batch {config.batch_size}": dcgan,
-        f"MLP step, 6 × {config.width}, batch 64": mlp,
-    }
-
-
-def measure(case: dict[str, tuple[Contestant, int]], rounds: int) -> dict[str, list[float]]:
-    """Seconds a step of each contestant, measured in turns after one call to warm up."""
-    for contestant, _ in case.values():
-        contestant()
-    seconds: dict[str, list[float]] = {name: [] for name in case}
-    for _ in range(rounds):
-        for name, (contestant, steps) in case.items():
-            begin = time.perf_counter()
-            contestant()
-            seconds[name].append((time.perf_counter() - begin) / steps)
-    return seconds
-
-
-def machine_floor(size: int = 2048) -> dict[str, float]:
+def machine_floor(rounds: int) -> dict[str, float]:
     """What this machine can do at best: a large matrix product and a large copy."""
-    a = jnp.ones((size, size), jnp.float32)
-    product, copy = jax.jit(lambda a: a @ a), jax.jit(lambda a: a + 1)
-    large = jnp.ones((64, size, size // 2), jnp.float32)
-
-    def best(function: Callable, argument: jax.Array) -> float:
-        jax.block_until_ready(function(argument))
-        times = []
-        for _ in range(5):
-            begin = time.perf_counter()
-            jax.block_until_ready(function(argument))
-            times.append(time.perf_counter() - begin)
-        return min(times)
-
-    return {
-        "gflop_per_second": 2 * size**3 / best(product, a) / 1e9,
-        "copy_gb_per_second": 2 * large.nbytes / best(copy, large) / 1e9,
-    }
-
-
-def summarize_case(seconds: dict[str, list[float]]) -> dict[str, Any]:
-    """Medians, spread, and ratios of medians to the last contestant's."""
-    peer = np.median(list(seconds.values())[-1])
-    return {
-        name: {
-            "median": float(np.median(values)),
-            "min": min(values),
-            "max": max(values),
-            "ratio_to_last": float(np.median(values) / peer),
-        }
-        for name, values in seconds.items()
-    }
-
-
-def comparison(results: dict[str, dict[str, Any]]) -> str:
-    """The table of all cases."""
-    rows = [
-        (
-            case,
-            name,
-            f"{found['median']:.4f}",
-            f"{found['min']:.4f} … {found['max']:.4f}",
-            f"{found['ratio_to_last']:.2f}",
-        )
-        for case, all_found in results.items()
-        for name, found in all_found.items()
+    size, megabytes = 2048, 512
+    both = [
+        Contestant("product", "jax", "matrix_product", {"size": size}),
+        Contestant("copy", "jax", "large_copy", {"megabytes": megabytes}),
     ]
-    return text_table(("case", "contestant", "seconds a step", "range", "ratio to last"), rows)
+    with all_workers(both) as workers:
+        found = measure(both, rounds, workers)
+    product, copy = (min(found[one.name].seconds) for one in both)
+    return {
+        "gflop_per_second": 2 * size**3 / product / 1e9,
+        "copy_gb_per_second": 2 * megabytes * 2**20 / copy / 1e9,
+    }
+
+
+def measure_part(cases: list[Case], rounds: int) -> dict[str, Any]:
+    """All cases of a part, each in fresh processes (layers share theirs)."""
+    found: dict[str, Any] = {}
+    shared = {c.name: c for case in cases for c in case.contestants if c.case == "layer"}
+    with all_workers(list(shared.values())) as workers:
+        for case in cases:
+            if shared:
+                found[case.name] = summarize(case, measure(case.contestants, rounds, workers))
+            else:
+                with all_workers(case.contestants) as own:
+                    found[case.name] = summarize(case, measure(case.contestants, rounds, own))
+    return found
+
+
+def ratio_figure(parts: dict[str, Any], layers: bool) -> Any | None:
+    """Our time relative to PyTorch's, a bar a case; None without any."""
+    ratios = {
+        name: one["ratio"]
+        for part, cases in parts.items()
+        for name, one in cases.items()
+        if (part == "layers") == layers and part not in {"devices", START_UP} and one["ratio"]
+    }
+    if not ratios:
+        return None
+    return plot.bars(
+        ratios, ylabel="Our time relative to PyTorch's", references={"as fast as PyTorch": 1.0}
+    )
 
 
 def run(config: BenchmarkConfig) -> lesson.Result:
-    """Measures, prints the table, writes JSON and a figure."""
+    """Measures, prints the tables, writes JSON and figures."""
     folder = lesson.begin("benchmark", config)
-    cores, device = os.cpu_count(), jax.devices()[0]
-    print(f"{platform.machine()}, {cores} cores, {device.device_kind}, jax {jax.__version__}")
-    floor = machine_floor()
+    machine, described = look_around()
+    print(f"{platform.machine()}, {os.cpu_count()} cores; " + "; ".join(
+        ", ".join(f"{k} {v}" for k, v in words.items()) for words in described.values()
+    ))  # fmt: skip
+    if not machine.torch:
+        print("PyTorch is not installed: measured without it.")
+    floor = machine_floor(config.rounds)
     print(
         f"A large float32 product runs at {floor['gflop_per_second']:.0f} GFLOP/s, a large copy at "
         f"{floor['copy_gb_per_second']:.0f} GB/s."
     )
-    if not has_torch():
-        print("PyTorch is not installed: measured without it.")
-    results = {
-        name: summarize_case(measure(case, config.rounds))
-        for name, case in contestants(config).items()
-    }
-    print(comparison(results))
-    gflop = DCGAN_GFLOP_PER_IMAGE * config.batch_size * (config.features / 64) ** 2
-    print(
-        f"DCGAN's step is about {gflop:.0f} GFLOP by direct convolution, "
-        f"{gflop / floor['gflop_per_second']:.2f} s at the product's rate; the Winograd lowering "
-        "does nine products where direct convolution does sixteen."
+    dcgan_steps = config.dcgan_steps or (1 if machine.platform == "cpu" else 50)
+    sizes = Sizes(
+        config.features,
+        config.batch_size,
+        config.width,
+        config.mlp_steps,
+        dcgan_steps,
+        config.epoch_images,
     )
-    ratios = {
-        f"{name}\n{case.split(',')[0]}": found["ratio_to_last"]
-        for case, all_found in results.items()
-        for name, found in all_found.items()
+    parts: dict[str, Any] = {}
+    for part in config.chosen_parts:
+        print(f"\n{part}", flush=True)
+        if part == START_UP:
+            parts[part] = _start_up(machine, sizes)
+        else:
+            parts[part] = measure_part(PARTS[part](machine, sizes), config.rounds)
+            print(part_table(parts[part], floor), flush=True)
+    summary = {
+        "program": "benchmark",
+        "machine": {"processor": platform.machine(), "cores": os.cpu_count(), **described},
+        "floor": floor,
+        "parts": parts,
     }
-    figure = plot.bars(ratios, ylabel="Time relative to the last one", references={"1": 1.0})
-    summary = {"program": "benchmark", "floor": floor, "cases": results, "cores": cores}
-    return lesson.finish(folder, summary, {"benchmark": figure})
+    figures = {"ratios": ratio_figure(parts, False), "layers": ratio_figure(parts, True)}
+    return lesson.finish(folder, summary, {n: f for n, f in figures.items() if f is not None})
+
+
+def _start_up(machine: Machine, sizes: Sizes) -> dict[str, Any]:
+    try:
+        found = measure_start_up(machine, sizes)
+    except WorkerError as error:
+        print(f"failed: {error}")
+        return {"failure": str(error)}
+    print(text_table(("start", "seconds"), [(n, seconds_text(s)) for n, s in found.items()]))
+    return found
 
 
 if __name__ == "__main__":

@@ -153,8 +153,8 @@ def draw(images: jax.Array, maps: dict[str, jax.Array]) -> dict[str, Any]:
 
 def run(config: ConvolutionFiltersConfig) -> lesson.Result:
     """Filters, counts, prints, draws, and writes the folder."""
-    folder = lesson.begin("convolution_filters", config)
     digits = data.load("mnist", config.data_dir, source=config.data_source)
+    folder = lesson.begin("convolution_filters", config)
     print(digits.description)
     images = data.to_unit_range(digits.test.images[: config.digits])
     maps = {name: filtered(images, kernel) for name, kernel in KERNELS.items()}

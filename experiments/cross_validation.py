@@ -48,11 +48,11 @@ class CrossValidationConfig(StudyConfig):
         "smoke": {"folds": 2, "max_steps": 4, "width": 8, "log_every": 1},
     }
 
-    seeds: int = option(1, "how many seeds each fold is repeated from", low=1)
+    seeds: int = option(1, "how many seeds each fold is repeated from", low=1, high=1000)
     epochs: int = option(50, "passes over the training part", low=1)
     learning_rate: float = option(1e-3, "Adam's step size", above=0)
     folds: int = option(5, "parts the training data is cut into (k)", low=2)
-    width: int = option(256, "width of the hidden layer", low=1)
+    width: int = option(256, "width of the hidden layer", low=1, high=100_000)
     log_every: int = option(100, "steps between logged steps", low=1)
 
 
@@ -86,13 +86,24 @@ def setting_run(config: CrossValidationConfig, setting: str, name: str, **parts:
     return Run(name, model, optim.adam(config.learning_rate, weight_decay=weight_decay), **parts)
 
 
+def check_folds(config: CrossValidationConfig, train: data.Split) -> None:
+    """Raises if a class cannot be in every fold."""
+    smallest = np.bincount(train.labels).min()
+    if config.folds > smallest:
+        raise ConfigError(f"--folds {config.folds}, but the rarest class has {smallest} images")
+
+
+def make_runs(config: CrossValidationConfig, dataset: data.Dataset) -> list[Run]:
+    """The settings to choose from, if the training part can be cut into so many folds."""
+    check_folds(config, dataset.train)
+    return [setting_run(config, name, name) for name in SETTINGS]
+
+
 def fold_splits(config: CrossValidationConfig, train: data.Split) -> list[tuple]:
     """For each fold what is trained on and what is held out; every class has its share in each."""
     from sklearn.model_selection import StratifiedKFold
 
-    smallest = np.bincount(train.labels).min()
-    if config.folds > smallest:
-        raise ConfigError(f"--folds {config.folds}, but the rarest class has {smallest} images")
+    check_folds(config, train)
     splitter = StratifiedKFold(config.folds, shuffle=True, random_state=config.seed)
     return [
         tuple(data.Split(train.images[rows], train.labels[rows]) for rows in split)
@@ -145,9 +156,9 @@ def summarize_choice(
 
 def run(config: CrossValidationConfig) -> Result | None:
     """Cross-validates, trains the choice, and writes the folder; None for a dry run."""
-    with open_study("cross_validation", config) as session:
+    with open_study("cross_validation", config, make_runs) as session:
         if config.dry_run:
-            print_plan(session, [setting_run(session.config, name, name) for name in SETTINGS])
+            print_plan(session, make_runs(session.config, session.dataset))
             return None
         validation, status = cross_validate(session)
         if status is None:

@@ -94,18 +94,18 @@ def draw(
 
 def run(config: DataSplitsConfig) -> lesson.Result:
     """Splits, prints the tables, draws, and writes the folder."""
+    # All splits before the folder: a split that cannot be made leaves nothing behind.
+    course, parts, folds = course_example(), three_parts(config), validation_folds(config)
+    counts = class_counts(config)
     folder = lesson.begin("data_splits", config)
-    course = course_example()
     print(f"The course's split of ten rows at 0.8, seed {COURSE_SEED}:\n")
     rows = [(name.replace("_", " "), values) for name, values in course.items()]
     print(text_table(("part", "rows"), rows))
 
-    parts = three_parts(config)
     print(f"\n{config.rows} rows at 60/20/20:\n")
     rows = [(name, len(part), " ".join(map(str, part))) for name, part in parts.items()]
     print(text_table(("part", "number", "rows"), rows))
 
-    folds = validation_folds(config)
     print(f"\n{config.folds} folds:\n")
     rows = [
         (i, config.rows - len(fold), len(fold), " ".join(map(str, fold)))
@@ -113,7 +113,6 @@ def run(config: DataSplitsConfig) -> lesson.Result:
     ]
     print(text_table(("fold", "training", "validation", "validation rows"), rows))
 
-    counts = class_counts(config)
     print(f"\nTest images of each digit, {config.train:g} of the embedded digits in training:\n")
     rows = [
         (name, *each, f"{min(each)} to {max(each)}", sum(each)) for name, each in counts.items()

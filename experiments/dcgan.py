@@ -37,6 +37,8 @@ from jaxdl.training.collapse import collapse_warnings, sample_figures
 from jaxdl.training.divergence import Inspection
 from jaxdl.training.fit import Fitted, fit
 from jaxdl.training.loop import Hook, Point, Schedule
+from jaxdl.training.memory import check_fits
+from jaxdl.training.precision import PRECISIONS, find_precision, products_as
 from jaxdl.training.run_log import Record, RunLog
 from jaxdl.training.state import NetworkState, num_parameters
 
@@ -53,6 +55,8 @@ COURSE = {
     "d_g_z2": 0.0111,
     "seconds_per_epoch": [108, 112, 112, 112, 110, 110, 109, 112, 115, 117],
 }
+# What some layers of both networks can be computed by; the others go on as "auto" does.
+CONV_METHODS = ("auto", "lax", "winograd", "winograd4")
 GRID = 100  # images in a sample grid, 10 × 10 as in the course
 
 
@@ -84,13 +88,17 @@ class DCGANConfig(TrainingConfig):
     learning_rate: float = option(2e-4, "Adam's step size, for both networks", above=0)
     beta1: float = option(0.5, "Adam's decay of the gradient's mean", low=0, high=0.999)
     image_size: int = option(64, "height and width of the images in pixels", low=1)
-    features: int = option(64, "channels of the widest maps (ngf and ndf)", low=1)
-    latent_dim: int = option(100, "length of the noise vector z", low=1)
+    features: int = option(64, "channels of the widest maps (ngf and ndf)", low=1, high=10_000)
+    latent_dim: int = option(100, "length of the noise vector z", low=1, high=100_000)
     sample_every: int | None = option(
         None, "also write a sample grid every this many steps; unset: each epoch only", low=1
     )
     keep_every: int = option(0, "keep the checkpoint of every this many epochs; 0: newest", low=0)
     log_every: int = option(1, "steps between logged steps", low=1)
+    precision: str = option(
+        "float32", "arithmetic of the products; on a GPU less is faster", choices=tuple(PRECISIONS)
+    )
+    conv: str = option("auto", "how convolutions are computed, for study", choices=CONV_METHODS)
 
 
 class Result(NamedTuple):
@@ -130,15 +138,20 @@ def check(config: DCGANConfig, dataset: data.Dataset) -> None:
         raise ConfigError(
             f"--batch_size {config.batch_size} is more than the {len(dataset.images)} images"
         )
+    count, channels = len(dataset.images), dataset.images.shape[-1]
+    state = jax.eval_shape(lambda: create_state(config, channels))
+    images = jax.ShapeDtypeStruct((count, config.image_size, config.image_size, channels), np.uint8)
+    check_fits(state, images, "both networks and the images (--features, --latent_dim)")
 
 
 def create_state(config: DCGANConfig, channels: int) -> gan.GANState:
     """Both networks before the first step; their weights depend on the seed alone."""
     adam = optax.adam(config.learning_rate, b1=config.beta1, b2=0.999)
+    how = {"conv": config.conv, "dtype": find_precision(config.precision).dtype}
     return gan.create_state(
         streams.stream(streams.root_key(config.seed), "weights"),
-        models.Generator(config.features, config.latent_dim, config.image_size, channels),
-        models.Discriminator(config.features, config.image_size),
+        models.Generator(config.features, config.latent_dim, config.image_size, channels, **how),
+        models.Discriminator(config.features, config.image_size, **how),
         adam,
         adam,
     )
@@ -170,7 +183,7 @@ def sample_writer(config: DCGANConfig, workdir: Workdir, name: str) -> Hook:
 
 def train(config: DCGANConfig, session: Session, images: jax.Array, schedule: Schedule) -> Fitted:
     """Runs the adversarial training."""
-    root = streams.root_key(config.seed)
+    root, batch_size = streams.root_key(config.seed), config.batch_size
     images = parallel.replicate(images, session.devices.local)
     shuffle, noise = streams.stream(root, "shuffle"), streams.stream(root, "noise")
     permutation = jax.jit(data.epoch_permutation, static_argnums=2)
@@ -183,7 +196,7 @@ def train(config: DCGANConfig, session: Session, images: jax.Array, schedule: Sc
     if config.sample_every:
         hooks.append(sample_writer(config, session.workdir, "step_{point.step:06d}.png"))
     return fit(
-        functools.partial(gan.batch_step, batch_size=config.batch_size),
+        functools.partial(gan.batch_step, batch_size=batch_size),
         create_state(config, images.shape[-1]),
         inputs_for_epoch,
         schedule,
@@ -197,11 +210,7 @@ def train(config: DCGANConfig, session: Session, images: jax.Array, schedule: Sc
         log_every=config.log_every,
         watch=collapse_warnings,
         identity=session.workdir.identity,
-        inspection=Inspection(
-            lambda inputs, position: data.batch_indices(
-                inputs.permutation, position, config.batch_size
-            )
-        ),
+        inspection=Inspection(lambda i, n: data.batch_indices(i.permutation, n, batch_size)),
         debug_step=config.debug_step,
     )
 
@@ -355,7 +364,11 @@ def train_and_draw(session: Session, begin: float) -> Result | None:
         f"{schedule.steps_per_epoch} an epoch, on {session.devices.total} × "
         f"{session.devices.kind}; results in {config.workdir}"
     )
-    fitted = train(config, session, images, schedule)
+    platform = session.devices.local[0].platform
+    if platform == "cpu" and config.precision != "float32":
+        tell(f"A CPU gains nothing from --precision {config.precision}.")
+    with products_as(config.precision, platform):
+        fitted = train(config, session, images, schedule)
     session.console.close()
     if fitted.exit_status is not None or not session.devices.is_main:
         return Result(fitted.state, fitted.log, {}, {}, fitted.exit_status)

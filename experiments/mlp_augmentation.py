@@ -38,7 +38,7 @@ class MLPAugmentationConfig(StudyConfig):
     }
 
     degrees: float = option(20.0, "largest rotation either way, in degrees", low=0, high=180)
-    width: int = option(700, "width of each of the six hidden layers", low=1)
+    width: int = option(700, "width of each of the six hidden layers", low=1, high=100_000)
 
 
 def rotation(

@@ -33,8 +33,8 @@ class MLPDropoutConfig(StudyConfig):
     }
 
     dropout: float = option(0.1, "share of activations set to zero", low=0, high=0.99)
-    width: int = option(700, "width of the baseline's hidden layers", low=1)
-    wide: int = option(1000, "width of the hidden layers beside dropout", low=1)
+    width: int = option(700, "width of the baseline's hidden layers", low=1, high=100_000)
+    wide: int = option(1000, "width of the hidden layers beside dropout", low=1, high=100_000)
 
 
 def make_runs(config: MLPDropoutConfig, dataset: data.Dataset) -> Sequence[Run]:

@@ -54,11 +54,11 @@ class MLPEarlyStoppingConfig(StudyConfig):
         "smoke": {"seeds": 2, "epochs": 2, "max_steps": 4, "width": 16, "log_every": 1},
     }
 
-    seeds: int = option(3, "how many seeds each run is repeated from", low=1)
+    seeds: int = option(3, "how many seeds each run is repeated from", low=1, high=1000)
     epochs: int = option(29, "passes over the training part", low=1)
     patience: int = option(3, "epochs without a better accuracy that end a run", low=1)
     held_out: float = option(0.1, "share of the training part held out", above=0, high=0.9)
-    width: int = option(700, "width of each of the six hidden layers", low=1)
+    width: int = option(700, "width of each of the six hidden layers", low=1, high=100_000)
 
 
 def hold_out(config: MLPEarlyStoppingConfig, train: data.Split) -> tuple[data.Split, data.Split]:
@@ -132,7 +132,7 @@ def accuracy_curves(fitted: dict[str, FittedClassifier], stops: dict[str, list[i
 
 def run(config: MLPEarlyStoppingConfig) -> Result | None:
     """Trains, writes the folder, and returns what a notebook wants; None for a dry run."""
-    with open_study("mlp_early_stopping", config) as session:
+    with open_study("mlp_early_stopping", config, make_runs) as session:
         runs = make_runs(session.config, session.dataset)
         if config.dry_run:
             print_plan(session, runs)

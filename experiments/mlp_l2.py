@@ -35,7 +35,7 @@ class MLPL2Config(StudyConfig):
 
     weight_decay: float = option(0.002, "L2's coefficient λ: λ·w is added to the gradient", low=0)
     l1: float = option(1e-5, "L1's coefficient λ: λ·sign(w) is added to the gradient", low=0)
-    width: int = option(700, "width of each of the six hidden layers", low=1)
+    width: int = option(700, "width of each of the six hidden layers", low=1, high=100_000)
 
 
 def make_runs(config: MLPL2Config, dataset: data.Dataset) -> Sequence[Run]:

@@ -167,8 +167,8 @@ def draw(images: np.ndarray, history: dict[str, list[float]]) -> dict[str, Any]:
 
 def run(config: TinyNetConfig) -> lesson.Result:
     """Checks the gradients, trains, and writes the folder."""
-    folder = lesson.begin("tinynet", config)
     digits = data.load("mnist", config.data_dir, source=config.data_source)
+    folder = lesson.begin("tinynet", config)
     print(digits.description)
     train_part, test_part = prepare(digits.train), prepare(digits.test)
     weights = initial_weights(config.seed)

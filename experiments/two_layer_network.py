@@ -181,8 +181,8 @@ def draw(starts: list[Start]) -> Any:
 
 def run(config: TwoLayerNetworkConfig) -> lesson.Result:
     """Trains from every start, prints the table, and writes the folder."""
-    folder = lesson.begin("two_layer_network", config)
     digits = data.load("mnist", config.data_dir, source=config.data_source)
+    folder = lesson.begin("two_layer_network", config)
     print(digits.description)
     arrays = prepare(digits, config.examples)
     print(f"\n{len(arrays.images):,} images a step, {config.iterations} steps from each start")

@@ -1,10 +1,13 @@
-"""Writing files so that a reader, or a crash, never meets a half-written one."""
+"""Writing files in one move, so that nobody meets a half-written one; reading nothing but files."""
 
+import contextlib
+import errno
 import json
 import os
-import tempfile
+import secrets
+import stat
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -16,6 +19,8 @@ PART = ".part"  # ends the name of a file that is not complete yet
 def write_atomically(path: str | os.PathLike, content: bytes | str) -> None:
     """Writes a file in one move: a temporary file beside it, synced, then renamed onto it.
 
+    The file has the permissions that the umask leaves to new files.
+
     Args:
         path: the file.
         content: its content; text is encoded as UTF-8.
@@ -26,32 +31,49 @@ def write_atomically(path: str | os.PathLike, content: bytes | str) -> None:
     """
     path = Path(path)
     data = content.encode() if isinstance(content, str) else content
-    temporary = None
+    # Not the tempfile module: its files are the owner's alone, and the umask cannot be read without
+    # being changed for a moment, in which another thread's files would be anybody's.
+    temporary = path.with_name(f".{path.name[:64]}.{secrets.token_hex(8)}{PART}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            dir=path.parent, prefix=f".{path.name}.", suffix=PART, delete=False
-        ) as file:
-            temporary = file.name
+        with temporary.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
     except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise WorkdirError(
             f"cannot write {path}: {error.strerror or error}; choose another folder, or free "
             "space and permissions there"
         ) from error
 
 
-def _umask() -> int:
-    """The process's umask; reading it means setting it."""
-    current = os.umask(0)
-    os.umask(current)
-    return current
+def open_regular(path: str | os.PathLike) -> BinaryIO:
+    """Opens a file for reading, and nothing but a file.
+
+    Opening a pipe may wait for ever, and reading a device may never end.
+
+    Args:
+        path: the file, or a link to it.
+
+    Returns:
+        The open file, to be closed by the caller.
+
+    Raises:
+        OSError: it is missing, unreadable, or no regular file.
+
+    Example:
+        >>> open_regular("/dev/null")
+        Traceback (most recent call last):
+            ...
+        OSError: [Errno 22] not a regular file: '/dev/null'
+    """
+    mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # a folder's error is open's own
+        raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
+    return Path(path).open("rb")
 
 
 def to_json(value: Any, indent: int | None = None) -> str:

@@ -7,8 +7,10 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from experiments.common.config import Config, field_type
+from experiments.common.allocator import restart_with_huge_pages
+from experiments.common.config import Config, TrainingConfig, field_type
 from jaxdl.errors import ConfigError, JaxdlError, UserError
+from jaxdl.training import peers
 
 STATUS_USER_ERROR = 2
 STATUS_FAULT = 1
@@ -132,12 +134,17 @@ def main(
         arguments: the command line; None for this process's.
     """
     try:
-        given = sys.argv[1:] if arguments is None else arguments
-        result = run(parse(program, config_class, description, given))
+        own = arguments is None
+        config = parse(program, config_class, description, sys.argv[1:] if own else arguments)
+        if own and isinstance(config, TrainingConfig) and not config.dry_run:
+            restart_with_huge_pages()
+        with peers.lost_peers_are_errors():
+            result = run(config)
         status = getattr(result, "exit_status", None) or 0
     except JaxdlError as error:
         print(f"error: {error}", file=sys.stderr)
         status = STATUS_USER_ERROR if isinstance(error, UserError) else STATUS_FAULT
+        peers.leave(str(error), status)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         status = STATUS_INTERRUPTED

@@ -8,6 +8,8 @@ from typing import Any, ClassVar, Self
 
 from jaxdl.errors import ConfigError
 
+LARGEST = 1e9  # no rate, share or coefficient is larger; its square is still a float32
+
 
 def option(
     default: Any,
@@ -42,6 +44,15 @@ def field_type(config_class: type, name: str) -> tuple[type, bool]:
         (plain,) = (kind for kind in typing.get_args(hint) if kind is not type(None))
         return plain, True
     return hint, False
+
+
+def _is_text(value: str) -> bool:
+    """Whether a string can be printed and be part of a path."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # bytes of the command line that are no UTF-8
+        return False
+    return all(ord(character) >= 32 for character in value)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -81,6 +92,10 @@ class Config:
             raise ConfigError(f"--{field.name} {value!r}: expected {kind.__name__}")
         if kind is float and not math.isfinite(value):
             raise ConfigError(f"--{field.name} {value}: expected a finite number")
+        if kind is float and abs(value) > LARGEST:
+            raise ConfigError(f"--{field.name} {value}: expected at most {LARGEST:g} either way")
+        if kind is str and not _is_text(value):
+            raise ConfigError(f"--{field.name} {value!r}: expected text without control characters")
         if meta.get("choices") and value not in meta["choices"]:
             raise ConfigError(f"--{field.name} {value}: choose {', '.join(meta['choices'])}")
         for name, ok, text in (

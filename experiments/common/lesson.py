@@ -55,10 +55,10 @@ def begin(program: str, config: Config) -> Path:
 def _check_own(folder: Path, program: str) -> None:
     """Refuses a folder that holds another program's results."""
     try:
-        earlier = json.loads((folder / CONFIG).read_text()).get("program")
+        earlier = json.loads((folder / CONFIG).read_text())["program"]
     except FileNotFoundError:
         return
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise WorkdirError(
             f"cannot use {folder}: its {CONFIG} cannot be read ({error}); choose another --workdir"
         ) from error

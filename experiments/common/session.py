@@ -11,8 +11,10 @@ import jax
 
 from experiments.common.config import TrainingConfig
 from experiments.common.console import Console
-from experiments.common.workdir import Workdir
+from experiments.common.workdir import CONFIG, Workdir
 from jaxdl import data
+from jaxdl.files import to_json
+from jaxdl.training import peers
 from jaxdl.training.compilation import enable_cache
 from jaxdl.training.devices import Devices, find_devices, join_processes
 from jaxdl.training.parallel import batch_size_for
@@ -107,11 +109,23 @@ def open_session(
         workdir = None
         if not config.dry_run:
             record = run_record(program, config, devices, dataset)
-            if devices.is_main:
-                stack.enter_context(run_lock(config.workdir))
-            writes = devices.is_main and config.debug_step is None
-            workdir = Workdir(config.workdir, record, config.resume, write=writes)
+            # Every process looks before the first one writes: else it would find an earlier run.
+            workdir = peers.together(
+                "workdir", lambda: _enter_workdir(stack, config, record, devices.is_main)
+            )
+            if devices.is_main and config.debug_step is None:
+                workdir.remove_leftovers()
+                workdir.write(CONFIG, to_json(record, indent=2) + "\n")
         yield Session(config, devices, dataset, workdir, console)
+
+
+def _enter_workdir(
+    stack: contextlib.ExitStack, config: TrainingConfig, record: dict[str, Any], is_main: bool
+) -> Workdir:
+    """The run's folder, which the process that writes has to itself."""
+    if is_main:
+        stack.enter_context(run_lock(config.workdir))
+    return Workdir(config.workdir, record, config.resume, write=False)
 
 
 def versions() -> dict[str, str]:

@@ -22,8 +22,9 @@ from experiments.common.table import flag_table, text_table
 from jaxdl import data, plot
 from jaxdl.errors import ConfigError
 from jaxdl.training.classifier import Augmentation
-from jaxdl.training.classifier_fit import FittedClassifier, fit_classifier
+from jaxdl.training.classifier_fit import FittedClassifier, fit_classifier, stacked_states
 from jaxdl.training.early_stopping import EarlyStopping
+from jaxdl.training.memory import check_fits
 from jaxdl.training.run_log import Record
 from jaxdl.training.state import num_parameters
 
@@ -38,7 +39,7 @@ class StudyConfig(TrainingConfig):
     COURSE_BATCH_SIZE = 64
 
     seed: int = option(1, "first seed; the others follow it", low=0, high=2**31 - 1)
-    seeds: int = option(5, "how many seeds each run is repeated from", low=1)
+    seeds: int = option(5, "how many seeds each run is repeated from", low=1, high=1000)
     epochs: int = option(1, "passes over the training part", low=1)
     learning_rate: float = option(0.01, "Adam's step size", above=0)
     log_every: int = option(10, "steps between logged steps", low=1)
@@ -71,6 +72,9 @@ class Run(NamedTuple):
     train: data.Split | None = None
     validation: data.Split | None = None
     early_stopping: EarlyStopping | None = None
+
+
+MakeRuns = Callable[[Any, data.Dataset], Sequence[Run]]
 
 
 class Result(NamedTuple):
@@ -110,9 +114,25 @@ def check(config: StudyConfig, dataset: data.Dataset) -> None:
         )
 
 
-def open_study(program: str, config: StudyConfig) -> contextlib.AbstractContextManager[Session]:
-    """The session of a study; see :func:`open_session`."""
-    return open_session(program, config, describe, check)
+def open_study(
+    program: str, config: StudyConfig, make_runs: MakeRuns
+) -> contextlib.AbstractContextManager[Session]:
+    """The session of a study whose runs can all be made; see :func:`open_session`."""
+
+    def check_runs(config: StudyConfig, dataset: data.Dataset) -> None:
+        check(config, dataset)
+        for run in make_runs(config, dataset):
+            _check_run(run, config, dataset)
+
+    return open_session(program, config, describe, check_runs)
+
+
+def _check_run(run: Run, config: StudyConfig, dataset: data.Dataset) -> None:
+    example = jax.ShapeDtypeStruct((1, *dataset.images.shape[1:]), np.float32)
+    states = jax.eval_shape(
+        lambda x: stacked_states(run.model, run.optimizer, x, config.all_seeds), example
+    )
+    check_fits(states, (), f"the networks of {run.name!r} (--width, --seeds)")
 
 
 def print_plan(session: Session, runs: Sequence[Run]) -> None:
@@ -195,6 +215,7 @@ def figures_of(outcomes: Sequence[Outcome], fitted: Mapping[str, FittedClassifie
         ylabel="Test accuracy (%)",
         run_references=course or None,
         run_reference_label="course (one run)",
+        possible=(0, 100),
     )
     figures = {"accuracy_per_seed": accuracy}
     curves = {name: f.log.series("loss") for name, f in fitted.items()}
@@ -271,7 +292,7 @@ def finish(
 def run_study(
     program: str,
     config: StudyConfig,
-    make_runs: Callable[[Any, data.Dataset], Sequence[Run]],
+    make_runs: MakeRuns,
     draw_more: Callable[[Any, data.Dataset], dict[str, Any]] | None = None,
 ) -> Result | None:
     """Trains every run from every seed and compares them with the first.
@@ -285,7 +306,7 @@ def run_study(
     Returns:
         The result; None for a dry run.
     """
-    with open_study(program, config) as session:
+    with open_study(program, config, make_runs) as session:
         runs = make_runs(session.config, session.dataset)
         if session.config.dry_run:
             print_plan(session, runs)

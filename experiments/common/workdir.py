@@ -54,12 +54,12 @@ class Workdir:
                     "--workdir or remove the folder"
                 )
         if write:
-            self._remove_leftovers()
+            self.remove_leftovers()
             write_atomically(self.path / CONFIG, to_json(record, indent=2) + "\n")
 
     def _read_config(self) -> dict[str, Any] | None:
         try:
-            text = (self.path / CONFIG).read_text()
+            text = (self.path / CONFIG).read_bytes()
         except FileNotFoundError:
             self._check_unused()
             return None
@@ -69,8 +69,9 @@ class Workdir:
                 "choose another --workdir"
             ) from error
         try:
-            return json.loads(text)
-        except json.JSONDecodeError as error:
+            earlier = json.loads(text)
+            return {**earlier, **{name: {**earlier[name]} for name in ("config", "data")}}
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise WorkdirError(
                 f"{self.path / CONFIG} is damaged ({error}); remove {self.path} or choose another "
                 "--workdir"
@@ -95,7 +96,7 @@ class Workdir:
                 "give the same flags to continue it, or choose another --workdir"
             )
 
-    def _remove_leftovers(self) -> None:
+    def remove_leftovers(self) -> None:
         """Removes half-written files that a kill has left in the folder and in its samples."""
         for folder in (self.path, self.path / SAMPLES):
             for path in folder.glob(f".*{PART}"):

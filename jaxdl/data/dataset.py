@@ -156,20 +156,36 @@ def fingerprint(images: np.ndarray, labels: np.ndarray, num_train: int) -> str:
     return digest.hexdigest()
 
 
-def _check_part(part: Split, num_classes: int, where: str) -> None:
-    images, labels = part
-    if images.ndim != 4 or images.dtype != np.uint8:
-        raise DataError(
-            f"images are {images.dtype} of shape {images.shape} in the {where}: "
-            "need uint8 of shape (N, H, W, C)"
-        )
-    if labels.shape != (len(images),):
-        raise DataError(
-            f"{len(images)} images but labels of shape {labels.shape} in the {where}: "
-            "need one label an image"
-        )
+def check_split(part: Split, num_classes: int, where: str) -> None:
+    """Refuses images and labels that nothing can be learnt from, or only NaN.
+
+    Args:
+        part: images (N, …) of any numeric type, and labels.
+        num_classes: labels must lie in 0..num_classes - 1.
+        where: what the part is, for the message.
+
+    Raises:
+        DataError: no images, a pixel that is NaN or infinite, or labels that are not one integer
+            in range an image.
+
+    Example:
+        >>> part = Split(np.array([[0.5], [np.nan]]), np.array([0, 1]))
+        >>> check_split(part, 2, "training part")
+        Traceback (most recent call last):
+            ...
+        jaxdl.errors.DataError: image 1 of the training part has a pixel that is nan: ...
+    """
+    images, labels = np.asarray(part.images), np.asarray(part.labels)
     if images.size == 0:
         raise DataError(f"no images in the {where}: shape {images.shape}")
+    if images.ndim == 0 or labels.shape != (len(images),):
+        raise DataError(
+            f"{len(images) if images.ndim else 1} images but labels of shape {labels.shape} in the "
+            f"{where}: need one label an image"
+        )
+    if labels.dtype.kind not in "iu":
+        raise DataError(f"labels are {labels.dtype} in the {where}: need integers")
+    _check_finite(images, where)
     out_of_range = np.flatnonzero((labels < 0) | (labels >= num_classes))
     if out_of_range.size:
         index = out_of_range[0]
@@ -177,3 +193,25 @@ def _check_part(part: Split, num_classes: int, where: str) -> None:
             f"label {labels[index]} of sample {index} is outside 0..{num_classes - 1} "
             f"in the {where}: the files are damaged or are another data set's"
         )
+
+
+def _check_part(part: Split, num_classes: int, where: str) -> None:
+    images = part.images
+    if images.ndim != 4 or images.dtype != np.uint8:
+        raise DataError(
+            f"images are {images.dtype} of shape {images.shape} in the {where}: "
+            "need uint8 of shape (N, H, W, C)"
+        )
+    check_split(part, num_classes, where)
+
+
+def _check_finite(images: np.ndarray, where: str) -> None:
+    """Finds the first pixel that is no number, in images that can have such pixels."""
+    if images.dtype.kind not in "iub":
+        for index, image in enumerate(images):
+            bad = image[~np.isfinite(image)]
+            if bad.size:
+                raise DataError(
+                    f"image {index} of the {where} has a pixel that is {bad.flat[0]}: a loss "
+                    "would be NaN from its batch on; remove or repair it"
+                )

@@ -13,6 +13,7 @@ import gzip
 import math
 import os
 import struct
+import sys
 import zlib
 from pathlib import Path
 from typing import BinaryIO
@@ -21,6 +22,7 @@ import numpy as np
 
 from jaxdl.data.dataset import Split
 from jaxdl.errors import DataError, DataUnavailableError, ShapeError
+from jaxdl.files import open_regular
 
 IDX_DTYPES = {
     0x08: np.dtype(">u1"),
@@ -42,6 +44,7 @@ IDX_STEMS = {
 _GZIP_MAGIC = b"\x1f\x8b"
 _MAX_DEFLATE_RATIO = 1032  # one bit of deflate stands for at most 129 bytes
 _CHUNK = 1 << 20
+_MAX_DIMENSIONS = 32  # of an array that every NumPy can hold; images have three
 
 
 class IDXError(DataError):
@@ -87,7 +90,7 @@ def read_idx(path: str | os.PathLike) -> np.ndarray:
     """
     path = Path(path)
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             packed_size = os.fstat(file.fileno()).st_size
             is_gzip = file.read(2) == _GZIP_MAGIC
             file.seek(0)
@@ -99,6 +102,8 @@ def read_idx(path: str | os.PathLike) -> np.ndarray:
             f"cannot read {path}: {error.strerror or error}; check that it is a file and that "
             "you may read it"
         ) from error
+    except MemoryError as error:
+        raise DataError(f"{path} does not fit into this machine's memory") from error
 
 
 def write_idx(path: str | os.PathLike, array: np.ndarray) -> None:
@@ -221,6 +226,9 @@ def _parse(path: Path, file: BinaryIO | gzip.GzipFile, max_size: int) -> np.ndar
             f"the header's shape {shape} needs {start + num_bytes} bytes and the file cannot hold "
             f"more than {max_size}",
         )
+    # A size of 0 hides no other: NumPy refuses (0, 2**32 - 1, 2**32 - 1, 2**32 - 1) too.
+    if math.prod(max(size, 1) for size in shape) * dtype.itemsize > sys.maxsize:
+        raise IDXError(path, 4, f"no array can have the header's shape {shape}")
     values = _read_up_to(file, num_bytes)
     if len(values) < num_bytes:
         raise IDXError(
@@ -250,6 +258,12 @@ def _parse_header(path: Path, file: BinaryIO | gzip.GzipFile) -> tuple[np.dtype,
     num_dims = magic[3]
     if num_dims == 0:
         raise IDXError(path, 3, "the header announces no dimension")
+    if num_dims > _MAX_DIMENSIONS:
+        raise IDXError(
+            path,
+            3,
+            f"the header announces {num_dims} dimensions, at most {_MAX_DIMENSIONS} are read",
+        )
     sizes = file.read(4 * num_dims)
     if len(sizes) < 4 * num_dims:
         raise IDXError(path, 4 + len(sizes), f"the file ends inside its {num_dims} dimensions")

@@ -170,6 +170,12 @@ def verify(path: Path, expected: PublishedFile, url: str) -> None:
     Raises:
         ChecksumError: neither checksum matches.
     """
+    size = path.stat().st_size
+    if size > _MAX_CONTENT:
+        raise ChecksumError(
+            f"{url} is not the published file: it has {size:,} bytes, too many to be looked at; "
+            "use another mirror, or give the folder of good files with data_dir"
+        )
     packed = path.read_bytes()
     packed_sha256 = hashlib.sha256(packed).hexdigest()
     if packed_sha256 == expected.packed_sha256:

@@ -173,9 +173,16 @@ def _check_arguments(name: str, data_dir: str | os.PathLike | None, source: str 
 def _data_root(data_dir: str | os.PathLike | None) -> tuple[Path | None, bool]:
     """The folder of step 1, and whether the caller named it (and not the environment)."""
     if data_dir is not None:
-        return Path(data_dir).expanduser(), True
+        return _expanded(data_dir), True
     variable = os.environ.get(DATA_DIR_VARIABLE)
-    return (Path(variable).expanduser() if variable else None), False
+    return (_expanded(variable) if variable else None), False
+
+
+def _expanded(folder: str | os.PathLike) -> Path:
+    try:
+        return Path(folder).expanduser()
+    except RuntimeError as error:  # ~somebody who is not known here
+        raise DataUnavailableError(f"data folder {folder}: {error}; write it out") from error
 
 
 def _existing_root(root: Path | None) -> Path:

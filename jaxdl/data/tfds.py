@@ -10,22 +10,29 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from jaxdl.data.dataset import Dataset, Split, make_dataset
 from jaxdl.errors import DataError, DataUnavailableError
+from jaxdl.files import open_regular
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
 
 _READ_CHUNK = 4096  # records read together
+_CLASS_KEYS = ("pythonClassName", "python_class_name", "type")
+_OF_TFDS = re.compile(r"tensorflow_datasets(\.\w+)+")
 
 
 def default_root() -> Path:
     """TFDS's own data folder: ``TFDS_DATA_DIR``, else ``~/tensorflow_datasets``."""
-    return Path(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+    folder = os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
+    try:
+        return Path(folder).expanduser()
+    except RuntimeError as error:  # ~somebody who is not known here
+        raise DataUnavailableError(f"data folder {folder}: {error}; write it out") from error
 
 
 def find_prepared(root: Path, name: str) -> Path | None:
@@ -70,6 +77,7 @@ def read_prepared(folder: Path, name: str) -> Dataset:
     Raises:
         DataError: damaged, or not an image-classification set with images of one size.
     """
+    _check_class_names(folder)
     tfds = import_tfds()
     with _damage_is_data_error(folder):
         builder = tfds.builder_from_directory(folder)
@@ -102,13 +110,17 @@ def _damage_is_data_error(folder: Path) -> Iterator[None]:
 
 def _read_split(builder: "tfds.core.DatasetBuilder", split: str) -> Split:
     records = builder.as_data_source(split=split)
-    images = np.empty((len(records), *builder.info.features["image"].shape), np.uint8)
-    labels = np.empty(len(records), np.int32)
+    shape = builder.info.features["image"].shape
+    pixels, labels = bytearray(), []  # grow with what is there, not with what is promised
     for start in range(0, len(records), _READ_CHUNK):
         indices = range(start, min(start + _READ_CHUNK, len(records)))
-        for index, record in zip(indices, records.__getitems__(list(indices)), strict=True):
-            images[index], labels[index] = record["image"], record["label"]
-    return Split(images, labels)
+        for record in records.__getitems__(list(indices)):
+            if record["image"].shape != shape:
+                raise ValueError(f"an image of shape {record['image'].shape}, not {shape}")
+            pixels += record["image"].tobytes()
+            labels.append(record["label"])
+    images = np.frombuffer(pixels, np.uint8).reshape(len(labels), *shape)
+    return Split(images, np.array(labels, np.int32))
 
 
 def check_features(features: "tfds.features.FeaturesDict", name: str) -> None:
@@ -150,11 +162,48 @@ def _file_format(folder: Path) -> str:
     info = folder / "dataset_info.json"
     try:
         # Folders prepared before TFDS wrote the format down are tfrecord.
-        return json.loads(info.read_text()).get("fileFormat", "tfrecord")
-    except (OSError, ValueError) as error:
+        return _json_object(info).get("fileFormat", "tfrecord")
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(
             f"cannot read {info} ({brief(error)}); delete {folder} to have it prepared anew"
         ) from error
+
+
+def _json_object(path: Path) -> dict[str, Any]:
+    with open_regular(path) as file:
+        content = json.load(file)
+    if not isinstance(content, dict):
+        raise ValueError(f"a {type(content).__name__} in place of an object")
+    return content
+
+
+def _check_class_names(folder: Path) -> None:
+    """Refuses a folder whose features are classes of other modules than TFDS's own.
+
+    TFDS imports whatever module `features.json` names, and importing a module runs it.
+    """
+    path = folder / "features.json"
+    with _damage_is_data_error(folder):
+        foreign = sorted(
+            name for name in _class_names(_json_object(path)) if not _OF_TFDS.fullmatch(str(name))
+        )
+    if foreign:
+        raise DataError(
+            f"{path} names {foreign[0]!r:.200}, which is no feature of tensorflow-datasets: "
+            "nothing of it was imported; delete the folder to have it prepared anew"
+        )
+
+
+def _class_names(value: Any) -> Iterator[Any]:
+    """The classes that a `features.json` mentions, at any depth."""
+    if isinstance(value, list):
+        for item in value:
+            yield from _class_names(item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if key in _CLASS_KEYS and not isinstance(item, dict | list):
+                yield item
+            yield from _class_names(item)
 
 
 def import_tfds() -> ModuleType:

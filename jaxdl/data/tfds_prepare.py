@@ -176,7 +176,10 @@ def _prepare_stock(name: str, root: Path) -> Path:
             f"{name!r} is not prepared in {root} and the network does not answer ({urls[0]}: "
             f"{reason}); give the folder of its files with data_dir"
         )
-    config = import_tfds().download.DownloadConfig(try_download_gcs=False)
+    # Nothing is used that TFDS has no checksum for.
+    config = import_tfds().download.DownloadConfig(
+        try_download_gcs=False, force_checksums_validation=True
+    )
     try:
         with _quiet():
             builder.download_and_prepare(download_config=config)

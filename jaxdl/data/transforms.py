@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdl.errors import ConfigError, ShapeError
+from jaxdl.errors import ConfigError, DataError, ShapeError
 
 MNIST_MEAN = 0.1307
 MNIST_STD = 0.3081
@@ -118,6 +118,7 @@ def to_uint8(images: jax.typing.ArrayLike) -> jax.Array:
 
     Raises:
         ShapeError: ``images`` is not floating point.
+        DataError: a pixel is NaN (inside ``jit``, where values are not known, it becomes 0).
 
     Example:
         >>> to_uint8(np.array([-1.5, -1.0, 0.25, 1.0], np.float32)).tolist()
@@ -126,9 +127,12 @@ def to_uint8(images: jax.typing.ArrayLike) -> jax.Array:
     images = jnp.asarray(images)
     if not jnp.issubdtype(images.dtype, jnp.floating):
         raise ShapeError(f"images are {images.dtype}: need floating point in [-1, 1]")
+    if not isinstance(images, jax.core.Tracer) and bool(jnp.isnan(images).any()):
+        raise DataError(f"images of shape {images.shape} have NaN pixels: no grey value is theirs")
     # float32 first: bfloat16 cannot hold every grey value.
     grey = jnp.round((images.astype(jnp.float32) + 1.0) * 127.5)
-    return jnp.clip(grey, 0.0, 255.0).astype(jnp.uint8)
+    # What the conversion of NaN gives differs between devices.
+    return jnp.where(jnp.isnan(grey), 0.0, jnp.clip(grey, 0.0, 255.0)).astype(jnp.uint8)
 
 
 def _look_up(images: jax.typing.ArrayLike, scale: Callable[[np.ndarray], np.ndarray]) -> jax.Array:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jaxdl.errors import WeightsError
-from jaxdl.files import write_atomically
+from jaxdl.files import open_regular, write_atomically
 from jaxdl.interop import npz, safetensors, torch_file
 
 _DECODERS = {
@@ -54,7 +54,8 @@ def load_state_dict(path: str | os.PathLike) -> dict[str, np.ndarray]:
     path = Path(path)
     decode = _by_suffix(_DECODERS, path, "read")
     try:
-        data = path.read_bytes()
+        with open_regular(path) as file:
+            data = file.read()
     except OSError as error:
         raise WeightsError(
             f"cannot read {path}: {error.strerror or error}; check the name and its permissions"

@@ -10,7 +10,7 @@ References:
     course document 000.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as linen
 import jax
@@ -77,7 +77,10 @@ class Generator(linen.Module):
         latent_dim: length of the noise vector z (the course's nz).
         image_size: height and width of the images in pixels, see :func:`image_pyramid`.
         channels: channels of the images, 1 (grey) or 3 (colour).
-        conv: how convolutions are computed, see :func:`jaxdl.nn.transposed_convolution`.
+        conv: how convolutions are computed in the layers it applies to, see
+            :func:`jaxdl.nn.transposed_convolution`.
+        dtype: type of the activations and of the products; parameters, statistics and results
+            are float32.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -92,6 +95,7 @@ class Generator(linen.Module):
     image_size: int = 64
     channels: int = 1
     conv: str = "auto"
+    dtype: Any = jnp.float32
 
     @linen.compact
     def __call__(self, z: jax.Array, *, train: bool, axis_name: str | None = None) -> jax.Array:
@@ -122,16 +126,16 @@ class Generator(linen.Module):
                 padding=padding,
                 use_bias=False,
                 kernel_init=nn.initializers.dcgan_normal,
-                method=self.conv,
+                method=(self.conv, "auto"),
                 name=f"conv_transpose_{layer}",
             )(x)
 
-        x = z[:, None, None, :]
+        x = z[:, None, None, :].astype(self.dtype)
         for layer in range(doublings):
             x = upsample(x, self.features * 2 ** (doublings - 1 - layer), layer)
             x = _batch_norm(f"batch_norm_{layer}")(x, train=train, axis_name=axis_name)
             x = jax.nn.relu(x)
-        return jnp.tanh(upsample(x, self.channels, doublings))
+        return jnp.tanh(upsample(x, self.channels, doublings).astype(jnp.float32))
 
 
 class Discriminator(linen.Module):
@@ -143,7 +147,10 @@ class Discriminator(linen.Module):
         features: channels of the first map (the course's ndf); each map after it has twice as
             many.
         image_size: height and width of the images in pixels, see :func:`image_pyramid`.
-        conv: how convolutions are computed, see :func:`jaxdl.nn.convolution`.
+        conv: how convolutions are computed in the layers it applies to, see
+            :func:`jaxdl.nn.convolution`.
+        dtype: type of the activations and of the products; parameters, statistics and results
+            are float32.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -157,6 +164,7 @@ class Discriminator(linen.Module):
     features: int = 64
     image_size: int = 64
     conv: str = "auto"
+    dtype: Any = jnp.float32
 
     @linen.compact
     def __call__(
@@ -191,14 +199,14 @@ class Discriminator(linen.Module):
                 padding=padding,
                 use_bias=False,
                 kernel_init=nn.initializers.dcgan_normal,
-                method=self.conv,
+                method=(self.conv, "auto"),
                 name=f"conv_{layer}",
             )(x)
 
-        x = images
+        x = images.astype(self.dtype)
         for layer in range(doublings):
             x = convolve(x, self.features * 2**layer, layer)
             if layer > 0:
                 x = _batch_norm(f"batch_norm_{layer}")(x, train=train, axis_name=axis_name)
             x = jax.nn.leaky_relu(x, LEAKY_SLOPE)
-        return convolve(x, 1, doublings).reshape(-1)
+        return convolve(x, 1, doublings).reshape(-1).astype(jnp.float32)

@@ -111,5 +111,6 @@ def _dense(x: jax.Array, width: int, number: int) -> jax.Array:
         width,
         kernel_init=nn.initializers.torch_linear,
         bias_init=nn.initializers.torch_uniform(x.shape[-1]),
+        dot_general=nn.dense_dot_general,
         name=f"dense_{number}",
     )(x)

@@ -23,6 +23,7 @@ from jaxdl.nn.arithmetic import (
 from jaxdl.nn.batch_norm import BatchNorm
 from jaxdl.nn.convolution import Conv, ConvTranspose, convolution, transposed_convolution
 from jaxdl.nn.cost import summary
+from jaxdl.nn.dense import dense_dot_general, dense_product
 from jaxdl.nn.initializers import (
     batch_norm_scale,
     dcgan_normal,
@@ -43,6 +44,8 @@ __all__ = [
     "convolution_cost",
     "dcgan_normal",
     "dense_cost",
+    "dense_dot_general",
+    "dense_product",
     "elu",
     "global_average_pool",
     "leaky_relu",

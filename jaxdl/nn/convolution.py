@@ -9,6 +9,8 @@ Images are NHWC, kernels HWIO; convolution is what deep learning calls so (cross
 flip), and padding is zeros, the same number on all four sides, as in PyTorch.
 """
 
+from collections.abc import Sequence
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -20,7 +22,12 @@ from jaxdl.nn.lowerings import CONVOLUTIONS, TRANSPOSED_CONVOLUTIONS, Geometry, 
 
 
 def convolution(
-    x: jax.Array, kernel: jax.Array, *, stride: int = 1, padding: int = 0, method: str = "auto"
+    x: jax.Array,
+    kernel: jax.Array,
+    *,
+    stride: int = 1,
+    padding: int = 0,
+    method: str | Sequence[str] = "auto",
 ) -> jax.Array:
     r"""Convolves images with a kernel, like PyTorch's `conv2d`.
 
@@ -32,7 +39,8 @@ def convolution(
         kernel: (height, width, C_in, C_out).
         stride: Step of the kernel, in pixels, at least 1.
         padding: Zeros added on each side, in pixels, at least 0.
-        method: "auto", or the name of an entry of `lowerings.CONVOLUTIONS`.
+        method: "auto", or the name of an entry of `lowerings.CONVOLUTIONS`; or several names, of
+            which the first that applies is taken.
 
     Returns:
         (N, (H + 2·padding - height) // stride + 1, likewise for W, C_out).
@@ -64,7 +72,7 @@ def transposed_convolution(
     stride: int,
     padding: int,
     output_padding: int = 0,
-    method: str = "auto",
+    method: str | Sequence[str] = "auto",
 ) -> jax.Array:
     r"""Convolves images transposedly (fractionally strided), like PyTorch's `conv_transpose2d`.
 
@@ -84,7 +92,8 @@ def transposed_convolution(
         stride: Distance between two copies, in pixels, at least 1.
         padding: Pixels cut off each side of the output, at least 0.
         output_padding: Pixels added at the lower and right side, 0 ≤ output_padding < stride.
-        method: "auto", or the name of an entry of `lowerings.TRANSPOSED_CONVOLUTIONS`.
+        method: "auto", or the name of an entry of `lowerings.TRANSPOSED_CONVOLUTIONS`; or several
+            names, of which the first that applies is taken.
 
     Returns:
         (N, (H - 1)·stride - 2·padding + height + output_padding, likewise for W, C_out).
@@ -139,7 +148,7 @@ class Conv(nn.Module):
     use_bias: bool = True
     kernel_init: Initializer = torch_conv
     bias_init: Initializer | None = None
-    method: str = "auto"
+    method: str | tuple[str, ...] = "auto"
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -185,7 +194,7 @@ class ConvTranspose(nn.Module):
     use_bias: bool = True
     kernel_init: Initializer = torch_conv_transpose
     bias_init: Initializer | None = None
-    method: str = "auto"
+    method: str | tuple[str, ...] = "auto"
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:

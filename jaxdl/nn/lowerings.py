@@ -7,7 +7,7 @@ CPU, where XLA's own convolution is several times slower than its matrix product
 the library's convolutions are left to do their work.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -48,7 +48,7 @@ class Lowering(NamedTuple):
 def choose(
     name: str,
     table: dict[str, Lowering],
-    method: str,
+    method: str | Sequence[str],
     x: jax.Array,
     kernel: jax.Array,
     geometry: Geometry,
@@ -58,7 +58,7 @@ def choose(
     Args:
         name: The function's name, for messages.
         table: `CONVOLUTIONS` or `TRANSPOSED_CONVOLUTIONS`.
-        method: "auto" or a key of the table.
+        method: "auto" or a key of the table; or several, of which the first that applies is taken.
         x: Images (N, H, W, C_in).
         kernel: (height, width, C_in, C_out).
         geometry: How the kernel moves.
@@ -67,24 +67,31 @@ def choose(
         (x, kernel, geometry) -> output.
 
     Raises:
-        ConfigError: The method is unknown, or does not apply to these arrays.
+        ConfigError: A method is unknown, or none applies to these arrays.
     """
-    if method == "auto":
-        backend = jax.default_backend()
-        return next(
-            lowering.run
-            for lowering in table.values()
-            if backend in (lowering.backends or (backend,))
-            and lowering.applies(x, kernel, geometry)
-        )
-    if method not in table:
-        raise ConfigError(f"{name}: unknown method {method!r}; use auto, {', '.join(table)}")
-    if not table[method].applies(x, kernel, geometry):
-        raise ConfigError(
-            f"{name}: method {method!r} needs {table[method].needs}; got images {x.shape}, "
-            f"kernel {kernel.shape} and {geometry}; use method='auto'"
-        )
-    return table[method].run
+    methods = (method,) if isinstance(method, str) else tuple(method)
+    for one in methods:
+        if one not in {"auto", *table}:
+            raise ConfigError(f"{name}: unknown method {one!r}; use auto, {', '.join(table)}")
+        if one == "auto":
+            return _first_that_applies(table, x, kernel, geometry)
+        if table[one].applies(x, kernel, geometry):
+            return table[one].run
+    raise ConfigError(
+        f"{name}: method {methods[-1]!r} needs {table[methods[-1]].needs}; got images {x.shape}, "
+        f"kernel {kernel.shape} and {geometry}; use method='auto'"
+    )
+
+
+def _first_that_applies(
+    table: dict[str, Lowering], x: jax.Array, kernel: jax.Array, geometry: Geometry
+) -> Callable[[jax.Array, jax.Array, Geometry], jax.Array]:
+    backend = jax.default_backend()
+    return next(
+        lowering.run
+        for lowering in table.values()
+        if backend in (lowering.backends or (backend,)) and lowering.applies(x, kernel, geometry)
+    )
 
 
 def _is_4_2_1(kernel: jax.Array, geometry: Geometry) -> bool:

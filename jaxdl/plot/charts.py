@@ -45,6 +45,7 @@ def values_per_seed(
     references: Mapping[str, float] | None = None,
     run_references: Mapping[str, float] | None = None,
     run_reference_label: str = "reference",
+    possible: tuple[float, float] | None = None,
     ax: Axes | None = None,
 ) -> Figure:
     """Shows every run of repeated experiments, with their means and 95 % intervals.
@@ -57,6 +58,8 @@ def values_per_seed(
         run_references: For experiments of these names a value to compare with, drawn as a
             diamond beside the runs, for example a published figure.
         run_reference_label: What these are, for the legend.
+        possible: The least and the largest value there can be; an interval that goes beyond is
+            cut off by the axis.
         ax: Where to draw; None makes a figure.
 
     Returns:
@@ -98,6 +101,10 @@ def values_per_seed(
     reference_lines(ax, references)
     _name_ticks(ax, values)
     ax.set_xlim(-0.6, len(values) - 0.4)
+    if possible is not None:
+        low, high = ax.get_ylim()
+        margin = 0.02 * (possible[1] - possible[0])
+        ax.set_ylim(max(low, possible[0] - margin), min(high, possible[1] + margin))
     ax.set_ylabel(ylabel)
     title_and_legend(ax, title)
     return figure_of(ax)

@@ -5,15 +5,17 @@ is mapped over it. Seed i's numbers do not depend on which others are there.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import flax.linen as linen
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
+from jaxdl.data.dataset import Split, check_split
 from jaxdl.data.sampling import padded_batch_indices
 from jaxdl.losses import cross_entropy
 from jaxdl.training.parallel import Loop, Shard
@@ -72,6 +74,31 @@ def create_state(
     network = NetworkState.create(stream(key, "weights"), model, optimizer, example)
     best = {"params": network.params, "batch_stats": network.batch_stats} if keep_best else None
     return ClassifierState(jnp.zeros((), jnp.int32), network, best)
+
+
+def check_parts(model: linen.Module, transform: Transform, parts: Mapping[str, Split]) -> None:
+    """Refuses parts that the network cannot learn from or be judged on.
+
+    Args:
+        model: the network.
+        transform: from images to the network's inputs.
+        parts: images and labels by name.
+
+    Raises:
+        DataError: see :func:`jaxdl.data.dataset.check_split`; labels must be the number of one of
+            the network's outputs.
+    """
+
+    def outputs(images: jax.Array) -> jax.Array:
+        return model.init_with_output(jax.random.key(0), transform(images), train=False)[0]
+
+    for name, part in parts.items():
+        images = np.asarray(part.images)
+        num_classes = 1
+        if images.size:  # a network may not exist for none; that error is check_split's
+            example = jax.ShapeDtypeStruct((1, *images.shape[1:]), images.dtype)
+            num_classes = jax.eval_shape(outputs, example).shape[-1]
+        check_split(part, num_classes, f"{name} part")
 
 
 def train_step(

@@ -21,6 +21,7 @@ from jaxdl.training.classifier import (
     ClassifierState,
     Transform,
     batch_step,
+    check_parts,
     create_state,
     evaluate,
     over_seeds,
@@ -229,6 +230,7 @@ def fit_classifier(
 
     Raises:
         ConfigError: no seeds, or early stopping without anything to evaluate.
+        DataError: a part is empty, has NaN pixels, or labels that the network has no output for.
 
     Example:
         >>> import numpy as np, optax
@@ -247,6 +249,7 @@ def fit_classifier(
     parts = {n: part for n, part in (("val", validation), ("test", test)) if part is not None}
     stopping = [copy.deepcopy(early_stopping) for _ in seeds] if early_stopping else []
     judge = EpochJudge(parts, transform, stopping) if parts else None
+    check_parts(model, transform, {"training": train, **parts})
     example = transform(jnp.asarray(train.images[:1]))
     states = stacked_states(model, optimizer, example, seeds, bool(stopping))
     if states.network.batch_stats and len(train.labels) % batch_size:

@@ -1,11 +1,38 @@
-"""Finding the devices a run asks for, before JAX starts its backend where that matters."""
+"""Finding the devices a run asks for, before JAX starts its backend where that matters.
+
+One process drives all devices of its host. For more hosts the same command is started on each of
+them, and :func:`join_processes` brings them together through ``jax.distributed``.
+
+*Started by hand*, one line a host; the address is that of the first host, the port any free one::
+
+    python -m experiments.dcgan --coordinator_address node0:12345 --num_processes 2 --process_id 0
+    python -m experiments.dcgan --coordinator_address node0:12345 --num_processes 2 --process_id 1
+
+*Under Slurm* JAX finds the address and each process's number in the environment that ``srun``
+makes; one flag says that they are to be used. Each task gets one GPU, so there is a task a GPU::
+
+    srun -N 2 --ntasks-per-node=8 --gpus-per-node=8 python -m experiments.dcgan --num_processes 16
+
+What is the same with every number of processes: ``--num_devices`` and ``--batch_size`` are totals;
+every process reads the whole data set and computes the same order, and each device takes its own
+consecutive part of every batch; process 0 alone writes files and prints; a checkpoint can be
+continued with any number of processes and devices. The run's folder must be one that all of them
+see. If a process is lost, the others end within about 30 seconds (``jaxdl.training.peers``), and
+the same commands continue the run.
+"""
 
 import contextlib
+import threading
 from typing import NamedTuple
 
 import jax
 
 from jaxdl.errors import ConfigError, DeviceError
+from jaxdl.training import peers
+
+MOST_VIRTUAL_DEVICES = 256
+INITIALIZATION_TIMEOUT = 300  # seconds in which all processes have to be started
+HEARTBEAT_TIMEOUT = 60  # seconds; JAX's own watch, which ends in a stack trace: peers' is earlier
 
 
 class Devices(NamedTuple):
@@ -55,21 +82,58 @@ def join_processes(
             f"--process_id {process_id} but --num_processes {num_processes}: processes are "
             f"numbered 0 to {num_processes - 1}"
         )
+    if coordinator_address is not None:
+        _check_address(coordinator_address)
     if jax.distributed.is_initialized():
         return
+    missing = (
+        f"the other processes did not come within {INITIALIZATION_TIMEOUT} seconds; start all "
+        f"{num_processes or ''} of them, with one --coordinator_address that each can reach"
+    )
+    # JAX's own time is longer: its end of waiting is a stack trace.
+    alarm = threading.Timer(INITIALIZATION_TIMEOUT, peers.exit_at_once, (missing, 2))
+    alarm.daemon = True
+    alarm.start()
     try:
-        jax.distributed.initialize(coordinator_address, num_processes, process_id)
+        jax.distributed.initialize(
+            coordinator_address,
+            num_processes,
+            process_id,
+            initialization_timeout=INITIALIZATION_TIMEOUT + 60,
+            heartbeat_timeout_seconds=HEARTBEAT_TIMEOUT,
+            coordinator_bind_address=_bind_address(coordinator_address),
+        )
     except (RuntimeError, ValueError) as error:
         raise DeviceError(
             f"joining the other processes failed: {error}; give --coordinator_address host:port, "
             "--num_processes and --process_id to each process, or start them under a cluster "
             "manager that JAX knows"
         ) from error
+    finally:
+        alarm.cancel()
+    peers.watch()
+
+
+def _check_address(address: str) -> None:
+    host, _, port = address.rpartition(":")
+    if not host or not port.isascii() or not port.isdigit() or not 1 <= int(port[:6]) <= 65535:
+        raise ConfigError(
+            f"--coordinator_address {address!r}: expected HOST:PORT with a port from 1 to 65535"
+        )
+
+
+def _bind_address(address: str | None) -> str | None:
+    """Where process 0 listens: on loopback alone if that is the address, not on every network.
+
+    The coordination service asks nobody who they are.
+    """
+    loopback = ("localhost", "127.0.0.1", "[::1]")
+    return address if address and address.rpartition(":")[0] in loopback else None
 
 
 def _ask_for_cpu_devices(count: int) -> None:
     """Raises the number of virtual CPU devices; without effect once the backend runs."""
-    if jax.config.jax_num_cpu_devices >= count:
+    if jax.config.jax_num_cpu_devices >= count or count > MOST_VIRTUAL_DEVICES:
         return
     # Refused once the backend runs; what there is, is then counted by the caller.
     with contextlib.suppress(RuntimeError):
@@ -130,6 +194,8 @@ def _choose(available: list[jax.Device], num_devices: int, processes: int) -> li
 
 def _too_few(wanted: int, available: list[jax.Device]) -> str:
     there, kind = len(available), available[0].device_kind
+    if available[0].platform == "cpu" and wanted > MOST_VIRTUAL_DEVICES:
+        return f"{wanted} devices wanted; of a CPU at most {MOST_VIRTUAL_DEVICES} virtual ones"
     if available[0].platform == "cpu":
         return (
             f"{wanted} devices wanted, but JAX has already started with {there} CPU device(s); "

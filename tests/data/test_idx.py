@@ -62,7 +62,7 @@ def test_write_refuses_what_idx_cannot_hold(tmp_path):
         (CONTENT[:16], 16, "6 bytes early"),
         (CONTENT + b"\0", 22, "surplus"),
         (b"\0\0\x08\x03" + b"\xff" * 12 + b"\0", 4, "cannot hold"),
-        (b"\0\0\x08\xff" + b"\xff" * 1020, 4, "cannot hold"),
+        (b"\0\0\x08\xff" + b"\xff" * 1020, 3, "255 dimensions"),
     ],
 )
 def test_damaged_content_names_file_and_byte(tmp_path, pack, content, offset, problem):
@@ -110,7 +110,7 @@ def test_unreadable_file_is_a_data_error(tmp_path, monkeypatch):
     def refuse(*_, **__):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("pathlib.Path.open", refuse)
+    monkeypatch.setattr("os.stat", refuse)
     with pytest.raises(DataError, match="Permission denied"):
         read_idx(tmp_path / "a")
 

@@ -109,3 +109,14 @@ def test_scatter_has_a_diagonal_and_equal_axes():
 def test_scatter_refuses_two_shapes():
     with pytest.raises(ShapeError, match=r"predicted has shape \(2, 1\)"):
         scatter_with_diagonal([1.0, 2.0], [[1.0], [2.0]])
+
+
+def test_an_interval_beyond_what_is_possible_is_cut_off():
+    runs = {"a": [11.0, 12.0, 92.0]}
+    free = values_per_seed(runs, ylabel="%").axes[0].get_ylim()
+    assert free[0] < -40
+    assert free[1] > 120
+    assert values_per_seed(runs, ylabel="%", possible=(0, 100)).axes[0].get_ylim() == (-2, 102)
+    narrow = {"a": [50.0, 51.0, 52.0]}
+    ends = values_per_seed(narrow, ylabel="%", possible=(0, 100)).axes[0].get_ylim()
+    assert 40 < ends[0] < ends[1] < 60

@@ -1,0 +1,217 @@
+"""Our contestants: each function makes one ready and returns how to run it."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from experiments.measuring.layers import Layer
+from experiments.measuring.worker import Prepared
+from jaxdl import data, models, nn, optim
+from jaxdl.training import classifier, gan, parallel, streams
+from jaxdl.training.classifier_fit import normalize_mnist
+from jaxdl.training.compilation import enable_cache
+from jaxdl.training.precision import find_precision, products_as
+
+
+def _one_by_one(step: Callable, state: Any, inputs: Any, steps: int) -> Prepared:
+    """Steps compiled one at a time, as a first program would have them."""
+    compiled = jax.jit(functools.partial(step, shard=parallel.Shard()), donate_argnums=0)
+    held = [state]
+
+    def call() -> None:
+        for i in range(steps):
+            held[0], metrics = compiled(held[0], inputs, i)
+        jax.block_until_ready((held[0], metrics))
+
+    return Prepared(call, steps)
+
+
+def _looped(step: Callable, state: Any, inputs: Any, steps: int, use_pmap: bool) -> Prepared:
+    """Steps inside the compiled loop that programs use; with ``pmap`` also on one device."""
+    device = jax.local_devices()[:1]
+    run = parallel.compile_steps(step, device, steps)
+    if use_pmap:
+        loop = parallel.make_loop(step, steps)
+        mapped = jax.pmap(
+            lambda index, *rest: loop(*rest, parallel.Shard(index, 1, parallel.AXIS)),
+            axis_name=parallel.AXIS,
+            in_axes=(0, None, None, None, None),
+            out_axes=None,
+            donate_argnums=1,
+            devices=device,
+        )
+        run = functools.partial(mapped, np.zeros(1, np.int32))
+    held = [state]
+
+    def call() -> None:
+        held[0], history = run(held[0], inputs, 0, steps)
+        jax.block_until_ready((held[0], history))
+
+    return Prepared(call, steps)
+
+
+def dcgan(
+    features: int = 64,
+    batch_size: int = 100,
+    conv: str = "auto",
+    precision: str = "float32",
+    steps: int = 1,
+    use_pmap: bool = False,
+    loop: bool = True,
+    cache: bool = False,
+) -> Prepared:
+    """The adversarial step at 64×64 on random images."""
+    if cache:
+        enable_cache()
+    adam = optax.adam(2e-4, b1=0.5)
+    how = {"conv": conv, "dtype": find_precision(precision).dtype}
+    generator = models.Generator(features, **how)
+    state = gan.create_state(
+        streams.root_key(0), generator, models.Discriminator(features, **how), adam, adam
+    )
+    count = batch_size * steps
+    images = np.random.default_rng(0).integers(0, 256, (count, 64, 64, 1), np.uint8)
+    inputs = gan.GANInputs(jnp.asarray(images), jnp.arange(count), streams.root_key(1))
+    step = functools.partial(gan.batch_step, batch_size=batch_size)
+    if loop:
+        prepared = _looped(step, state, inputs, steps, use_pmap)
+    else:
+        prepared = _one_by_one(step, state, inputs, steps)
+
+    def call() -> None:
+        with products_as(precision, jax.default_backend()):
+            prepared.run()
+
+    return Prepared(call, steps)
+
+
+def mlp(width: int = 700, steps: int = 50, use_pmap: bool = False) -> Prepared:
+    """The classifier's step, batch 64, on random images."""
+    count = 64 * steps
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (count, 28, 28, 1), np.uint8)
+    return _mlp_steps(images, rng.integers(0, 10, count), width, steps, use_pmap)
+
+
+def mlp_epoch(width: int = 700, count: int = 60_000) -> Prepared:
+    """An epoch of the classifier, the last short batch included; one call is one epoch."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (count, 28, 28, 1), np.uint8)
+    steps = -(-count // 64)
+    return Prepared(_mlp_steps(images, rng.integers(0, 10, count), width, steps, False).run)
+
+
+def _mlp_steps(
+    images: np.ndarray, labels: np.ndarray, width: int, steps: int, use_pmap: bool
+) -> Prepared:
+    state = classifier.create_state(
+        streams.root_key(0),
+        models.MLP(hidden=(width,) * 6),
+        optim.adam(0.01),
+        jnp.zeros((1, 784)),
+    )
+    inputs = classifier.ClassifierInputs(
+        jnp.asarray(images),
+        jnp.asarray(labels),
+        jnp.arange(len(labels)),
+        streams.root_key(1),
+    )
+    step = functools.partial(
+        classifier.batch_step, batch_size=64, transform=normalize_mnist, augment=None
+    )
+    return _looped(step, state, inputs, steps, use_pmap)
+
+
+def layer(batch_size: int, conv: str, layer: list) -> Prepared:
+    """One convolution layer, forward and backward (by input and kernel)."""
+    spec = Layer(*layer)
+    apply = functools.partial(
+        nn.transposed_convolution if spec.transposed else nn.convolution,
+        stride=spec.stride,
+        padding=spec.padding,
+        method=(conv, "auto"),
+    )
+    keys = jax.random.split(jax.random.key(0), 3)
+    x = jax.random.normal(keys[0], (batch_size, spec.size, spec.size, spec.before))
+    kernel = jax.random.normal(keys[1], (4, 4, spec.before, spec.after))
+    gradient = jax.random.normal(keys[2], jax.eval_shape(apply, x, kernel).shape)
+
+    @jax.jit
+    def forward_and_backward(x: jax.Array, kernel: jax.Array, gradient: jax.Array) -> Any:
+        y, backward = jax.vjp(apply, x, kernel)
+        return y, backward(gradient)
+
+    return Prepared(lambda: jax.block_until_ready(forward_and_backward(x, kernel, gradient)))
+
+
+def pipeline(batch_size: int, size: int, steps: int = 100) -> Prepared:
+    """The data alone: batches drawn, resized and scaled on the device; one step is one batch.
+
+    The images are resized once, before the first epoch, as DCGAN does; that is not in the figure.
+    """
+    raw = np.random.default_rng(0).integers(0, 256, (batch_size * steps, 28, 28, 1), np.uint8)
+    images = jnp.asarray(data.resize_in_slices(raw, size, size))
+    order = data.epoch_permutation(jax.random.key(0), 0, len(images))
+
+    @jax.jit
+    def batches(images: jax.Array, order: jax.Array) -> jax.Array:
+        def one(total: jax.Array, i: jax.Array) -> tuple[jax.Array, None]:
+            rows = data.batch_indices(order, i, batch_size)
+            return total + data.to_signed_range(images[rows]), None
+
+        zeros = jnp.zeros((batch_size, size, size, 1))
+        return jax.lax.scan(one, zeros, jnp.arange(steps))[0]
+
+    return Prepared(lambda: jax.block_until_ready(batches(images, order)), steps)
+
+
+def matrix_product(size: int = 2048) -> Prepared:
+    """A large float32 matrix product: what the arithmetic can do at best."""
+    a = jnp.ones((size, size), jnp.float32)
+    product = jax.jit(lambda a: a @ a)
+
+    def call() -> None:
+        with products_as("float32", jax.default_backend()):
+            jax.block_until_ready(product(a))
+
+    return Prepared(call)
+
+
+def large_copy(megabytes: int = 512) -> Prepared:
+    """A large array read and written: what the memory can do at best."""
+    large = jnp.ones((megabytes, 1024, 256), jnp.float32)
+    # In place, or page faults would be measured.
+    copy = jax.jit(lambda a: a + 1, donate_argnums=0)
+    held = [large]
+
+    def call() -> None:
+        held[0] = jax.block_until_ready(copy(held[0]))
+
+    return Prepared(call)
+
+
+def describe() -> dict[str, str]:
+    """Where JAX runs here."""
+    device = jax.devices()[0]
+    return {
+        "platform": device.platform,
+        "device": device.device_kind,
+        "devices": str(len(jax.devices())),
+        "jax": jax.__version__,
+    }
+
+
+CASES: dict[str, Callable[..., Prepared]] = {
+    "dcgan": dcgan,
+    "mlp": mlp,
+    "mlp_epoch": mlp_epoch,
+    "layer": layer,
+    "pipeline": pipeline,
+    "matrix_product": matrix_product,
+    "large_copy": large_copy,
+}

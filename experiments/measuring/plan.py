@@ -1,0 +1,226 @@
+"""Who takes part in which comparison: the parts of the benchmark as lists of contestants."""
+
+from typing import Any, NamedTuple
+
+from experiments.measuring.layers import course_layers
+from experiments.measuring.workers import Contestant
+
+OURS, PEER = "jaxdl", "PyTorch eager"
+HUGE = ", huge pages"
+BATCHES = (25, 50, 100, 200, 400)
+
+
+class Case(NamedTuple):
+    """Contestants that do the same work.
+
+    Attributes:
+        name: the work.
+        contestants: who does it.
+        examples: images a step, for images a second.
+        gflop: arithmetic of a step by direct convolution, 0 where it does not matter.
+    """
+
+    name: str
+    contestants: list[Contestant]
+    examples: int
+    gflop: float = 0.0
+
+
+class Sizes(NamedTuple):
+    """What is measured at which size; the benchmark's flags.
+
+    Attributes:
+        features: DCGAN's width.
+        batch_size: DCGAN's batch.
+        width: of the MLP's hidden layers.
+        mlp_steps: MLP steps in one measurement.
+        dcgan_steps: DCGAN steps in one measurement.
+        epoch_images: images of the MLP's epoch.
+    """
+
+    features: int
+    batch_size: int
+    width: int
+    mlp_steps: int
+    dcgan_steps: int
+    epoch_images: int
+
+
+class Machine(NamedTuple):
+    """What this machine allows.
+
+    Attributes:
+        platform: JAX's name of the backend.
+        torch: whether PyTorch is installed.
+        huge_pages: whether the C allocator can use huge pages, and a CPU does the work.
+    """
+
+    platform: str
+    torch: bool
+    huge_pages: bool
+
+
+def dcgan_gflop(features: int, batch_size: int) -> float:
+    """Arithmetic of an adversarial step: forward and backward passes by direct convolution.
+
+    At the course's size it is 2.24 GFLOP an image; it grows with the square of the width.
+    """
+    return 2.24 * batch_size * (features / 64) ** 2
+
+
+def mlp_gflop(width: int) -> float:
+    """Arithmetic of a step of the MLP: six operations a weight and example."""
+    return 6 * 64 * (784 * width + 5 * width**2 + 10 * width) / 1e9
+
+
+def _both_ways(
+    machine: Machine, name: str, framework: str, case: str, options: dict[str, Any]
+) -> list[Contestant]:
+    """A contestant as it is, and with huge pages where there are any."""
+    plain = Contestant(name, framework, case, options)
+    return (
+        [plain, plain._replace(name=name + HUGE, huge_pages=True)]
+        if machine.huge_pages
+        else [plain]
+    )
+
+
+def _best_way(machine: Machine, name: str, framework: str, case: str, options: dict) -> Contestant:
+    """A contestant in the environment in which both frameworks are faster."""
+    return _both_ways(machine, name, framework, case, options)[-1]._replace(name=name)
+
+
+def dcgan_case(machine: Machine, sizes: Sizes) -> list[Case]:
+    """The adversarial step: ours, PyTorch's variants, and XLA's convolutions step by step."""
+    size = {
+        "features": sizes.features,
+        "batch_size": sizes.batch_size,
+        "steps": sizes.dcgan_steps,
+    }
+    contestants = _both_ways(machine, OURS, "jax", "dcgan", size)
+    obvious = {**size, "conv": "lax", "loop": False}
+    contestants.append(Contestant("Flax's obvious code", "jax", "dcgan", obvious, rounds=2))
+    if machine.torch:
+        contestants += _both_ways(machine, PEER, "torch", "dcgan", size)
+        variants = {"channels last": {"channels_last": True}, "compiled": {"compiled": True}}
+        contestants += [
+            Contestant(f"PyTorch {name}", "torch", "dcgan", {**size, **extra})
+            for name, extra in variants.items()
+        ]
+    if machine.platform != "cpu":
+        contestants += _in_less_precision(machine, size)
+    name = f"DCGAN step, width {sizes.features}, batch {sizes.batch_size}"
+    gflop = dcgan_gflop(sizes.features, sizes.batch_size)
+    return [Case(name, contestants, sizes.batch_size, gflop)]
+
+
+def _in_less_precision(machine: Machine, size: dict[str, Any]) -> list[Contestant]:
+    contestants = []
+    for precision in ("tf32", "bfloat16"):
+        options = {**size, "precision": precision}
+        contestants.append(Contestant(f"{OURS}, {precision}", "jax", "dcgan", options))
+        if machine.torch:
+            compiled = {**options, "compiled": True}
+            contestants += [
+                Contestant(f"{PEER}, {precision}", "torch", "dcgan", options),
+                Contestant(f"PyTorch compiled, {precision}", "torch", "dcgan", compiled),
+            ]
+    return contestants
+
+
+def mlp_cases(machine: Machine, sizes: Sizes) -> list[Case]:
+    """The classifier's step and its epoch."""
+    size = {"width": sizes.width, "steps": sizes.mlp_steps}
+    whole = {"width": sizes.width, "count": sizes.epoch_images}
+    steps = _both_ways(machine, OURS, "jax", "mlp", size)
+    epochs = [_best_way(machine, OURS, "jax", "mlp_epoch", whole)]
+    if machine.torch:
+        steps += _both_ways(machine, PEER, "torch", "mlp", size)
+        steps.append(Contestant("PyTorch compiled", "torch", "mlp", {**size, "compiled": True}))
+        epochs.append(_best_way(machine, PEER, "torch", "mlp_epoch", whole))
+    epochs = [one._replace(rounds=2) for one in epochs]
+    return [
+        Case(f"MLP step, 6 × {sizes.width}, batch 64", steps, 64, mlp_gflop(sizes.width)),
+        Case(f"MLP epoch, {sizes.epoch_images:,} images", epochs, sizes.epoch_images),
+    ]
+
+
+def layer_cases(machine: Machine, sizes: Sizes) -> list[Case]:
+    """Each convolution layer of the course's networks, forward and backward."""
+    cases = []
+    for layer in course_layers(sizes.features):
+        options = {"batch_size": sizes.batch_size, "layer": list(layer)}
+        ours = {**options, "conv": "auto"}
+        contestants = _both_ways(machine, OURS, "jax", "layer", ours)
+        if machine.torch:
+            contestants += _both_ways(machine, PEER, "torch", "layer", options)
+        cases.append(Case(layer.name, contestants, sizes.batch_size))
+    return cases
+
+
+def size_cases(machine: Machine, sizes: Sizes) -> list[Case]:
+    """The adversarial step at other widths and batches."""
+    others = [(max(1, sizes.features // 4), sizes.batch_size)]
+    others += [(max(1, sizes.features // 2), sizes.batch_size)]
+    others += [(sizes.features, max(2, sizes.batch_size * b // 100)) for b in (64, 256)]
+    cases = []
+    for features, batch_size in others:
+        options = {"features": features, "batch_size": batch_size, "steps": sizes.dcgan_steps}
+        contestants = [_best_way(machine, OURS, "jax", "dcgan", options)]
+        if machine.torch:
+            contestants.append(_best_way(machine, PEER, "torch", "dcgan", options))
+        name = f"DCGAN step, width {features}, batch {batch_size}"
+        cases.append(Case(name, contestants, batch_size, dcgan_gflop(features, batch_size)))
+    return cases
+
+
+def batch_cases(machine: Machine, sizes: Sizes) -> list[Case]:
+    """Ours alone at growing batches: cost a step and memory."""
+    cases = []
+    for scale in BATCHES:
+        batch_size = max(2, sizes.batch_size * scale // 100)
+        options = {"features": sizes.features, "batch_size": batch_size, "steps": 1}
+        contestant = _best_way(machine, OURS, "jax", "dcgan", options)._replace(rounds=3)
+        cases.append(Case(f"DCGAN step, batch {batch_size}", [contestant], batch_size))
+    return cases
+
+
+def device_cases(machine: Machine, sizes: Sizes) -> list[Case]:
+    """The same loop under jit and under pmap, on one device."""
+    size = {"features": sizes.features, "batch_size": sizes.batch_size}
+    dcgan = {**size, "steps": sizes.dcgan_steps}
+    mlp = {"width": sizes.width, "steps": sizes.mlp_steps}
+    cases = []
+    for name, case, options, examples in (
+        ("DCGAN step on one device", "dcgan", dcgan, sizes.batch_size),
+        ("MLP step on one device", "mlp", mlp, 64),
+    ):
+        contestants = [
+            _best_way(machine, kind, "jax", case, {**options, "use_pmap": kind == "pmap"})
+            for kind in ("pmap", "jit")
+        ]
+        cases.append(Case(name, contestants, examples))
+    return cases
+
+
+def pipeline_cases(machine: Machine, sizes: Sizes) -> list[Case]:
+    """The data with nothing else."""
+    cases = []
+    for name, batch_size, size in (("MLP", 64, 28), ("DCGAN", sizes.batch_size, 64)):
+        options = {"batch_size": batch_size, "size": size}
+        contestants = [Contestant(OURS, "jax", "pipeline", options)]
+        if machine.torch:
+            contestants.append(Contestant("PyTorch DataLoader", "torch", "pipeline", options))
+        cases.append(Case(f"data alone, {name}, batch of {size}×{size}", contestants, batch_size))
+    return cases
+
+
+PARTS = {
+    "dcgan": dcgan_case,
+    "mlp": mlp_cases,
+    "layers": layer_cases,
+    "sizes": size_cases,
+    "batches": batch_cases,
+    "devices": device_cases,
+    "pipeline": pipeline_cases,
+}

@@ -1,0 +1,55 @@
+"""How long a fresh process takes to its first step, without and with the compilation cache."""
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from typing import Any
+
+from experiments.measuring.plan import Machine, Sizes
+from experiments.measuring.workers import Worker
+
+
+def import_seconds(module: str, times: int = 3) -> float:
+    """Median time of a fresh interpreter that imports a module, less that of one that does not."""
+
+    def run(statement: str) -> float:
+        begin = time.perf_counter()
+        subprocess.run([sys.executable, "-c", statement], check=True)
+        return time.perf_counter() - begin
+
+    return statistics.median(run(f"import {module}") - run("pass") for _ in range(times))
+
+
+def first_step(framework: str, options: dict[str, Any], cache: str | None, huge: bool) -> float:
+    """Seconds from starting a process to the end of its first DCGAN step."""
+    environment = {} if cache is None else {"JAXDL_CACHE_DIR": cache}
+    begin = time.perf_counter()
+    with Worker(huge, environment) as worker:
+        worker.ask(prepare="dcgan", framework=framework, options=options)
+        return time.perf_counter() - begin
+
+
+def measure_start_up(machine: Machine, sizes: Sizes) -> dict[str, float]:
+    """Seconds of each kind of start.
+
+    Raises:
+        WorkerError: a process failed.
+    """
+    size = {"features": sizes.features, "batch_size": sizes.batch_size}
+    found = {"import jax": import_seconds("jax"), "import jaxdl": import_seconds("jaxdl")}
+    with tempfile.TemporaryDirectory() as cache:
+        ours = {**size, "cache": True}
+        found["jaxdl, first DCGAN step, cache empty"] = first_step(
+            "jax", ours, cache, machine.huge_pages
+        )
+        found["jaxdl, first DCGAN step, cache filled"] = first_step(
+            "jax", ours, cache, machine.huge_pages
+        )
+    if machine.torch:
+        found["import torch"] = import_seconds("torch")
+        found["PyTorch eager, first DCGAN step"] = first_step(
+            "torch", size, None, machine.huge_pages
+        )
+    return found

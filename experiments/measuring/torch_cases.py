@@ -1,0 +1,202 @@
+"""PyTorch's contestants: the course's programs (documents 000 and 004). PyTorch must be installed.
+
+Eager mode is the course's code as it stands; ``channels_last`` and ``compiled`` are what a reader
+of PyTorch's tuning guide would try next. They run on a GPU where PyTorch has one.
+"""
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from experiments.measuring.layers import Layer
+from experiments.measuring.worker import Prepared
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _wait() -> None:
+    if DEVICE == "cuda":
+        torch.cuda.synchronize()
+
+
+def _repeated(step: Callable[[], None], steps: int) -> Prepared:
+    def call() -> None:
+        for _ in range(steps):
+            step()
+        _wait()
+
+    return Prepared(call, steps)
+
+
+def _set_precision(precision: str) -> contextlib.AbstractContextManager:
+    """PyTorch's settings for a precision; bfloat16 is its automatic mixed precision."""
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
+    if precision == "bfloat16":
+        return torch.autocast(DEVICE, torch.bfloat16)
+    return contextlib.nullcontext()
+
+
+def dcgan(
+    features: int = 64,
+    batch_size: int = 100,
+    precision: str = "float32",
+    steps: int = 1,
+    channels_last: bool = False,
+    compiled: bool = False,
+) -> Prepared:
+    """The course's adversarial step on random images; it waits for each step's losses."""
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    generator, discriminator = (
+        network.to(DEVICE, memory_format=layout)
+        for network in (_generator(features), _discriminator(features))
+    )
+    optimizers = [
+        torch.optim.Adam(network.parameters(), lr=2e-4, betas=(0.5, 0.999))
+        for network in (generator, discriminator)
+    ]
+    if compiled:
+        generator, discriminator = torch.compile(generator), torch.compile(discriminator)
+    real = (torch.rand(batch_size, 1, 64, 64) * 2 - 1).to(DEVICE, memory_format=layout)
+    ones, zeros = (torch.full((batch_size,), v, device=DEVICE) for v in (1.0, 0.0))
+    autocast = _set_precision(precision)
+
+    def loss_of(images: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        with autocast:
+            probability = discriminator(images).view(-1)
+        return functional.binary_cross_entropy(probability.float(), target)
+
+    def step() -> None:
+        discriminator.zero_grad()
+        loss_of(real, ones).backward()
+        with autocast:
+            fake = generator(torch.randn(batch_size, 100, 1, 1, device=DEVICE))
+        loss_of(fake.detach(), zeros).backward()
+        optimizers[1].step()
+        generator.zero_grad()
+        loss = loss_of(fake, ones)
+        loss.backward()
+        optimizers[0].step()
+        loss.item()
+
+    return _repeated(step, steps)
+
+
+def _generator(features: int) -> nn.Module:
+    widths = [100, 8 * features, 4 * features, 2 * features, features]
+    layers: list[nn.Module] = []
+    for i in range(4):
+        stride, padding = (1, 0) if i == 0 else (2, 1)
+        layers += [
+            nn.ConvTranspose2d(widths[i], widths[i + 1], 4, stride, padding, bias=False),
+            nn.BatchNorm2d(widths[i + 1]),
+            nn.ReLU(True),
+        ]
+    return nn.Sequential(*layers, nn.ConvTranspose2d(features, 1, 4, 2, 1, bias=False), nn.Tanh())
+
+
+def _discriminator(features: int) -> nn.Module:
+    layers: list[nn.Module] = [nn.Conv2d(1, features, 4, 2, 1, bias=False), nn.LeakyReLU(0.2, True)]
+    for i in range(3):
+        before, after = features * 2**i, features * 2 ** (i + 1)
+        layers += [
+            nn.Conv2d(before, after, 4, 2, 1, bias=False),
+            nn.BatchNorm2d(after),
+            nn.LeakyReLU(0.2, True),
+        ]
+    return nn.Sequential(*layers, nn.Conv2d(8 * features, 1, 4, 1, 0, bias=False), nn.Sigmoid())
+
+
+def _mlp_step(width: int, compiled: bool) -> Callable[[torch.Tensor, torch.Tensor], None]:
+    widths = [784, *[width] * 6, 10]
+    layers: list[nn.Module] = []
+    for i in range(7):
+        layers += [nn.Linear(widths[i], widths[i + 1]), nn.ReLU()]
+    network = nn.Sequential(*layers[:-1], nn.LogSoftmax(dim=1)).to(DEVICE)
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
+    forward = torch.compile(network) if compiled else network
+
+    def step(images: torch.Tensor, labels: torch.Tensor) -> None:
+        optimizer.zero_grad()
+        loss = functional.nll_loss(forward(images), labels)
+        loss.backward()
+        optimizer.step()
+        loss.item()
+
+    return step
+
+
+def mlp(width: int = 700, steps: int = 50, compiled: bool = False) -> Prepared:
+    """The course's classifier step, batch 64, on one random batch that is there already."""
+    step = _mlp_step(width, compiled)
+    rng = np.random.default_rng(0)
+    images = torch.from_numpy(rng.normal(size=(64, 784)).astype(np.float32)).to(DEVICE)
+    labels = torch.from_numpy(rng.integers(0, 10, 64)).to(DEVICE)
+    return _repeated(lambda: step(images, labels), steps)
+
+
+def mlp_epoch(width: int = 700, count: int = 60_000) -> Prepared:
+    """An epoch over ready-made tensors through a ``DataLoader``; one call is one epoch."""
+    step = _mlp_step(width, False)
+    batches = _loader(torch.randn(count, 784), torch.randint(0, 10, (count,)), 64)
+
+    def call() -> None:
+        for images, labels in batches:
+            step(images.to(DEVICE), labels.to(DEVICE))
+
+    return Prepared(call)
+
+
+def _loader(images: torch.Tensor, labels: torch.Tensor, batch_size: int) -> Any:
+    dataset = torch.utils.data.TensorDataset(images, labels)
+    return torch.utils.data.DataLoader(dataset, batch_size, shuffle=True)
+
+
+def layer(batch_size: int, layer: list) -> Prepared:
+    """One convolution layer, forward and backward (by input and kernel)."""
+    spec = Layer(*layer)
+    kind = nn.ConvTranspose2d if spec.transposed else nn.Conv2d
+    module = kind(spec.before, spec.after, 4, spec.stride, spec.padding, bias=False).to(DEVICE)
+    shape = (batch_size, spec.before, spec.size, spec.size)
+    x = torch.randn(shape, device=DEVICE, requires_grad=True)
+    gradient = torch.randn_like(module(x))
+
+    def call() -> None:
+        x.grad = module.weight.grad = None
+        module(x).backward(gradient)
+        _wait()
+
+    return Prepared(call)
+
+
+def pipeline(batch_size: int, size: int, steps: int = 100) -> Prepared:
+    """The data alone: a ``DataLoader`` over images resized and scaled beforehand."""
+    images = torch.randn(batch_size * steps, 1, size, size)
+    batches = _loader(images, torch.zeros(len(images)), batch_size)
+
+    def call() -> None:
+        total = torch.zeros((), device=DEVICE)
+        for batch, _ in batches:
+            total += batch.to(DEVICE)[0, 0, 0, 0]
+        _wait()
+
+    return Prepared(call, steps)
+
+
+def describe() -> dict[str, str]:
+    """Where PyTorch runs here."""
+    name = torch.cuda.get_device_name() if DEVICE == "cuda" else "cpu"
+    return {"device": name, "torch": torch.__version__, "threads": str(torch.get_num_threads())}
+
+
+CASES: dict[str, Callable[..., Prepared]] = {
+    "dcgan": dcgan,
+    "mlp": mlp,
+    "mlp_epoch": mlp_epoch,
+    "layer": layer,
+    "pipeline": pipeline,
+}

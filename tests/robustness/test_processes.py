@@ -1,0 +1,360 @@
+"""Several processes on loopback through jax.distributed: the same results, and an end if one dies.
+
+All but the first test start real programs, two at a time, with virtual CPU devices and gloo.
+"""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxdl.training import parallel, peers
+from jaxdl.training.devices import join_processes
+
+ROOT = Path(__file__).parents[2]
+PATIENCE = 300  # seconds for a run on a slow machine
+DEADLINE = 60  # seconds in which the others must have ended after one was killed
+
+
+def test_shards_of_all_processes_are_the_batch_in_order(monkeypatch):
+    """Each process's indices, as compile_steps gives them to pmap, without starting processes."""
+    given = []
+
+    def pmap(function, **options):
+        return lambda indices, *_: given.append((indices.tolist(), options["devices"]))
+
+    monkeypatch.setattr(jax, "pmap", pmap)
+    for processes, local in ((2, 2), (2, 4), (4, 1), (3, 5)):
+        given.clear()
+        for process in range(processes):
+            monkeypatch.setattr(jax, "process_count", lambda n=processes: n)
+            monkeypatch.setattr(jax, "process_index", lambda i=process: i)
+            parallel.compile_steps(lambda *_: None, list(range(local)), 1)()
+        indices = [index for own, _ in given for index in own]
+        assert indices == list(range(processes * local))
+        assert all(devices is None for _, devices in given)
+        batch = jnp.arange(120)
+        taken = [parallel.Shard(i, len(indices)).take(batch).tolist() for i in indices]
+        assert [place for part in taken for place in part] == batch.tolist()
+
+
+def free_port():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+class Group:
+    """The processes of one run, and what they print."""
+
+    def __init__(self, tmp_path, commands, environments=None):
+        environment = {**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
+        environment.pop("XLA_FLAGS", None)
+        self.out, self.err, self.processes = [], [], []
+        for i, command in enumerate(commands):
+            name = f"{time.monotonic_ns()}-{i}"
+            self.out.append(tmp_path / f"{name}.out")
+            self.err.append(tmp_path / f"{name}.err")
+            with self.out[-1].open("w") as out, self.err[-1].open("w") as err:
+                self.processes.append(
+                    subprocess.Popen(
+                        [sys.executable, *command],
+                        stdout=out,
+                        stderr=err,
+                        cwd=tmp_path,
+                        env={**environment, **(environments[i] if environments else {})},
+                    )
+                )
+
+    def wait(self, seconds=PATIENCE):
+        """The exit statuses; nothing is left running."""
+        end = time.monotonic() + seconds
+        try:
+            return [p.wait(max(0.1, end - time.monotonic())) for p in self.processes]
+        finally:
+            self.kill()
+
+    def kill(self):
+        for process in self.processes:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+
+    def errors(self, i):
+        """The messages a process ended with; there may be notes of libraries written in C++."""
+        text = self.err[i].read_text()
+        assert "Traceback" not in text
+        return [line for line in text.splitlines() if line.startswith("error: ")]
+
+
+def commands(program, workdir, processes, devices, *flags):
+    """The command line of each process; ``devices`` is the number over all of them."""
+    common = ["-m", f"experiments.{program}", "--preset", "smoke", "--data_source", "embedded"]
+    common += ["--workdir", str(workdir), "--num_devices", str(devices), *flags]
+    if processes == 1:
+        return [common]
+    address = f"localhost:{free_port()}"
+    more = ["--coordinator_address", address, "--num_processes", str(processes), "--process_id"]
+    return [[*common, *more, str(i)] for i in range(processes)]
+
+
+def run(tmp_path, program, workdir, processes, devices, *flags):
+    group = Group(tmp_path, commands(program, workdir, processes, devices, *flags))
+    statuses = group.wait()
+    assert statuses == [0] * processes, [path.read_text()[-2000:] for path in group.err]
+    return group
+
+
+def records(workdir, kind="step"):
+    lines = (workdir / "metrics.jsonl").read_text().splitlines()
+    return [record for record in map(json.loads, lines) if record["kind"] == kind]
+
+
+TIMES = ("seconds", "images_per_second")
+
+
+def numbers(found):
+    """All metrics of some records, as one array; times left out."""
+    names = sorted(set(found[0]) - {"kind", "epoch", "step", "run", *TIMES})
+    return np.array([np.ravel([record[name] for name in names]) for record in found], np.float64)
+
+
+def places(found):
+    return [(record.get("run"), record["epoch"], record["step"]) for record in found]
+
+
+def files(workdir):
+    inner = [p.relative_to(workdir) for p in workdir.rglob("*") if p.is_file()]
+    return sorted(str(path) for path in inner if path.parts[0] != "checkpoints")
+
+
+def check_same(one, several, tolerance):
+    """Two runs' logs agree, record by record, and nothing is doubled or missing."""
+    assert files(one) == files(several)
+    for kind in ("step", "epoch"):
+        first, second = records(one, kind), records(several, kind)
+        assert places(first) == places(second)
+        assert len(set(places(second))) == len(second) > 0
+        np.testing.assert_allclose(numbers(second), numbers(first), rtol=0, atol=tolerance)
+
+
+def steps_saved(workdir):
+    return sorted(int(p.name) for p in (workdir / "checkpoints").iterdir() if p.name.isdigit())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("devices", [4, 8])
+@pytest.mark.parametrize(("program", "tolerance"), [("dcgan", 1e-5), ("mlp_l2", 1e-5)])
+def test_two_processes_compute_what_one_does(tmp_path, program, tolerance, devices):
+    one, two = tmp_path / "one", tmp_path / "two"
+    run(tmp_path, program, one, 1, devices)
+    group = run(tmp_path, program, two, 2, devices)
+    check_same(one, two, tolerance)
+    # One of them prints and draws.
+    assert "mnist: 4,000 training" in group.out[0].read_text()
+    assert "mnist" not in group.out[1].read_text()
+    assert "error" not in group.err[0].read_text() + group.err[1].read_text()
+    summary = json.loads((two / "summary.json").read_text())
+    assert summary["num_devices"] == devices
+    config = json.loads((two / "config.json").read_text())
+    assert config["devices"]["processes"] == 2
+
+
+@pytest.mark.slow
+def test_a_checkpoint_goes_from_any_number_of_processes_to_any_other(tmp_path):
+    whole, half, by_one = tmp_path / "whole", tmp_path / "half", tmp_path / "by_one"
+    run(tmp_path, "dcgan", whole, 1, 4)
+    run(tmp_path, "dcgan", half, 2, 4, "--max_steps", "12")
+    run(tmp_path, "dcgan", by_one, 1, 4, "--max_steps", "12")
+    assert steps_saved(half)[-1] == 12
+    continued = [(half, 1, 1), (half, 1, 4), (by_one, 2, 4), (half, 2, 8)]
+    for number, (source, processes, devices) in enumerate(continued):
+        workdir = shutil.copytree(source, tmp_path / f"continued{number}")
+        run(tmp_path, "dcgan", workdir, processes, devices)
+        assert steps_saved(workdir)[-1] == 24
+        assert places(records(workdir)) == places(records(whole))
+        difference = np.abs(numbers(records(workdir)) - numbers(records(whole)))
+        assert difference.max() < 1e-4, (number, difference.max())
+
+
+GATHER = """
+import sys
+import jax, jax.numpy as jnp, numpy as np
+from jaxdl.training.devices import find_devices, join_processes
+from jaxdl.training.parallel import AXIS, compile_steps, replicate
+
+process = int(sys.argv[2])
+join_processes(sys.argv[1], 2, process)
+devices = find_devices(int(sys.argv[3]), 2)
+
+def step(state, batch, position, shard):
+    return state, {"taken": jax.lax.all_gather(shard.take(batch), AXIS)}
+
+run = compile_steps(step, devices.local, chunk=1)
+batch = replicate(jnp.arange(40), devices.local)
+_, history = run(replicate(jnp.zeros(()), devices.local), batch, 0, 1)
+print(np.asarray(history["taken"].addressable_data(0))[0].ravel().tolist(), devices.total)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("devices", [4, 8])
+def test_every_example_is_on_exactly_one_device(tmp_path, devices):
+    address = f"localhost:{free_port()}"
+    group = Group(
+        tmp_path, [["-c", GATHER, address, str(process), str(devices)] for process in range(2)]
+    )
+    assert group.wait() == [0, 0], [path.read_text()[-2000:] for path in group.err]
+    for path in group.out:
+        assert f"{list(range(40))} {devices}" in path.read_text()
+
+
+def start_endless(tmp_path):
+    """A run that goes on until somebody ends it, some steps after its beginning."""
+    workdir = tmp_path / "endless"
+    flags = ("--epochs", "100000", "--max_steps", "10000000")
+    group = Group(tmp_path, commands("dcgan", workdir, 2, 2, *flags))
+    end = time.monotonic() + PATIENCE
+    log = workdir / "metrics.jsonl"
+    while not log.exists() or log.read_text().count("\n") < 5:
+        assert time.monotonic() < end
+        assert [p.poll() for p in group.processes] == [None, None]
+        time.sleep(0.1)
+    return group
+
+
+def lose(group, victim, how):
+    """Seconds until the other process has ended, and its status."""
+    try:
+        group.processes[victim].send_signal(how)
+        begin = time.monotonic()
+        status = group.processes[1 - victim].wait(2 * DEADLINE)
+        seconds = time.monotonic() - begin
+    finally:
+        group.kill()
+    print(f"process {victim}, {how.name}: the other ended after {seconds:.1f} s")
+    return seconds, status
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_lost_process_ends_the_other_with_one_message(tmp_path, how):
+    group = start_endless(tmp_path)
+    seconds, status = lose(group, 1, how)
+    assert status == 1
+    (message,) = group.errors(0)
+    # A killed process's connections break, which gloo may see; a stopped one is only silent.
+    silent = message.startswith("error: process 1 has given no sign of life for 30 seconds")
+    broken = message.startswith("error: JAX failed with ") and "another process is gone" in message
+    assert silent or (broken and how == signal.SIGKILL)
+    assert "the same commands continue the run" in message
+    assert "stack trace" not in group.err[0].read_text()
+    assert seconds < DEADLINE
+
+
+@pytest.mark.slow
+def test_a_lost_first_process_ends_the_other(tmp_path):
+    """JAX's own client ends a process whose coordinator is gone, before anybody can say more."""
+    group = start_endless(tmp_path)
+    seconds, status = lose(group, 0, signal.SIGKILL)
+    assert status != 0
+    assert "another task died" in group.err[1].read_text()
+    assert seconds < DEADLINE
+
+
+@pytest.mark.slow
+def test_the_same_folder_twice_is_refused_by_both_and_at_first_by_none(tmp_path):
+    """With --no_resume no process may take what another one has just written for an earlier run."""
+    workdir = tmp_path / "fresh"
+    flags = ("--no_resume", "--max_steps", "2")
+    for _ in range(3):
+        shutil.rmtree(workdir, ignore_errors=True)
+        run(tmp_path, "dcgan", workdir, 2, 2, *flags)
+    group = Group(tmp_path, commands("dcgan", workdir, 2, 2, *flags))
+    assert group.wait() == [2, 2]
+    for i in range(2):
+        (message,) = group.errors(i)
+        assert "holds an earlier run and --resume is off" in message
+
+
+@pytest.mark.slow
+def test_an_error_in_one_process_ends_both(tmp_path):
+    """The second process finds no data; the first one must not wait for it for ever."""
+    one, two = commands("dcgan", tmp_path / "run", 2, 2)
+    two[two.index("--data_source") + 1] = "idx"
+    group = Group(tmp_path, [one, [*two, "--data_dir", str(tmp_path / "nowhere")]])
+    begin = time.monotonic()
+    statuses = group.wait()
+    assert statuses == [1, 2]
+    assert time.monotonic() - begin < DEADLINE + 60
+    (message,) = group.errors(1)
+    assert "nowhere does not exist" in message
+    (message,) = group.errors(0)
+    assert message.startswith("error: process 1 ended with 'data_dir ")
+
+
+@pytest.mark.slow
+def test_the_environment_that_slurm_makes_is_enough(tmp_path):
+    """What `srun` sets, made up; JAX finds the coordinator, the number and the process in it."""
+    environments = [
+        {
+            "SLURM_JOB_ID": str(10_000 + os.getpid() % 4000),
+            "SLURM_STEP_NODELIST": "localhost",
+            "SLURM_NTASKS": "2",
+            "SLURM_PROCID": str(process),
+            "SLURM_LOCALID": str(process),
+            "SLURM_STEP_NUM_NODES": "1",
+        }
+        for process in range(2)
+    ]
+    workdir = tmp_path / "slurm"
+    (command,) = commands("dcgan", workdir, 1, 2, "--max_steps", "2", "--num_processes", "2")
+    group = Group(tmp_path, [command, command], environments)
+    assert group.wait() == [0, 0], [path.read_text()[-2000:] for path in group.err]
+    assert json.loads((workdir / "config.json").read_text())["devices"]["processes"] == 2
+
+
+ALONE = """
+import sys
+from jaxdl.training import devices
+devices.INITIALIZATION_TIMEOUT = 3
+devices.join_processes(sys.argv[1], 2, int(sys.argv[2]))
+"""
+
+
+@pytest.mark.parametrize("process", [0, 1])
+def test_a_process_that_stays_alone_says_so(tmp_path, process):
+    group = Group(tmp_path, [["-c", ALONE, f"localhost:{free_port()}", str(process)]])
+    assert group.wait(60) == [2]
+    (message,) = group.errors(0)
+    assert message.startswith("error: the other processes did not come within 3 seconds")
+    assert "stack trace" not in group.err[0].read_text()
+
+
+@pytest.mark.parametrize(
+    ("address", "bound"),
+    [
+        ("localhost:1234", "localhost:1234"),
+        ("127.0.0.1:1234", "127.0.0.1:1234"),
+        ("[::1]:1234", "[::1]:1234"),
+        ("node0:1234", None),
+        ("localhost.example:1234", None),
+        (None, None),
+    ],
+)
+def test_a_run_on_loopback_listens_on_loopback(monkeypatch, address, bound):
+    given = {}
+    monkeypatch.setattr("jax.distributed.initialize", lambda *_, **options: given.update(options))
+    join_processes(address, 2, 0)
+    assert given["coordinator_bind_address"] == bound
+    assert given["heartbeat_timeout_seconds"] == 60 > peers.SILENCE
