@@ -12,6 +12,7 @@ import sys
 import threading
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -21,7 +22,8 @@ from jaxdl.data.idx import IDX_STEMS, write_idx
 from jaxdl.data.published import ChecksumError, Published, PublishedFile, verify
 from jaxdl.data.tfds_prepare import prepare_published
 from jaxdl.files import write_atomically
-from jaxdl.training.checkpoint import CheckpointStore
+from jaxdl.training.fit import fit
+from jaxdl.training.loop import Schedule
 from jaxdl.training.run_log import RunLog
 
 ROOT = Path(__file__).parents[2]
@@ -241,9 +243,15 @@ def _write_log(folder):
     RunLog(folder / "metrics.jsonl").append({"kind": "step", "epoch": 1, "step": 1})
 
 
-def _write_checkpoint(folder):
-    with CheckpointStore(folder / "checkpoints") as store:
-        store.save(1, {"w": np.ones(3, np.float32)}, {"epoch": 1})
+def _write_run(folder):
+    """A log and checkpoints."""
+
+    def step(state, inputs, position, shard):
+        return state * inputs, {"value": state}
+
+    half = jnp.float32(0.5)
+    fit(step, jnp.float32(8), lambda epoch: half, Schedule(2, 1, None, 1), folder=folder)
+    assert any((folder / "checkpoints").iterdir())
 
 
 def _write_text(folder):
@@ -251,7 +259,7 @@ def _write_text(folder):
 
 
 WRITERS = [_write_text, _write_weights, _write_picture, _write_animation, _write_log]
-WRITERS += [_write_checkpoint]
+WRITERS += [_write_run]
 
 
 @pytest.mark.parametrize("write", WRITERS)
