@@ -126,7 +126,8 @@ TIMES = ("seconds", "images_per_second")
 def numbers(found):
     """All metrics of some records, as one array; times left out."""
     names = sorted(set(found[0]) - {"kind", "epoch", "step", "run", *TIMES})
-    return np.array([np.ravel([record[name] for name in names]) for record in found], np.float64)
+    rows = [np.concatenate([np.ravel(record[name]) for name in names]) for record in found]
+    return np.array(rows, np.float64)
 
 
 def places(found):
@@ -145,7 +146,9 @@ def check_same(one, several, tolerance):
         first, second = records(one, kind), records(several, kind)
         assert places(first) == places(second)
         assert len(set(places(second))) == len(second) > 0
-        np.testing.assert_allclose(numbers(second), numbers(first), rtol=0, atol=tolerance)
+        difference = np.abs(numbers(second) - numbers(first)).max()
+        print(f"{several.name}, {kind}s: largest difference {difference:.1e}")
+        assert difference <= tolerance
 
 
 def steps_saved(workdir):
@@ -184,7 +187,8 @@ def test_a_checkpoint_goes_from_any_number_of_processes_to_any_other(tmp_path):
         assert steps_saved(workdir)[-1] == 24
         assert places(records(workdir)) == places(records(whole))
         difference = np.abs(numbers(records(workdir)) - numbers(records(whole)))
-        assert difference.max() < 1e-4, (number, difference.max())
+        print(f"{source.name} on {processes} × {devices}: {difference.max():.1e}")
+        assert difference.max() < 1e-4
 
 
 GATHER = """
