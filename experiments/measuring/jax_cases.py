@@ -103,7 +103,8 @@ def mlp_epoch(width: int = 700, count: int = 60_000) -> Prepared:
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (count, 28, 28, 1), np.uint8)
     steps = -(-count // 64)
-    return Prepared(_mlp_steps(images, rng.integers(0, 10, count), width, steps, False).run)
+    epoch = _mlp_steps(images, rng.integers(0, 10, count), width, steps, False)
+    return Prepared(epoch.run, is_long=True)
 
 
 def _mlp_steps(

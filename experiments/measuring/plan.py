@@ -138,7 +138,7 @@ def mlp_cases(machine: Machine, sizes: Sizes) -> list[Case]:
         steps += _both_ways(machine, PEER, "torch", "mlp", size)
         steps.append(Contestant("PyTorch compiled", "torch", "mlp", {**size, "compiled": True}))
         epochs.append(_best_way(machine, PEER, "torch", "mlp_epoch", whole))
-    epochs = [one._replace(rounds=2) for one in epochs]
+    epochs = [one._replace(rounds=1) for one in epochs]
     return [
         Case(f"MLP step, 6 × {sizes.width}, batch 64", steps, 64, mlp_gflop(sizes.width)),
         Case(f"MLP epoch, {sizes.epoch_images:,} images", epochs, sizes.epoch_images),

@@ -148,7 +148,7 @@ def mlp_epoch(width: int = 700, count: int = 60_000) -> Prepared:
         for images, labels in batches:
             step(images.to(DEVICE), labels.to(DEVICE))
 
-    return Prepared(call)
+    return Prepared(call, is_long=True)
 
 
 def _loader(images: torch.Tensor, labels: torch.Tensor, batch_size: int) -> Any:
