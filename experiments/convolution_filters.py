@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.common import command_line, lesson
-from experiments.common.config import Config, option
+from experiments.common.config import DataConfig, option
 from experiments.common.table import text_table
 from jaxdl import data, nn, plot
 from jaxdl.models import CNN
@@ -36,15 +36,9 @@ COURSE_MULTIPLICATIONS, COURSE_ADDITIONS = 173_408_256, 1_605_638_144
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ConvolutionFiltersConfig(Config):
+class ConvolutionFiltersConfig(DataConfig):
     """Which digits are filtered."""
 
-    data_dir: str | None = option(
-        None, "folder with mnist/ of IDX files or of prepared TFDS data (also: JAXDL_DATA_DIR)"
-    )
-    data_source: str | None = option(
-        None, "force one source of the data", choices=("idx", "tfds", "embedded")
-    )
     digits: int = option(5, "how many digits are shown", low=2, high=20)
 
 

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.common import command_line, lesson
-from experiments.common.config import Config, option
+from experiments.common.config import DataConfig, option
 from experiments.common.table import text_table
 from jaxdl import data, plot
 from jaxdl.models import tinynet
@@ -31,17 +31,11 @@ THEME = "Building blocks"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TinyNetConfig(Config):
+class TinyNetConfig(DataConfig):
     """The training's settings; each field's unit is in its help."""
 
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {"smoke": {"epochs": 2}}
 
-    data_dir: str | None = option(
-        None, "folder with mnist/ of IDX files or of prepared TFDS data (also: JAXDL_DATA_DIR)"
-    )
-    data_source: str | None = option(
-        None, "force one source of the data", choices=("idx", "tfds", "embedded")
-    )
     epochs: int = option(20, "passes over the training digits", low=1, high=1000)
     batch_size: int = option(32, "digits in a batch", low=1, high=4000)
     learning_rate: float = option(0.1, "step size η", above=0)

@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.common import command_line, lesson
-from experiments.common.config import Config, option
+from experiments.common.config import DataConfig, option
 from experiments.common.table import text_table
 from jaxdl import data, losses, plot
 from jaxdl.models import TwoLayerNet, two_layer
@@ -34,19 +34,13 @@ THEME = "Building blocks"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TwoLayerNetworkConfig(Config):
+class TwoLayerNetworkConfig(DataConfig):
     """Data, size and steps; each field's unit is in its help."""
 
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
         "smoke": {"examples": 400, "hidden": 20, "iterations": 60, "starts": 2}
     }
 
-    data_dir: str | None = option(
-        None, "folder with mnist/ of IDX files or of prepared TFDS data (also: JAXDL_DATA_DIR)"
-    )
-    data_source: str | None = option(
-        None, "force one source of the data", choices=("idx", "tfds", "embedded")
-    )
     examples: int = option(2000, "training images, the first ones; 60000 takes all", low=10)
     hidden: int = option(100, "neurons of the hidden layer", low=1, high=2000)
     starts: int = option(4, "starts, from as many seeds", low=1, high=20)

@@ -119,7 +119,19 @@ class Config:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainingConfig(Config):
+class DataConfig(Config):
+    """The flags of every program that reads a data set."""
+
+    data_dir: str | None = option(
+        None, "folder with NAME/ of IDX files, or of prepared TFDS data (also: JAXDL_DATA_DIR)"
+    )
+    data_source: str | None = option(
+        None, "force one source of the data", choices=("idx", "tfds", "embedded")
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingConfig(DataConfig):
     """The flags of every program that trains on a data set.
 
     Attributes:
@@ -129,12 +141,6 @@ class TrainingConfig(Config):
     COURSE_BATCH_SIZE: ClassVar[int]
 
     dataset: str = option("mnist", "data set: mnist, fashion_mnist, or another of TFDS")
-    data_dir: str | None = option(
-        None, "folder with NAME/ of IDX files, or of prepared TFDS data (also: JAXDL_DATA_DIR)"
-    )
-    data_source: str | None = option(
-        None, "force one source of the data", choices=("idx", "tfds", "embedded")
-    )
     num_devices: int | None = option(
         None, "devices that share each batch, over all processes; unset: all there are", low=1
     )
