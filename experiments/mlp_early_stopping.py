@@ -50,7 +50,7 @@ class MLPEarlyStoppingConfig(StudyConfig):
     """The course's set-up; each field's reason or unit is in its help."""
 
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
-        "quick": {"seeds": 3, "epochs": 12, "max_steps": 500, "width": 200},
+        "quick": {"seeds": 3, "epochs": 10, "width": 200},
         "smoke": {"seeds": 2, "epochs": 2, "max_steps": 4, "width": 16, "log_every": 1},
     }
 

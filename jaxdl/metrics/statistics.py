@@ -178,10 +178,11 @@ def verdict(
         return "one seed shows nothing"
     mean, half_width = scale * difference.mean, scale * difference.half_width
     decimals = _decimals(half_width, mean)
+    mean = round(mean, decimals) + 0.0  # no “-0.0”
     spread = f"± {half_width:.{decimals}f} {unit}".rstrip()
     if difference.low <= 0 <= difference.high:
         return f"no difference shown at {difference.n} seeds ({mean:+.{decimals}f} {spread})"
-    is_better = (mean > 0) == higher_is_better
+    is_better = (difference.mean > 0) == higher_is_better
     return f"{'better' if is_better else 'worse'} by {abs(mean):.{decimals}f} {spread}"
 
 

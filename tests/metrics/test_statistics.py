@@ -122,6 +122,8 @@ def test_equal_differences_have_no_width():
     assert verdict(paired_difference([0.5, 0.75], [0.25, 0.5])) == "better by 25.0 ± 0.0 points"
     same = paired_difference([0.1, 0.7, 0.3], [0.1, 0.7, 0.3])
     assert verdict(same) == "no difference shown at 3 seeds (+0.0 ± 0.0 points)"
+    tiny = verdict(paired_difference([0.5, 0.52, 0.48], [0.5001, 0.5, 0.5]))
+    assert tiny == "no difference shown at 3 seeds (+0.0 ± 5.0 points)"
     assert summarize([0.1] * 3).sd == 0
 
 
