@@ -123,9 +123,12 @@ def _enter_workdir(
     stack: contextlib.ExitStack, config: TrainingConfig, record: dict[str, Any], is_main: bool
 ) -> Workdir:
     """The run's folder, which the process that writes has to itself."""
+    workdir = Workdir(config.workdir, record, config.resume, write=False)  # before anything's there
     if is_main:
         stack.enter_context(run_lock(config.workdir))
-    return Workdir(config.workdir, record, config.resume, write=False)
+        # Another run may have begun, and ended, before the lock was had.
+        workdir = Workdir(config.workdir, record, config.resume, write=False)
+    return workdir
 
 
 def versions() -> dict[str, str]:

@@ -30,7 +30,7 @@ def run_lock(folder: str | os.PathLike) -> Iterator[None]:
         >>> with run_lock(tempfile.mkdtemp()):
         ...     pass
     """
-    path = Path(folder).resolve() / LOCK
+    path = Path(os.path.realpath(folder)) / LOCK
     with contextlib.ExitStack() as stack:
         if not _held.get(path):
             stack.enter_context(_locked(path))

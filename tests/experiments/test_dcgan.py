@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import experiments.common.config
 from experiments import dcgan
 from jaxdl.errors import CheckpointError, ConfigError, TrainingError, WorkdirError
 
@@ -171,7 +172,8 @@ def test_a_checkpoint_of_another_run_is_refused(whole, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_run_that_diverges_can_be_looked_into(tmp_path, capsys):
+def test_a_run_that_diverges_can_be_looked_into(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(experiments.common.config, "LARGEST", 1e39)  # a rate that flags refuse
     diverging = {"learning_rate": 1e38}
     with pytest.raises(TrainingError, match="is nan at step 1; the first leaf of the state"):
         dcgan.run(config(tmp_path, **diverging))
