@@ -67,8 +67,10 @@ class BenchmarkConfig(Config):
         super().__post_init__()
         unknown = sorted(set(self.chosen_parts) - set(ALL_PARTS))
         if unknown:
-            raise ConfigError(f"--parts {self.parts}: there is no {', '.join(unknown)}; "
-                              f"choose of {', '.join(ALL_PARTS)}, or all")  # fmt: skip
+            raise ConfigError(
+                f"--parts {self.parts}: there is no {', '.join(unknown)}; "
+                f"choose of {', '.join(ALL_PARTS)}, or all"
+            )
 
     @property
     def chosen_parts(self) -> tuple[str, ...]:
@@ -138,9 +140,8 @@ def run(config: BenchmarkConfig) -> lesson.Result:
     """Measures, prints the tables, writes JSON and figures."""
     folder = lesson.begin("benchmark", config)
     machine, described = look_around()
-    print(f"{platform.machine()}, {os.cpu_count()} cores; " + "; ".join(
-        ", ".join(f"{k} {v}" for k, v in words.items()) for words in described.values()
-    ))  # fmt: skip
+    found = [", ".join(f"{k} {v}" for k, v in words.items()) for words in described.values()]
+    print(f"{platform.machine()}, {os.cpu_count()} cores; {'; '.join(found)}")
     if not machine.torch:
         print("PyTorch is not installed: measured without it.")
     floor = machine_floor(config.rounds)

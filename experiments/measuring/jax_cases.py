@@ -23,10 +23,10 @@ def _one_by_one(step: Callable, state: Any, inputs: Any, steps: int) -> Prepared
     compiled = jax.jit(functools.partial(step, shard=parallel.Shard()), donate_argnums=0)
     held = [state]
 
-    def call() -> None:
+    def call() -> Any:
         for i in range(steps):
             held[0], metrics = compiled(held[0], inputs, i)
-        jax.block_until_ready((held[0], metrics))
+        return jax.block_until_ready((held[0], metrics))[1]
 
     return Prepared(call, steps)
 
@@ -34,23 +34,15 @@ def _one_by_one(step: Callable, state: Any, inputs: Any, steps: int) -> Prepared
 def _looped(step: Callable, state: Any, inputs: Any, steps: int, use_pmap: bool) -> Prepared:
     """Steps inside the compiled loop that programs use; with ``pmap`` also on one device."""
     device = jax.local_devices()[:1]
-    run = parallel.compile_steps(step, device, steps)
     if use_pmap:
-        loop = parallel.make_loop(step, steps)
-        mapped = jax.pmap(
-            lambda index, *rest: loop(*rest, parallel.Shard(index, 1, parallel.AXIS)),
-            axis_name=parallel.AXIS,
-            in_axes=(0, None, None, None, None),
-            out_axes=None,
-            donate_argnums=1,
-            devices=device,
-        )
-        run = functools.partial(mapped, np.zeros(1, np.int32))
+        run = parallel.pmap_loop(parallel.make_loop(step, steps), device)
+    else:
+        run = parallel.compile_steps(step, device, steps)
     held = [state]
 
-    def call() -> None:
+    def call() -> Any:
         held[0], history = run(held[0], inputs, 0, steps)
-        jax.block_until_ready((held[0], history))
+        return jax.block_until_ready((held[0], history))[1]
 
     return Prepared(call, steps)
 
@@ -83,9 +75,9 @@ def dcgan(
     else:
         prepared = _one_by_one(step, state, inputs, steps)
 
-    def call() -> None:
+    def call() -> Any:
         with products_as(precision, jax.default_backend()):
-            prepared.run()
+            return prepared.run()
 
     return Prepared(call, steps)
 

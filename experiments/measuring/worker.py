@@ -27,12 +27,12 @@ class Prepared(NamedTuple):
     """A contestant that is ready to run.
 
     Attributes:
-        run: does ``steps`` steps and waits until they are done.
+        run: does ``steps`` steps and waits until they are done; may return their metrics.
         steps: how many one call does.
         is_long: whether a call takes so long that it needs no run before it that does not count.
     """
 
-    run: Callable[[], None]
+    run: Callable[[], Any]
     steps: int = 1
     is_long: bool = False
 

@@ -136,32 +136,23 @@ def fit(
     devices = list(devices or jax.local_devices()[:1])
     reporter = reporter or Silent()
     run_steps = parallel.compile_steps(step, devices, LONGEST_CHUNK, wrap)
-    store, path = None, None
+    store = None
     with contextlib.ExitStack() as stack:
         if folder is not None:
-            path = Path(folder) / "metrics.jsonl"
             store = _open_store(stack, Path(folder), name, keep_every_epochs, schedule, identity)
         if debug_step is not None:
-            if debug_step > schedule.total_steps:
-                ends = f"the run ends at step {schedule.total_steps}"
-                raise ConfigError(f"--debug_step {debug_step}: {ends}")
-            asked = folder is None or divergence.concerns(folder, name)
-            before = debug_step if asked else schedule.total_steps + 1
-            state, progress = _start_before(store, state, before)
-            if asked:
-                replay(
-                    *(state, progress.step, debug_step, inputs_for_epoch, schedule),
-                    run_steps=run_steps,
-                    step=step,
-                    devices=devices,
-                    inspection=inspection,
-                    tell=reporter.message,
-                )
-            log = RunLog(path, progress.step, name, write=False)
-            status = 0 if asked else None
-            return Fitted(state, log, progress, 0.0, progress.step or None, status)
+            return _look_into(
+                *(debug_step, step, state, inputs_for_epoch, schedule),
+                run_steps=run_steps,
+                devices=devices,
+                store=store,
+                folder=folder,
+                name=name,
+                inspection=inspection,
+                reporter=reporter,
+            )
         state, progress = _restore(store, state, reporter)
-        log = RunLog(path, progress.step, name, write=jax.process_index() == 0)
+        log = RunLog(_log_path(folder), progress.step, name, write=jax.process_index() == 0)
         signals = stack.enter_context(StopSignals())
         saved = progress.step or None
         keeper = Keeper(store, signals, save_every_steps, save_every_seconds, saved)
@@ -196,6 +187,45 @@ def fit(
     )
 
 
+def _look_into(
+    debug_step: int,
+    step: parallel.StepFunction,
+    state: PyTree,
+    inputs_for_epoch: Callable[[int], PyTree],
+    schedule: Schedule,
+    *,
+    run_steps: Any,
+    devices: Sequence[jax.Device],
+    store: CheckpointStore | None,
+    folder: str | os.PathLike | None,
+    name: str | None,
+    inspection: Inspection,
+    reporter: Reporter,
+) -> Fitted:
+    """Repeats the steps up to one, or only reads a run that no divergence was seen in."""
+    if debug_step > schedule.total_steps:
+        ends = f"the run ends at step {schedule.total_steps}"
+        raise ConfigError(f"--debug_step {debug_step}: {ends}")
+    asked = folder is None or divergence.concerns(folder, name)
+    before = debug_step if asked else schedule.total_steps + 1
+    state, progress = _start_before(store, state, before)
+    if asked:
+        replay(
+            *(state, progress.step, debug_step, inputs_for_epoch, schedule),
+            run_steps=run_steps,
+            step=step,
+            devices=devices,
+            inspection=inspection,
+            tell=reporter.message,
+        )
+    log = RunLog(_log_path(folder), progress.step, name, write=False)
+    return Fitted(state, log, progress, 0.0, progress.step or None, 0 if asked else None)
+
+
+def _log_path(folder: str | os.PathLike | None) -> Path | None:
+    return None if folder is None else Path(folder) / "metrics.jsonl"
+
+
 def _open_store(
     stack: contextlib.ExitStack,
     folder: Path,
@@ -213,7 +243,7 @@ def _open_store(
         keep_every_epochs * schedule.steps_per_epoch,
         identity=identity,
         write=is_main,
-        sync_first=(folder / "metrics.jsonl",),
+        sync_first=(_log_path(folder),),
     )
     return stack.enter_context(store)
 

@@ -173,6 +173,13 @@ def compile_steps(
     if len(devices) == 1 and jax.process_count() == 1:
         return jax.jit(functools.partial(loop, shard=Shard()), donate_argnums=0)
 
+    return pmap_loop(loop, devices)
+
+
+def pmap_loop(
+    loop: Loop, devices: Sequence[jax.Device]
+) -> Callable[[PyTree, PyTree, int, int], tuple[PyTree, PyTree]]:
+    """A loop under ``pmap``, whatever the number of devices; see :func:`compile_steps`."""
     total = len(devices) * jax.process_count()
     first_index = len(devices) * jax.process_index()
     indices = np.arange(first_index, first_index + len(devices), dtype=np.int32)
