@@ -49,3 +49,27 @@ class WeightsError(UserError, ValueError):
 
 class TrainingError(JaxdlError, RuntimeError):
     """A fault inside a run, for example a loss that is no longer finite."""
+
+
+LONGEST_QUOTE = 200  # characters
+
+
+def brief(quoted: object) -> str:
+    r"""What a library or a file says, cut to a part of a message: its first line, 200 characters.
+
+    Args:
+        quoted: an exception, or any text that is not our own.
+
+    Returns:
+        The text; for an exception that says nothing, its type's name.
+
+    Example:
+        >>> brief(ValueError("no such entry\nmore"))
+        'no such entry'
+        >>> brief(MemoryError())
+        'MemoryError'
+    """
+    lines = str(quoted).strip().splitlines()
+    if not lines:
+        return type(quoted).__name__ if isinstance(quoted, BaseException) else ""
+    return lines[0] if len(lines[0]) <= LONGEST_QUOTE else f"{lines[0][:LONGEST_QUOTE]}…"

@@ -3,7 +3,7 @@
 import io
 import zipfile
 
-from jaxdl.errors import WeightsError
+from jaxdl.errors import WeightsError, brief
 
 
 def open_archive(data: bytes) -> tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]:
@@ -22,7 +22,7 @@ def open_archive(data: bytes) -> tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]:
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
     except Exception as error:  # zipfile fails in many ways on a damaged directory
-        raise WeightsError(f"it is no zip archive, or damaged: {error}") from error
+        raise WeightsError(f"it is no zip archive, or damaged: {brief(error)}") from error
     members = archive.infolist()
     names = [member.filename for member in members]
     if len(set(names)) < len(names):
@@ -42,9 +42,12 @@ def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
     try:
         content = archive.read(member)
     except Exception as error:  # likewise on damaged, encrypted or exotic members
-        raise WeightsError(f"entry {member.filename!r} cannot be read: {error}") from error
+        raise WeightsError(
+            f"entry {brief(member.filename)!r} cannot be read: {brief(error)}"
+        ) from error
     if len(content) != member.file_size:
         raise WeightsError(
-            f"entry {member.filename!r} has {len(content)} bytes instead of {member.file_size}"
+            f"entry {brief(member.filename)!r} has {len(content)} bytes instead of "
+            f"{member.file_size}"
         )
     return content

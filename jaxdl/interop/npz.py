@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from jaxdl.errors import WeightsError
+from jaxdl.errors import WeightsError, brief
 from jaxdl.interop.archive import open_archive, read_member
 from jaxdl.interop.views import view
 
@@ -44,7 +44,7 @@ def decode(data: bytes) -> dict[str, np.ndarray]:
     for member in members:
         name = member.filename.removesuffix(".npy")
         if name in arrays:
-            raise WeightsError(f"entry {name!r} occurs twice")
+            raise WeightsError(f"entry {brief(name)!r} occurs twice")
         arrays[name] = _array(name, read_member(archive, member))
     return arrays
 
@@ -80,12 +80,15 @@ def _array(name: str, content: bytes) -> np.ndarray:
             warnings.simplefilter("error")  # a header it has to repair is no header
             shape, fortran_order, dtype = _READ_HEADER[version](stream)
     except Exception as error:  # NumPy parses the header as Python: it can fail in any way
-        raise WeightsError(f"entry {name!r} has no readable .npy header: {error}") from error
+        raise WeightsError(
+            f"entry {brief(name)!r} has no readable .npy header: {brief(error)}"
+        ) from error
     _check_type(name, dtype)
     present = len(content) - stream.tell()
     if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != present:
         raise WeightsError(
-            f"entry {name!r} of type {dtype} and shape {shape} does not fill its {present} bytes"
+            f"entry {brief(name)!r} of type {dtype} and shape {brief(shape)} does not fill its "
+            f"{present} bytes"
         )
     order = "F" if fortran_order else "C"
     return view(name, content, dtype, shape, offset=stream.tell(), order=order)
@@ -94,5 +97,5 @@ def _array(name: str, content: bytes) -> np.ndarray:
 def _check_type(name: str, dtype: np.dtype) -> None:
     if dtype.kind not in "fiu":
         raise WeightsError(
-            f"entry {name!r} has type {dtype}; weights are floating-point or integer numbers"
+            f"entry {brief(name)!r} has type {dtype}; weights are floating-point or integer numbers"
         )

@@ -17,7 +17,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from jaxdl.errors import WeightsError
+from jaxdl.errors import WeightsError, brief
 
 MAX_PROGRAM_BYTES = 5_000_000
 
@@ -115,7 +115,7 @@ def _steps(program: bytes) -> Iterator[tuple[str, Any, int]]:
             if instruction.name != "STOP":
                 yield instruction.name, argument, position
     except (ValueError, OverflowError, DeprecationWarning) as error:
-        raise WeightsError(f"its pickle is damaged: {error}") from error
+        raise WeightsError(f"its pickle is damaged: {brief(error)}") from error
 
 
 def _known_name(module: str, attribute: str) -> Name:
@@ -153,7 +153,7 @@ class _Machine:
         elif name in _INSTRUCTIONS:
             _INSTRUCTIONS[name](self, argument)
         elif name not in ("PROTO", "FRAME"):
-            about = f" ({argument[:200]!r})" if isinstance(argument, str) else ""
+            about = f" ({brief(argument)!r})" if isinstance(argument, str) else ""
             raise WeightsError(
                 f"the pickle has the instruction {name}{about} at byte {position}, which a state "
                 "dict does not need: it is refused"

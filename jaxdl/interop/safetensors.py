@@ -18,7 +18,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdl.errors import WeightsError
+from jaxdl.errors import WeightsError, brief
 from jaxdl.interop.views import view
 
 MAX_TABLE_BYTES = 10_000_000
@@ -104,7 +104,7 @@ def _raw(name: str, array: np.ndarray) -> tuple[str, bytes]:
         if known == dtype and sys.byteorder == "little":
             return code, array.astype(dtype, copy=False).tobytes()
     raise WeightsError(
-        f"entry {name!r} has type {array.dtype}, which safetensors cannot hold here; "
+        f"entry {brief(name)!r} has type {array.dtype}, which safetensors cannot hold here; "
         f"possible: {', '.join(str(known) for known in _DTYPES.values())}"
     )
 
@@ -122,7 +122,7 @@ def _table(data: bytes) -> tuple[dict[str, Any], int]:
     try:
         table = json.loads(data[8 : 8 + length].decode(), object_pairs_hook=_without_duplicates)
     except (ValueError, RecursionError) as error:
-        raise WeightsError(f"its table is no JSON of the expected form: {error}") from error
+        raise WeightsError(f"its table is no JSON of the expected form: {brief(error)}") from error
     if not isinstance(table, dict):
         raise WeightsError("its table is not a JSON object")
     metadata = table.pop(_METADATA, {})
@@ -141,24 +141,28 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _checked(name: str, entry: Any, available: int) -> tuple[np.dtype, list[int], int, int]:
     """An entry's type, shape, begin and end, all of which fit together and lie in the file."""
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
-        raise WeightsError(f"entry {name!r} must have dtype, shape and data_offsets, no more")
+        raise WeightsError(
+            f"entry {brief(name)!r} must have dtype, shape and data_offsets, no more"
+        )
     code, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(code, str) or code not in _DTYPES:
-        raise WeightsError(f"entry {name!r} has an unknown dtype; known: {', '.join(_DTYPES)}")
+        raise WeightsError(
+            f"entry {brief(name)!r} has an unknown dtype; known: {', '.join(_DTYPES)}"
+        )
     if not _are_sizes(shape) or len(shape) > 32:
-        raise WeightsError(f"entry {name!r}: its shape is not a list of at most 32 sizes")
+        raise WeightsError(f"entry {brief(name)!r}: its shape is not a list of at most 32 sizes")
     if not _are_sizes(offsets) or len(offsets) != 2:
-        raise WeightsError(f"entry {name!r}: its data_offsets are not two sizes")
+        raise WeightsError(f"entry {brief(name)!r}: its data_offsets are not two sizes")
     begin, end = offsets
     if not begin <= end <= available:
         raise WeightsError(
-            f"entry {name!r} lies at bytes {begin} to {end} of {available}: the file is cut off "
-            "or the entry wrong"
+            f"entry {brief(name)!r} lies at bytes {begin} to {end} of {available}: the file is cut "
+            "off or the entry wrong"
         )
     dtype = _DTYPES[code]
     if math.prod(shape) * dtype.itemsize != end - begin:
         raise WeightsError(
-            f"entry {name!r} of type {code} and shape {tuple(shape)} does not fill its "
+            f"entry {brief(name)!r} of type {code} and shape {tuple(shape)} does not fill its "
             f"{end - begin} bytes"
         )
     return dtype, shape, begin, end
@@ -175,7 +179,7 @@ def _check_spans(spans: list[tuple[int, int, str]], available: int) -> None:
     for begin, end, name in spans:
         if begin != position:
             what = "overlaps the one before it" if begin < position else "leaves a gap before it"
-            raise WeightsError(f"entry {name!r} at bytes {begin} to {end} {what}")
+            raise WeightsError(f"entry {brief(name)!r} at bytes {begin} to {end} {what}")
         position = end
     if position != available:
         raise WeightsError(f"{available - position} bytes after the last entry belong to none")

@@ -12,7 +12,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdl.errors import WeightsError
+from jaxdl.errors import WeightsError, brief
 from jaxdl.interop.archive import open_archive, read_member
 from jaxdl.interop.restricted_pickle import STORAGE_KINDS, StorageRef, TensorRef, interpret
 from jaxdl.interop.views import view
@@ -73,7 +73,7 @@ class _Storages:
         raw = self._content(f"data/{storage.key}")
         if len(raw) != storage.count * dtype.itemsize:
             raise WeightsError(
-                f"storage {storage.key[:200]!r} has {len(raw)} bytes, not the {storage.count} "
+                f"storage {brief(storage.key)!r} has {len(raw)} bytes, not the {storage.count} "
                 f"numbers of type {dtype} it is said to have"
             )
         return raw
@@ -82,7 +82,7 @@ class _Storages:
         path = self.folder + name
         if path not in self.cache:
             if path not in self.members and default is None:
-                raise WeightsError(f"it lacks the entry {path[:200]!r}")
+                raise WeightsError(f"it lacks the entry {brief(path)!r}")
             self.cache[path] = (
                 read_member(self.archive, self.members[path])
                 if path in self.members
@@ -100,9 +100,9 @@ def _check_member(member: zipfile.ZipInfo) -> None:
     """Refuses what torch.save never writes."""
     name = member.filename
     if name.startswith("/") or "\\" in name or ".." in name.split("/"):
-        raise WeightsError(f"entry {name[:200]!r} points outside the archive: refused")
+        raise WeightsError(f"entry {brief(name)!r} points outside the archive: refused")
     if member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size:
-        raise WeightsError(f"entry {name[:200]!r} is compressed, as torch.save's never are")
+        raise WeightsError(f"entry {brief(name)!r} is compressed, as torch.save's never are")
 
 
 def _tensors(content: Any) -> dict[str, TensorRef]:
@@ -111,9 +111,7 @@ def _tensors(content: Any) -> dict[str, TensorRef]:
         raise WeightsError(f"it holds {_what(content)}, not a state dict; {_ADVICE}")
     for name, value in content.items():
         if not isinstance(name, str) or not isinstance(value, TensorRef):
-            raise WeightsError(
-                f"entry {str(name)[:200]!r} is {_what(value)}, not a tensor; {_ADVICE}"
-            )
+            raise WeightsError(f"entry {brief(name)!r} is {_what(value)}, not a tensor; {_ADVICE}")
     return content
 
 
@@ -134,7 +132,7 @@ def _view(name: str, tensor: TensorRef, raw: bytes) -> np.ndarray:
     last = offset + sum((n - 1) * step for n, step in zip(shape, stride, strict=True))
     if size > storage.count or last >= storage.count:
         raise WeightsError(
-            f"entry {name[:200]!r} of shape {shape}, stride {stride} and offset {offset} leaves "
+            f"entry {brief(name)!r} of shape {shape}, stride {stride} and offset {offset} leaves "
             f"(or repeats) the {storage.count} numbers of its storage"
         )
     strides = tuple(step * dtype.itemsize for step in stride)

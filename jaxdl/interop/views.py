@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jaxdl.errors import WeightsError
+from jaxdl.errors import WeightsError, brief
 
 
 def view(
@@ -42,4 +42,4 @@ def view(
     try:
         return np.ndarray(shape, dtype, content, offset, strides, order)
     except (TypeError, ValueError, OverflowError) as error:
-        raise WeightsError(f"entry {name[:200]!r} is no possible array: {error}") from error
+        raise WeightsError(f"entry {brief(name)!r} is no possible array: {brief(error)}") from error

@@ -15,6 +15,7 @@ import atexit
 import contextlib
 import itertools
 import os
+import re
 import sys
 import threading
 import time
@@ -23,7 +24,7 @@ from typing import Any, NoReturn, TypeVar
 
 import jax
 
-from jaxdl.errors import DeviceError, JaxdlError, TrainingError
+from jaxdl.errors import DeviceError, JaxdlError, TrainingError, brief
 
 T = TypeVar("T")
 
@@ -31,6 +32,7 @@ INTERVAL = 2.0  # seconds between two signs of life
 SILENCE = 30.0  # seconds without one after which a process counts as gone
 TOGETHER_TIMEOUT = 300.0  # seconds that processes may be apart where they wait for each other
 _SIGNS, _STEPS = "jaxdl/peers", "jaxdl/together"
+_STATUS = re.compile(r"[A-Z_]{5,}: ")  # how XLA's messages begin: "UNKNOWN: Gloo AllGather failed"
 _DONE, _FAILED = "done", "failed: "
 
 _watch: "Watch | None" = None
@@ -105,7 +107,7 @@ class Watch:
         except Exception as error:  # whatever jaxlib raises
             if now - self._last_answer <= self.silence:
                 return None
-            return _message(0, f"has not answered for {self.silence:g} seconds ({_first(error)})")
+            return _message(0, f"has not answered for {self.silence:g} seconds ({brief(error)})")
         self._last_answer = now
         return self._judge(found, now)
 
@@ -144,13 +146,20 @@ def lost_peers_are_errors() -> Iterator[None]:
     """
     try:
         yield
-    except jax.errors.JaxRuntimeError as error:
-        if _watch is None:
+    except (jax.errors.JaxRuntimeError, RuntimeError, ValueError) as error:
+        if _watch is None or not _is_from_xla(error):
             raise
         raise TrainingError(
-            f"JAX failed with {_first(error)!r}; most likely another process is gone: look at its "
+            f"JAX failed with {brief(error)!r}; most likely another process is gone: look at its "
             "messages; the same commands continue the run from its last checkpoint"
         ) from error
+
+
+def _is_from_xla(error: Exception) -> bool:
+    """Whether XLA raised it: where it fails at once, jaxlib makes it a plain built-in error."""
+    if isinstance(error, jax.errors.JaxRuntimeError):
+        return True
+    return type(error) in (RuntimeError, ValueError) and bool(_STATUS.match(str(error)))
 
 
 def leave(message: str, status: int) -> None:
@@ -211,7 +220,7 @@ def _wait_for(client: Any, key: str, process: int) -> str:
     try:
         return client.blocking_key_value_get(key, int(1000 * TOGETHER_TIMEOUT))
     except Exception as error:  # whatever jaxlib raises
-        raise DeviceError(_message(process, f"did not come this far ({_first(error)})")) from error
+        raise DeviceError(_message(process, f"did not come this far ({brief(error)})")) from error
 
 
 def _distributed() -> tuple[Any, int, int]:
@@ -227,7 +236,7 @@ def _say_how_it_ended() -> None:
     """At the interpreter's end: done, or failed if an exception was never caught."""
     error = getattr(sys, "last_value", None)
     if error is not None:
-        leave(f"{type(error).__name__}: {_first(error)}", 1)
+        leave(f"{type(error).__name__}: {brief(error)}", 1)
     if _watch is not None:
         _watch.stop(_DONE)
 
@@ -237,8 +246,3 @@ def _message(process: int, what: str) -> str:
         f"process {process} {what}: this process ends too. Look at the messages of process "
         f"{process}; the same commands continue the run from its last checkpoint"
     )
-
-
-def _first(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__

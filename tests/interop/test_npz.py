@@ -93,6 +93,19 @@ def test_a_changed_number_is_noticed():
         decode(bytes(data))
 
 
+@pytest.mark.parametrize("damage", ["a dtype", "a shape", "another name in the directory"])
+def test_a_message_stays_short_whatever_the_name(damage):
+    name = 60_000 * "n"
+    shape = f"({200 * '1, '}2)"
+    faults = {"a dtype": npy(np.array(["text"])), "a shape": npy(header=header(shape=shape))}
+    data = bytearray(zipped({name: faults.get(damage, npy(np.ones(2)))}))
+    if damage not in faults:
+        data[data.rindex(b"nn")] = ord("m")
+    with pytest.raises(WeightsError, match=r"entry 'nnn") as caught:
+        decode(bytes(data))
+    assert len(str(caught.value)) < 1000
+
+
 def test_a_zip_bomb_is_not_unpacked(frugal):
     bomb = bytearray(zipped({"a.npy": bytes(100_000)}, zipfile.ZIP_DEFLATED))
     directory = bomb.rindex(b"PK\x01\x02")

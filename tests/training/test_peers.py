@@ -168,18 +168,23 @@ def test_together_without_the_others(service, monkeypatch):
         peers.together("x", lambda: 7)
 
 
-def test_jax_s_failures_are_one_message_where_there_are_others(service, monkeypatch):
-    def fail():
-        with peers.lost_peers_are_errors():
-            raise jax.errors.JaxRuntimeError("UNKNOWN: Connection closed by peer\nmore")
+@pytest.mark.parametrize("kind", [jax.errors.JaxRuntimeError, RuntimeError, ValueError])
+def test_jax_s_failures_are_one_message_where_there_are_others(service, monkeypatch, kind):
+    broken = kind("UNKNOWN: Connection closed by peer\nmore")
 
-    with pytest.raises(jax.errors.JaxRuntimeError):
+    def fail(error=broken):
+        with peers.lost_peers_are_errors():
+            raise error
+
+    with pytest.raises(kind):
         fail()
     monkeypatch.setattr(peers, "_watch", peers.Watch(service, 0, 2))
     with pytest.raises(TrainingError, match="Connection closed by peer'; most likely another"):
         fail()
-    with pytest.raises(ZeroDivisionError), peers.lost_peers_are_errors():
-        raise ZeroDivisionError
+    for ours in (ZeroDivisionError(), ValueError("5 is no size"), DeviceError("UNKNOWN: no")):
+        with pytest.raises(type(ours)) as caught:
+            fail(ours)
+        assert caught.value is ours
 
 
 def test_alone_there_is_nothing_to_watch_or_to_leave():
