@@ -212,6 +212,7 @@ def train(config: DCGANConfig, session: Session, images: jax.Array, schedule: Sc
         identity=session.workdir.identity,
         inspection=Inspection(lambda i, n: data.batch_indices(i.permutation, n, batch_size)),
         debug_step=config.debug_step,
+        virtual_shards=config.virtual_shards,
     )
 
 

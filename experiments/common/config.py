@@ -144,6 +144,9 @@ class TrainingConfig(DataConfig):
     num_devices: int | None = option(
         None, "devices that share each batch, over all processes; unset: all there are", low=1
     )
+    virtual_shards: int | None = option(
+        None, "same bits on any number of devices up to this, a power of two; slower", low=1
+    )
     epochs: int = option(10, "passes over the data", low=1)
     max_steps: int | None = option(None, "stop after this many steps, if that is earlier", low=1)
     batch_size: int | None = option(

@@ -20,6 +20,7 @@ from jaxdl.training.devices import Devices, find_devices, join_processes
 from jaxdl.training.parallel import batch_size_for
 from jaxdl.training.run_lock import run_lock
 from jaxdl.training.run_log import Record
+from jaxdl.training.virtual_shards import check_shards
 
 PACKAGES = ("jaxdl", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
@@ -88,15 +89,9 @@ def open_session(
     """
     devices = find_run_devices(config)
     console = Console(describe, quiet=not devices.is_main)
-    default = config.default_batch_size
-    batch_size = batch_size_for(devices.total, config.batch_size, default)
     for line in devices.messages:
         console.message(line)
-    if config.batch_size is None and batch_size != default:
-        console.message(
-            f"Batch size {default} rounded up to {batch_size}, a multiple of "
-            f"{devices.total} devices."
-        )
+    batch_size = _settle_batch_size(config, devices.total, console)
     config = dataclasses.replace(
         config,
         batch_size=batch_size,
@@ -117,6 +112,21 @@ def open_session(
                 workdir.remove_leftovers()
                 workdir.write(CONFIG, to_json(record, indent=2) + "\n")
         yield Session(config, devices, dataset, workdir, console)
+
+
+def _settle_batch_size(config: TrainingConfig, devices: int, console: Console) -> int:
+    """The size that was asked for, or the default, rounded up to equal shares."""
+    shares, name = devices, "devices"
+    if config.virtual_shards:
+        check_shards(config.virtual_shards, devices)
+        shares, name = config.virtual_shards, "virtual shards"
+    default = config.default_batch_size
+    batch_size = batch_size_for(shares, config.batch_size, default, name)
+    if config.batch_size is None and batch_size != default:
+        console.message(
+            f"Batch size {default} rounded up to {batch_size}, a multiple of {shares} {name}."
+        )
+    return batch_size
 
 
 def _enter_workdir(

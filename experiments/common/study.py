@@ -174,6 +174,7 @@ def train_run(session: Session, run: Run, test: data.Split | None) -> FittedClas
         save_every_seconds=config.save_every_seconds,
         identity={**session.workdir.identity, "run": run.name},
         debug_step=config.debug_step,
+        virtual_shards=config.virtual_shards,
     )
     session.console.close()
     return fitted

@@ -16,6 +16,7 @@ from jaxdl.training import classifier, gan, parallel, streams
 from jaxdl.training.classifier_fit import normalize_mnist
 from jaxdl.training.compilation import enable_cache
 from jaxdl.training.precision import find_precision, products_as
+from jaxdl.training.virtual_shards import with_virtual_shards
 
 
 def _one_by_one(step: Callable, state: Any, inputs: Any, steps: int) -> Prepared:
@@ -31,9 +32,18 @@ def _one_by_one(step: Callable, state: Any, inputs: Any, steps: int) -> Prepared
     return Prepared(call, steps)
 
 
-def _looped(step: Callable, state: Any, inputs: Any, steps: int, use_pmap: bool) -> Prepared:
+def _looped(
+    step: Callable,
+    state: Any,
+    inputs: Any,
+    steps: int,
+    use_pmap: bool = False,
+    virtual_shards: int | None = None,
+) -> Prepared:
     """Steps inside the compiled loop that programs use; with ``pmap`` also on one device."""
     device = jax.local_devices()[:1]
+    if virtual_shards:
+        step = with_virtual_shards(step, virtual_shards)
     if use_pmap:
         run = parallel.pmap_loop(parallel.make_loop(step, steps), device)
     else:
@@ -53,11 +63,11 @@ def dcgan(
     conv: str = "auto",
     precision: str = "float32",
     steps: int = 1,
-    use_pmap: bool = False,
     loop: bool = True,
     cache: bool = False,
+    **spread: Any,
 ) -> Prepared:
-    """The adversarial step at 64×64 on random images."""
+    """The adversarial step at 64×64 on random images; ``spread`` goes to :func:`_looped`."""
     if cache:
         enable_cache()
     adam = optax.adam(2e-4, b1=0.5)
@@ -71,7 +81,7 @@ def dcgan(
     inputs = gan.GANInputs(jnp.asarray(images), jnp.arange(count), streams.root_key(1))
     step = functools.partial(gan.batch_step, batch_size=batch_size)
     if loop:
-        prepared = _looped(step, state, inputs, steps, use_pmap)
+        prepared = _looped(step, state, inputs, steps, **spread)
     else:
         prepared = _one_by_one(step, state, inputs, steps)
 
@@ -82,12 +92,12 @@ def dcgan(
     return Prepared(call, steps)
 
 
-def mlp(width: int = 700, steps: int = 50, use_pmap: bool = False) -> Prepared:
-    """The classifier's step, batch 64, on random images."""
+def mlp(width: int = 700, steps: int = 50, **spread: Any) -> Prepared:
+    """The classifier's step, batch 64, on random images; ``spread`` goes to :func:`_looped`."""
     count = 64 * steps
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (count, 28, 28, 1), np.uint8)
-    return _mlp_steps(images, rng.integers(0, 10, count), width, steps, use_pmap)
+    return _mlp_steps(images, rng.integers(0, 10, count), width, steps, **spread)
 
 
 def mlp_epoch(width: int = 700, count: int = 60_000) -> Prepared:
@@ -95,12 +105,12 @@ def mlp_epoch(width: int = 700, count: int = 60_000) -> Prepared:
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (count, 28, 28, 1), np.uint8)
     steps = -(-count // 64)
-    epoch = _mlp_steps(images, rng.integers(0, 10, count), width, steps, False)
+    epoch = _mlp_steps(images, rng.integers(0, 10, count), width, steps)
     return Prepared(epoch.run, is_long=True)
 
 
 def _mlp_steps(
-    images: np.ndarray, labels: np.ndarray, width: int, steps: int, use_pmap: bool
+    images: np.ndarray, labels: np.ndarray, width: int, steps: int, **spread: Any
 ) -> Prepared:
     state = classifier.create_state(
         streams.root_key(0),
@@ -117,7 +127,7 @@ def _mlp_steps(
     step = functools.partial(
         classifier.batch_step, batch_size=64, transform=normalize_mnist, augment=None
     )
-    return _looped(step, state, inputs, steps, use_pmap)
+    return _looped(step, state, inputs, steps, **spread)
 
 
 def layer(batch_size: int, conv: str, layer: list) -> Prepared:

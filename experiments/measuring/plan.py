@@ -8,6 +8,7 @@ from experiments.measuring.workers import Contestant
 OURS, PEER = "jaxdl", "PyTorch eager"
 HUGE = ", huge pages"
 BATCHES = (25, 50, 100, 200, 400)
+SHARDS = (2, 8)
 
 
 class Case(NamedTuple):
@@ -203,6 +204,29 @@ def device_cases(machine: Machine, sizes: Sizes) -> list[Case]:
     return cases
 
 
+def shard_cases(machine: Machine, sizes: Sizes) -> list[Case]:
+    """What the same bits on any number of devices cost, here on one."""
+    batch_size = -(-sizes.batch_size // max(SHARDS)) * max(SHARDS)
+    dcgan = {
+        "features": sizes.features,
+        "batch_size": batch_size,
+        "steps": sizes.dcgan_steps,
+    }
+    mlp = {"width": sizes.width, "steps": sizes.mlp_steps}
+    cases = []
+    for name, case, options, examples in (
+        (f"DCGAN step, batch {batch_size}", "dcgan", dcgan, batch_size),
+        ("MLP step, batch 64", "mlp", mlp, 64),
+    ):
+        contestants = [
+            _best_way(machine, f"{n} virtual shards", "jax", case, {**options, "virtual_shards": n})
+            for n in SHARDS
+        ]
+        contestants.append(_best_way(machine, "ordinary", "jax", case, options))
+        cases.append(Case(name, contestants, examples))
+    return cases
+
+
 def pipeline_cases(machine: Machine, sizes: Sizes) -> list[Case]:
     """The data with nothing else."""
     cases = []
@@ -222,5 +246,6 @@ PARTS = {
     "sizes": size_cases,
     "batches": batch_cases,
     "devices": device_cases,
+    "shards": shard_cases,
     "pipeline": pipeline_cases,
 }

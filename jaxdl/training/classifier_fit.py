@@ -198,6 +198,7 @@ def fit_classifier(
     save_every_seconds: float | None = None,
     identity: Mapping[str, Any] | None = None,
     debug_step: int | None = None,
+    virtual_shards: int | None = None,
 ) -> FittedClassifier:
     """Trains a classifier from several seeds, each on all of the training part every epoch.
 
@@ -224,6 +225,7 @@ def fit_classifier(
         save_every_seconds: also save when so much time has passed since the last one.
         identity: what a checkpoint must have been saved with, see ``fit``.
         debug_step: train nothing; repeat the steps up to this one, see ``fit``.
+        virtual_shards: for the same bits on any number of devices, see ``fit``.
 
     Returns:
         The trained classifiers.
@@ -277,6 +279,7 @@ def fit_classifier(
         save_every_seconds=save_every_seconds,
         identity=identity,
         debug_step=debug_step,
+        virtual_shards=virtual_shards,
         inspection=_inspection(seeds, batch_size),
         wrap=functools.partial(seeds_loop, platform=devices[0].platform),
     )

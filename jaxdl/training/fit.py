@@ -21,6 +21,7 @@ from jaxdl.training.replay import replay
 from jaxdl.training.run_lock import run_lock
 from jaxdl.training.run_log import RunLog
 from jaxdl.training.signals import STATUS_BASE, StopSignals, signal_name
+from jaxdl.training.virtual_shards import with_virtual_shards
 
 PyTree = Any
 
@@ -79,6 +80,7 @@ def fit(
     name: str | None = None,
     identity: Mapping[str, Any] | None = None,
     wrap: Callable[[parallel.Loop], parallel.Loop] | None = None,
+    virtual_shards: int | None = None,
     inspection: Inspection = Inspection(),  # noqa: B008 - immutable
     debug_step: int | None = None,
 ) -> Fitted:
@@ -109,6 +111,8 @@ def fit(
             its checkpoints are in ``checkpoints/NAME``.
         identity: plain values that a checkpoint must have been saved with to be continued from.
         wrap: changes the loop of steps before it is compiled, see ``parallel.compile_steps``.
+        virtual_shards: cut each batch into so many, for the same bits on any number of devices,
+            see ``virtual_shards.with_virtual_shards``.
         inspection: what the report of a divergence has to know about a step.
         debug_step: train nothing; repeat the steps from the newest checkpoint before this one up
             to it, and say what is not finite first. Where ``divergence.json`` is about another
@@ -135,7 +139,8 @@ def fit(
     """
     devices = list(devices or jax.local_devices()[:1])
     reporter = reporter or Silent()
-    run_steps = parallel.compile_steps(step, devices, LONGEST_CHUNK, wrap)
+    sharded = with_virtual_shards(step, virtual_shards) if virtual_shards else step
+    run_steps = parallel.compile_steps(sharded, devices, LONGEST_CHUNK, wrap)
     store = None
     with contextlib.ExitStack() as stack:
         if folder is not None:

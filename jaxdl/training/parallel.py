@@ -51,16 +51,17 @@ StepFunction = Callable[[PyTree, PyTree, jax.Array, Shard], tuple[PyTree, PyTree
 Loop = Callable[[PyTree, PyTree, jax.Array, jax.Array, Shard], tuple[PyTree, PyTree]]
 
 
-def batch_size_for(devices: int, batch_size: int | None, default: int) -> int:
+def batch_size_for(shares: int, batch_size: int | None, default: int, name: str = "devices") -> int:
     """The global batch size: the explicit one if it divides, else the default rounded up.
 
     Args:
-        devices: number of devices that share the batch.
+        shares: number of equal shares of the batch.
         batch_size: what the user asked for; None if nothing.
         default: the experiment's own size.
+        name: what the shares are for.
 
     Returns:
-        A multiple of ``devices``.
+        A multiple of ``shares``.
 
     Raises:
         ConfigError: an explicit size does not divide; the message names the nearest that do.
@@ -70,13 +71,13 @@ def batch_size_for(devices: int, batch_size: int | None, default: int) -> int:
         104
     """
     if batch_size is None:
-        return -(-default // devices) * devices
-    if batch_size % devices:
-        below = batch_size // devices * devices
-        nearest = [str(size) for size in (below, below + devices) if size > 0]
+        return -(-default // shares) * shares
+    if batch_size % shares:
+        below = batch_size // shares * shares
+        nearest = [str(size) for size in (below, below + shares) if size > 0]
         raise ConfigError(
             f"--batch_size {batch_size} is the global batch and cannot be shared equally by "
-            f"{devices} devices; the nearest sizes that can: {' and '.join(nearest)}"
+            f"{shares} {name}; the nearest sizes that can: {' and '.join(nearest)}"
         )
     return batch_size
 

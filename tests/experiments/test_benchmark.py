@@ -176,6 +176,7 @@ def test_the_loop_and_single_steps_train_alike():
     for extra, tolerance in (
         ({"loop": False}, 1e-5),
         ({"use_pmap": True}, 1e-5),
+        ({"virtual_shards": 2}, 1e-5),
         ({"precision": "bfloat16"}, 0.05),
     ):
         found = jax_cases.dcgan(**options, **extra).run()

@@ -1,6 +1,5 @@
 """Programs killed with SIGKILL at random moments, started again, and compared to the last bit."""
 
-import json
 import os
 import random
 import subprocess
@@ -9,10 +8,8 @@ import time
 from pathlib import Path
 
 import numpy as np
-import orbax.checkpoint as ocp
 import pytest
 
-TIMES = ("seconds", "images_per_second")
 KILLS = 17  # of each program: 34 in all
 
 PROGRAMS = {
@@ -85,87 +82,17 @@ def kill_somewhere(random_, process, folder, longest):
     return None
 
 
-def checkpoints(folder):
-    """Every array of every run's newest checkpoint, and what is remembered beside them."""
-    found = {}
-    for manifest in folder.glob("checkpoints/**/manifest.json"):
-        step = manifest.parent
-        content = json.loads(manifest.read_text())["content"]
-        meta = {n: v for n, v in content["meta"].items() if "seconds" not in n}
-        with ocp.StandardCheckpointer() as checkpointer:
-            state = checkpointer.restore(step / "state")
-        found[step.relative_to(folder).as_posix()] = (content["leaves"], meta, state)
-    return found
-
-
-def newest(found):
-    best = {}
-    for name in found:
-        run, step = name.rsplit("/", 1)
-        best[run] = max(best.get(run, 0), int(step))
-    return {f"{run}/{step}": found[f"{run}/{step}"] for run, step in best.items()}
-
-
-def records(folder):
-    lines = (folder / "metrics.jsonl").read_text().splitlines()
-    return [{n: v for n, v in json.loads(line).items() if n not in TIMES} for line in lines]
-
-
-def summary(folder):
-    """Without times: seconds, rates, and what was compiled in which session."""
-    path = folder / "summary.json"
-    return untimed(json.loads(path.read_text())) if path.exists() else None
-
-
-def untimed(value):
-    if not isinstance(value, dict):
-        return value
-    kept = {n: v for n, v in value.items() if "seconds" not in n and "per_second" not in n}
-    return {name: untimed(v) for name, v in kept.items()}
-
-
-def pictures(folder):
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.suffix in (".png", ".gif", ".html")
-    }
-
-
-def assert_same_run(killed, whole):
-    ours, theirs = newest(checkpoints(killed)), newest(checkpoints(whole))
-    assert sorted(ours) == sorted(theirs)
-    for name, (leaves, meta, state) in theirs.items():
-        assert ours[name][:2] == (leaves, meta)
-        flat = [np.asarray(leaf) for leaf in flatten(state)]
-        for one, other in zip(flatten(ours[name][2]), flat, strict=True):
-            assert np.asarray(one).tobytes() == other.tobytes()
-    assert records(killed) == records(whole)
-    assert pictures(killed) == pictures(whole)
-    assert summary(killed) == summary(whole)
-    left = [p for p in killed.rglob("*") if ".part" in p.name or "tmp" in p.name]
-    assert left == []
-
-
-def flatten(tree):
-    if isinstance(tree, dict):
-        return [leaf for name in sorted(tree) for leaf in flatten(tree[name])]
-    if isinstance(tree, list | tuple):
-        return [leaf for item in tree for leaf in flatten(item)]
-    return [] if tree is None else [tree]
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_a_run_killed_again_and_again_ends_as_one_that_never_was(tmp_path, program):
+def test_a_run_killed_again_and_again_ends_as_one_that_never_was(tmp_path, program, runs):
     cache, whole = tmp_path / "cache", tmp_path / "whole"
     finish(program, whole, cache)
     begin = time.monotonic()
     finish(program, tmp_path / "second", cache)
     longest = time.monotonic() - begin
-    assert_same_run(tmp_path / "second", whole)
-    assert pictures(whole)
-    assert summary(whole)
+    runs.assert_same(tmp_path / "second", whole)
+    assert runs.pictures(whole)
+    assert runs.summary(whole)
     random_, phases, folders = random.Random(program), [], 0
     while len(phases) < KILLS:
         folders += 1
@@ -175,13 +102,13 @@ def test_a_run_killed_again_and_again_ends_as_one_that_never_was(tmp_path, progr
             phase = kill_somewhere(random_, start(program, folder, cache), folder, longest)
             phases += [phase] if phase else []
         finish(program, folder, cache)
-        assert_same_run(folder, whole)
+        runs.assert_same(folder, whole)
     counts = {phase: phases.count(phase) for phase in sorted(set(phases))}
     print(f"{program}: {len(phases)} kills {counts} in {folders} runs of {longest:.1f} s")
     assert {"saving", "start-up"} <= set(phases)
 
 
-def test_the_comparison_sees_a_single_bit(tmp_path):
+def test_the_comparison_sees_a_single_bit(tmp_path, runs):
     from jaxdl.training.checkpoint import CheckpointStore
 
     for name, value in (("a", 1.0), ("b", np.nextafter(np.float32(1), 2))):
@@ -189,6 +116,6 @@ def test_the_comparison_sees_a_single_bit(tmp_path):
         with CheckpointStore(tmp_path / name / "checkpoints") as store:
             store.save(1, {"w": np.full(3, value, np.float32)}, {"step": 1})
         Path(tmp_path / name / "metrics.jsonl").write_text('{"step": 1, "seconds": 2}\n')
-    assert_same_run(tmp_path / "a", tmp_path / "a")
+    runs.assert_same(tmp_path / "a", tmp_path / "a")
     with pytest.raises(AssertionError):
-        assert_same_run(tmp_path / "b", tmp_path / "a")
+        runs.assert_same(tmp_path / "b", tmp_path / "a")

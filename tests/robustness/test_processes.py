@@ -191,6 +191,27 @@ def test_a_checkpoint_goes_from_any_number_of_processes_to_any_other(tmp_path):
         assert difference.max() < 1e-4
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("program", ["dcgan", "mlp_dropout"])
+def test_with_virtual_shards_nobody_can_tell_the_devices_from_the_result(tmp_path, program, runs):
+    """One, four and eight devices, two processes, and a run that changes them on its way."""
+    folders = [tmp_path / name for name in ("one", "eight", "processes", "changing")]
+    one, eight, processes, changing = folders
+    shards = ("--virtual_shards", "8")
+    run(tmp_path, program, one, 1, 1, *shards)
+    run(tmp_path, program, eight, 1, 8, *shards)
+    run(tmp_path, program, processes, 2, 4, *shards)
+    for devices, number, steps in ((2, 1, 2), (4, 2, 3), (1, 1, None)):
+        limit = ("--max_steps", str(steps), "--save_every_steps", "2") if steps else ()
+        run(tmp_path, program, changing, number, devices, *shards, *limit)
+    for folder in folders[1:]:
+        runs.assert_same(folder, one, apart_from=("num_devices",))
+    ordinary = tmp_path / "ordinary"  # or this comparison would show nothing
+    run(tmp_path, program, ordinary, 1, 8)
+    with pytest.raises(AssertionError):
+        runs.assert_same(ordinary, one, apart_from=("num_devices",))
+
+
 GATHER = """
 import sys
 import jax, jax.numpy as jnp, numpy as np
