@@ -1,6 +1,9 @@
 """Our contestants: each function makes one ready and returns how to run it."""
 
+import atexit
 import functools
+import shutil
+import tempfile
 from collections.abc import Callable
 from typing import Any
 
@@ -13,9 +16,12 @@ from experiments.measuring.layers import Layer
 from experiments.measuring.worker import Prepared
 from jaxdl import data, models, nn, optim
 from jaxdl.training import classifier, gan, parallel, streams
+from jaxdl.training.checkpoint import CheckpointStore
 from jaxdl.training.classifier_fit import normalize_mnist
 from jaxdl.training.compilation import enable_cache
+from jaxdl.training.keeper import Keeper
 from jaxdl.training.precision import find_precision, products_as
+from jaxdl.training.signals import StopSignals
 from jaxdl.training.virtual_shards import with_virtual_shards
 
 
@@ -90,6 +96,34 @@ def dcgan(
             return prepared.run()
 
     return Prepared(call, steps)
+
+
+def dcgan_saving(
+    saves: bool, features: int = 64, batch_size: int = 100, steps: int = 5
+) -> Prepared:
+    """Adversarial steps while a checkpoint is written and hashed, or is not; one call is all."""
+    generator, discriminator = models.Generator(features), models.Discriminator(features)
+    adam = optax.adam(2e-4, b1=0.5)
+    state = gan.create_state(streams.root_key(0), generator, discriminator, adam, adam)
+    images = np.random.default_rng(0).integers(0, 256, (batch_size, 64, 64, 1), np.uint8)
+    inputs = gan.GANInputs(jnp.asarray(images), jnp.arange(batch_size), streams.root_key(1))
+    step = functools.partial(gan.batch_step, batch_size=batch_size)
+    run = parallel.compile_steps(step, jax.local_devices()[:1], 1)
+    store = CheckpointStore(tempfile.mkdtemp(prefix="jaxdl-benchmark-"))
+    atexit.register(shutil.rmtree, store.folder, ignore_errors=True)
+    held, saved = [state], [0]
+
+    def call() -> None:
+        saved[0] += 1
+        if saves:
+            with StopSignals() as signals:
+                Keeper(store, signals).save(saved[0], held[0], {})
+        for _ in range(steps):
+            held[0], history = run(held[0], inputs, 0, 1)
+        jax.block_until_ready((held[0], history))
+        store.wait()
+
+    return Prepared(call)
 
 
 def mlp(width: int = 700, steps: int = 50, **spread: Any) -> Prepared:
@@ -211,6 +245,7 @@ def describe() -> dict[str, str]:
 
 CASES: dict[str, Callable[..., Prepared]] = {
     "dcgan": dcgan,
+    "dcgan_saving": dcgan_saving,
     "mlp": mlp,
     "mlp_epoch": mlp_epoch,
     "layer": layer,

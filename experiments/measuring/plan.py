@@ -9,6 +9,7 @@ OURS, PEER = "jaxdl", "PyTorch eager"
 HUGE = ", huge pages"
 BATCHES = (25, 50, 100, 200, 400)
 SHARDS = (2, 8)
+SAVING_STEPS = 5
 
 
 class Case(NamedTuple):
@@ -227,6 +228,17 @@ def shard_cases(machine: Machine, sizes: Sizes) -> list[Case]:
     return cases
 
 
+def saving_cases(machine: Machine, sizes: Sizes) -> list[Case]:
+    """Some DCGAN steps with a checkpoint saved in the background, and without."""
+    steps = SAVING_STEPS * sizes.dcgan_steps
+    options = {"features": sizes.features, "batch_size": sizes.batch_size, "steps": steps}
+    contestants = [
+        _best_way(machine, name, "jax", "dcgan_saving", {**options, "saves": saves})
+        for name, saves in (("with a checkpoint", True), ("without", False))
+    ]
+    return [Case(f"{steps} DCGAN steps", contestants, steps * sizes.batch_size)]
+
+
 def pipeline_cases(machine: Machine, sizes: Sizes) -> list[Case]:
     """The data with nothing else."""
     cases = []
@@ -247,5 +259,6 @@ PARTS = {
     "batches": batch_cases,
     "devices": device_cases,
     "shards": shard_cases,
+    "saving": saving_cases,
     "pipeline": pipeline_cases,
 }

@@ -186,7 +186,8 @@ def pmap_loop(
     indices = np.arange(first_index, first_index + len(devices), dtype=np.int32)
 
     def run_shard(index: jax.Array, *arguments: Any) -> tuple[PyTree, PyTree]:
-        return loop(*arguments, Shard(index, total, AXIS))
+        # With nothing to average over, a mean would cost a copy of all gradients.
+        return loop(*arguments, Shard(index, total, AXIS if total > 1 else None))
 
     mapped = jax.pmap(
         run_shard,
