@@ -106,11 +106,6 @@ class CheckpointStore:
         names = [path.name for path in self.folder.iterdir()] if self.folder.is_dir() else []
         return sorted(int(name) for name in names if name.isdecimal())
 
-    @property
-    def latest_step(self) -> int | None:
-        """The newest sound checkpoint's step, None where there is no checkpoint at all."""
-        return self.find_sound()
-
     def find_sound(self, before: int | None = None) -> int | None:
         """Verifies checkpoints, newest first, up to the first sound one.
 

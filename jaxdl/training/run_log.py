@@ -25,6 +25,10 @@ class RunLog:
         write: whether this process writes the file, or only reads what is there.
         records: everything this run has logged so far.
 
+    Raises:
+        WorkdirError: the run continues at a step, but the log is missing, damaged before its end,
+            or cannot be written.
+
     Example:
         >>> log = RunLog(None)
         >>> log.append({"kind": "step", "epoch": 1, "step": 1, "loss": 0.7})
@@ -43,6 +47,11 @@ class RunLog:
         self.records: list[Record] = []
         self._others: list[Record] = []
         if self.path is not None:
+            if keep_until_step and not self.path.exists():
+                raise WorkdirError(
+                    f"{self.path} is missing, and the checkpoint is of step {keep_until_step}: put "
+                    "it back, or choose another --workdir to start again"
+                )
             lines = _complete_lines(self.path)
             self._others = [r for r in lines if r.get("run") != name]
             own = [r for r in lines if r.get("run") == name and r["step"] <= keep_until_step]
@@ -86,13 +95,28 @@ def _is_final(record: Record) -> bool:
 
 
 def _complete_lines(path: Path) -> list[Record]:
-    """The records of a log that may end in a torn line, which a kill leaves behind."""
+    """The records of a log whose end may be torn, which a kill or a loss of power leaves behind.
+
+    What was there when the newest checkpoint was written is safe on disk, so damage that is
+    followed by a record is of another kind.
+    """
     if not path.exists():
         return []
-    records = []
-    for line in path.read_text().splitlines():
-        try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
-    return records
+    found = [_record(line) for line in path.read_bytes().splitlines()]
+    whole = found.index(None) if None in found else len(found)
+    if any(found[whole:]):
+        raise WorkdirError(
+            f"{path} is damaged: line {whole + 1} is no record, and records follow it; put the "
+            "file back from a copy, or remove that line to go on without it"
+        )
+    return found[:whole]
+
+
+def _record(line: bytes) -> Record | None:
+    """The record that a line holds; None for a line that is damaged."""
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):  # no JSON, or no UTF-8
+        return None
+    is_record = isinstance(record, dict) and {"kind", "epoch", "step"} <= set(record)
+    return record if is_record else None

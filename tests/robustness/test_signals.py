@@ -66,7 +66,7 @@ def test_a_program_saves_says_so_and_exits_with_the_signal_s_status(tmp_path, nu
     assert last.endswith(": saved; the same command continues from there.")
     assert errors == ""
     with CheckpointStore(tmp_path / "checkpoints", write=False) as store:
-        step = store.latest_step
+        step = store.find_sound()
     assert f"after step {step}:" in last
     lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
     steps = [r["step"] for r in map(json.loads, lines) if r["kind"] == "step"]

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdl.errors import CheckpointError
+from jaxdl.errors import CheckpointError, WorkdirError
 from jaxdl.training.checkpoint import CheckpointStore
 from jaxdl.training.fit import fit
 from jaxdl.training.keeper import Keeper
@@ -117,11 +117,32 @@ def test_a_partial_epoch_is_logged_as_such():
     assert (record["kind"], record["epoch"], record["steps_done"]) == ("epoch", 2, 2)
 
 
-def test_lines_after_the_checkpoint_are_dropped_and_torn_ones_too(tmp_path):
+@pytest.mark.parametrize("torn", [b'{"kind": "st', b"\0" * 5000, b"\xff\xfe\n\n{}\n[1]\n3"])
+def test_lines_after_the_checkpoint_are_dropped_and_torn_ones_too(tmp_path, torn):
     run(tmp_path, max_steps=5)
-    with (tmp_path / "metrics.jsonl").open("a") as file:
-        file.write('{"kind": "step", "epoch": 2, "step": 6, "sum": -1.0}\n{"kind": "st')
+    with (tmp_path / "metrics.jsonl").open("ab") as file:
+        file.write(b'{"kind": "step", "epoch": 2, "step": 6, "sum": -1.0}\n' + torn)
     assert run(tmp_path).log.series("sum") == run().log.series("sum")
+
+
+@pytest.mark.parametrize("damage", [b"{", b"\xff", b"[1]", b'{"kind": "step"}'])
+def test_damage_inside_the_log_is_an_error_and_changes_nothing(tmp_path, damage):
+    run(tmp_path, max_steps=5)
+    path = tmp_path / "metrics.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*lines[:2], damage + b"\n", *lines[3:]]))
+    before = path.read_bytes()
+    with pytest.raises(WorkdirError, match=r"metrics\.jsonl is damaged: line 3 is no record"):
+        run(tmp_path)
+    assert path.read_bytes() == before
+
+
+def test_a_log_that_is_gone_is_an_error(tmp_path):
+    run(tmp_path, max_steps=5)
+    (tmp_path / "metrics.jsonl").unlink()
+    with pytest.raises(WorkdirError, match=r"missing, and the checkpoint is of step 5"):
+        run(tmp_path)
+    assert not (tmp_path / "metrics.jsonl").exists()
 
 
 def test_a_finished_run_is_left_as_it_is(tmp_path):
@@ -135,7 +156,7 @@ def test_a_finished_run_is_left_as_it_is(tmp_path):
 def test_the_newest_checkpoints_are_kept_and_those_asked_for(tmp_path):
     run(tmp_path, epochs=6, keep_every_epochs=2)
     with CheckpointStore(tmp_path / "checkpoints") as store:
-        assert store.latest_step == 30
+        assert store.find_sound() == 30
     kept = sorted(int(p.name) for p in (tmp_path / "checkpoints").iterdir() if p.name.isdigit())
     assert kept == [10, 20, 25, 30]
 
