@@ -213,33 +213,6 @@ def test_finite_steps_do_not_wait_for_the_state_to_be_looked_at(monkeypatch):
     assert len(looked) == 1  # at the epoch's end
 
 
-@pytest.mark.parametrize(
-    ("record", "expected"),
-    [
-        ({"d_x": 0.95, "d_g_z1": 0.05, "sample_spread": 0.3, "sample_magnitude": 0.9}, []),
-        ({"d_x": 0.995, "d_g_z1": 0.05, "sample_spread": 0.3, "sample_magnitude": 0.9}, []),
-        (
-            {"d_x": 0.995, "d_g_z1": 0.005, "sample_spread": 0.3, "sample_magnitude": 0.9},
-            ["D(x) 0.9950"],
-        ),
-        ({"d_x": 0.5, "d_g_z1": 0.5, "sample_spread": 0.0007, "sample_magnitude": 0.01}, []),
-        (
-            {"d_x": 0.5, "d_g_z1": 0.5, "sample_spread": 0.002, "sample_magnitude": 0.9},
-            ["0.0020 on average"],
-        ),
-        (
-            {"d_x": 1.0, "d_g_z1": 0.0, "sample_spread": 0.0, "sample_magnitude": 0.9},
-            ["D(x) 1.0000", "0.0000 on average"],
-        ),
-    ],
-)
-def test_signs_of_collapse_are_named_with_their_numbers(record, expected):
-    found = collapse_warnings(record)
-    assert len(found) == len(expected)
-    for line, part in zip(found, expected, strict=True):
-        assert part in line
-
-
 def test_a_warning_is_shown_and_logged():
     def spread(point, state):
         return {"sample_spread": 0.3 * (point.epoch == 1), "sample_magnitude": 0.9}
