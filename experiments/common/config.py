@@ -145,12 +145,15 @@ class TrainingConfig(DataConfig):
         None, "devices that share each batch, over all processes; unset: all there are", low=1
     )
     virtual_shards: int | None = option(
-        None, "same bits on any number of devices up to this, a power of two; slower", low=1
+        None, "for the same bits on 1, 2, 4 … this many CPU devices, a power of two; slower", low=1
     )
     epochs: int = option(10, "passes over the data", low=1)
     max_steps: int | None = option(None, "stop after this many steps, if that is earlier", low=1)
     batch_size: int | None = option(
-        None, "examples in the global batch; unset: the course's, rounded up to the devices", low=1
+        None,
+        "examples in the global batch; unset: the course's, rounded up to a multiple of the "
+        "devices or virtual shards",
+        low=1,
     )
     learning_rate: float = option(1e-3, "step size of the optimiser", above=0)
     save_every_steps: int | None = option(

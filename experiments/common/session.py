@@ -16,7 +16,7 @@ from jaxdl import data
 from jaxdl.files import to_json
 from jaxdl.training import peers
 from jaxdl.training.compilation import enable_cache
-from jaxdl.training.devices import Devices, find_devices, join_processes
+from jaxdl.training.devices import Devices, find_devices, fix_threads, join_processes
 from jaxdl.training.parallel import batch_size_for
 from jaxdl.training.run_lock import run_lock
 from jaxdl.training.run_log import Record
@@ -59,6 +59,8 @@ def find_run_devices(config: TrainingConfig) -> Devices:
     The compilation cache is switched on here, before anything is compiled.
     """
     enable_cache()
+    if config.virtual_shards:
+        fix_threads(config.virtual_shards)
     join_processes(config.coordinator_address, config.num_processes, config.process_id)
     return find_devices(config.num_devices, config.num_processes)
 

@@ -19,6 +19,7 @@ from jaxdl.training import classifier, gan, parallel, streams
 from jaxdl.training.checkpoint import CheckpointStore
 from jaxdl.training.classifier_fit import normalize_mnist
 from jaxdl.training.compilation import enable_cache
+from jaxdl.training.devices import fix_threads
 from jaxdl.training.keeper import Keeper
 from jaxdl.training.precision import find_precision, products_as
 from jaxdl.training.signals import StopSignals
@@ -76,6 +77,7 @@ def dcgan(
     """The adversarial step at 64×64 on random images; ``spread`` goes to :func:`_looped`."""
     if cache:
         enable_cache()
+    fix_threads(spread.get("virtual_shards", 0))
     adam = optax.adam(2e-4, b1=0.5)
     how = {"conv": conv, "dtype": find_precision(precision).dtype}
     generator = models.Generator(features, **how)
@@ -128,6 +130,7 @@ def dcgan_saving(
 
 def mlp(width: int = 700, steps: int = 50, **spread: Any) -> Prepared:
     """The classifier's step, batch 64, on random images; ``spread`` goes to :func:`_looped`."""
+    fix_threads(spread.get("virtual_shards", 0))
     count = 64 * steps
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (count, 28, 28, 1), np.uint8)

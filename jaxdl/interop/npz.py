@@ -79,6 +79,7 @@ def _array(name: str, content: bytes) -> np.ndarray:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # a header it has to repair is no header
             shape, fortran_order, dtype = _READ_HEADER[version](stream)
+        str(shape)  # fails on an integer of thousands of digits
     except Exception as error:  # NumPy parses the header as Python: it can fail in any way
         raise WeightsError(
             f"entry {brief(name)!r} has no readable .npy header: {brief(error)}"

@@ -215,20 +215,20 @@ def _draw(key: jax.Array, name: str, step: jax.Array) -> jax.Array:
     return jax.random.fold_in(stream(key, name), step)
 
 
-def over_seeds(function: Callable, platform: str) -> Callable:
+def over_seeds(function: Callable, in_turns: bool) -> Callable:
     """Maps a function over the leading axis of its first argument's leaves, the seeds.
 
-    On a CPU the seeds take turns (``lax.map``): stacking their matrices makes batched products,
-    which XLA's CPU backend computes more slowly than one large product after another. On an
-    accelerator they run together (``vmap``), where a single small network leaves most of the
-    device idle. Both give the same numbers up to rounding.
+    On a CPU the seeds should take turns (``lax.map``): stacking their matrices makes batched
+    products, which XLA's CPU backend computes more slowly than one large product after another. On
+    an accelerator they should run together (``vmap``), where a single small network leaves most of
+    the device idle. Both give the same numbers up to rounding.
     """
-    if platform == "cpu":
+    if in_turns:
         return lambda stacked: jax.lax.map(function, stacked)
     return jax.vmap(function)
 
 
-def seeds_loop(loop: Loop, platform: str) -> Loop:
+def seeds_loop(loop: Loop, in_turns: bool) -> Loop:
     """A loop of :func:`batch_step` for every seed: the state's leaves have an axis of seeds.
 
     The seeds are the outer loop and the steps the inner one: the other way round, taking a seed's
@@ -249,7 +249,7 @@ def seeds_loop(loop: Loop, platform: str) -> Loop:
             return loop(state, own, first, steps, shard)
 
         stacked = (state, inputs.permutation, inputs.keys)
-        state, history = over_seeds(one, platform)(stacked)
+        state, history = over_seeds(one, in_turns)(stacked)
         return state, jax.tree.map(lambda leaf: leaf.swapaxes(0, 1), history)
 
     return all_seeds

@@ -114,7 +114,7 @@ class EpochJudge:
 
         def measure(state: ClassifierState, images: jax.Array, labels: jax.Array) -> Any:
             one = functools.partial(evaluate, images=images, labels=labels, transform=transform)
-            return over_seeds(one, jax.default_backend())(state.network)
+            return over_seeds(one, jax.default_backend() == "cpu")(state.network)
 
         self._measure = jax.jit(measure)
 
@@ -281,7 +281,10 @@ def fit_classifier(
         debug_step=debug_step,
         virtual_shards=virtual_shards,
         inspection=_inspection(seeds, batch_size),
-        wrap=functools.partial(seeds_loop, platform=devices[0].platform),
+        # Mapped together, the seeds' products would have other shapes on other devices.
+        wrap=functools.partial(
+            seeds_loop, in_turns=bool(virtual_shards) or devices[0].platform == "cpu"
+        ),
     )
     return FittedClassifier(
         fitted.state,

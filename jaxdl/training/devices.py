@@ -22,6 +22,7 @@ the same commands continue the run.
 """
 
 import contextlib
+import os
 import threading
 from typing import NamedTuple
 
@@ -32,6 +33,7 @@ from jaxdl.training import peers
 
 MOST_VIRTUAL_DEVICES = 256
 INITIALIZATION_TIMEOUT = 300  # seconds in which all processes have to be started
+THREADS = "NPROC"  # XLA's CPU client reads it when it starts
 HEARTBEAT_TIMEOUT = 60  # seconds; JAX's own watch, which ends in a stack trace: peers' is earlier
 
 
@@ -129,6 +131,20 @@ def _bind_address(address: str | None) -> str | None:
     """
     loopback = ("localhost", "127.0.0.1", "[::1]")
     return address if address and address.rpartition(":")[0] in loopback else None
+
+
+def fix_threads(shards: int) -> None:
+    """Gives the CPU backend as many threads whatever the number of devices; before it starts.
+
+    It has one for each core, or for each device where there are more of these, and cuts large
+    products up by that number. For the same bits on 1 … ``shards`` devices it must be the same.
+
+    Args:
+        shards: the largest number of devices, see :mod:`jaxdl.training.virtual_shards`.
+    """
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    os.environ[THREADS] = str(max(cores, shards))
 
 
 def _ask_for_cpu_devices(count: int) -> None:

@@ -111,8 +111,8 @@ def fit(
             its checkpoints are in ``checkpoints/NAME``.
         identity: plain values that a checkpoint must have been saved with to be continued from.
         wrap: changes the loop of steps before it is compiled, see ``parallel.compile_steps``.
-        virtual_shards: cut each batch into so many, for the same bits on any number of devices,
-            see ``virtual_shards.with_virtual_shards``.
+        virtual_shards: cut each batch into so many, for the same bits on 1, 2, 4 … as many devices,
+            see :mod:`jaxdl.training.virtual_shards`.
         inspection: what the report of a divergence has to know about a step.
         debug_step: train nothing; repeat the steps from the newest checkpoint before this one up
             to it, and say what is not finite first. Where ``divergence.json`` is about another
@@ -214,6 +214,7 @@ def _look_into(
     asked = folder is None or divergence.concerns(folder, name)
     before = debug_step if asked else schedule.total_steps + 1
     state, progress = _start_before(store, state, before)
+    log = RunLog(_log_path(folder), progress.step, name, write=False)
     if asked:
         replay(
             *(state, progress.step, debug_step, inputs_for_epoch, schedule),
@@ -223,7 +224,6 @@ def _look_into(
             inspection=inspection,
             tell=reporter.message,
         )
-    log = RunLog(_log_path(folder), progress.step, name, write=False)
     return Fitted(state, log, progress, 0.0, progress.step or None, 0 if asked else None)
 
 

@@ -42,7 +42,14 @@ class Shard(NamedTuple):
             >>> import jax.numpy as jnp
             >>> Shard(index=1, count=2).take(jnp.arange(6)).tolist()
             [3, 4, 5]
+
+        Raises:
+            ConfigError: the batch has no equal shares.
         """
+        if batch.shape[0] % self.count:
+            raise ConfigError(
+                f"a batch of {batch.shape[0]} cannot be cut into {self.count} equal shares"
+            )
         size = batch.shape[0] // self.count
         return jax.lax.dynamic_slice_in_dim(batch, self.index * size, size)
 

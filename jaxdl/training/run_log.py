@@ -52,7 +52,7 @@ class RunLog:
                     f"{self.path} is missing, and the checkpoint is of step {keep_until_step}: put "
                     "it back, or choose another --workdir to start again"
                 )
-            lines = _complete_lines(self.path)
+            lines = _complete_lines(self.path, name, keep_until_step)
             self._others = [r for r in lines if r.get("run") != name]
             own = [r for r in lines if r.get("run") == name and r["step"] <= keep_until_step]
             self.records = [r for r in own if _is_final(r) or r["step"] == keep_until_step]
@@ -94,17 +94,18 @@ def _is_final(record: Record) -> bool:
     return "steps_done" not in record
 
 
-def _complete_lines(path: Path) -> list[Record]:
+def _complete_lines(path: Path, name: str | None, keep_until_step: int) -> list[Record]:
     """The records of a log whose end may be torn, which a kill or a loss of power leaves behind.
 
-    What was there when the newest checkpoint was written is safe on disk, so damage that is
-    followed by a record is of another kind.
+    What was there when the newest checkpoint was written is safe on disk, and what came after it
+    is dropped in any case; so damage that is followed by a record of before is of another kind.
     """
     if not path.exists():
         return []
     found = [_record(line) for line in path.read_bytes().splitlines()]
     whole = found.index(None) if None in found else len(found)
-    if any(found[whole:]):
+    after = [record for record in found[whole:] if record]
+    if any(r.get("run") != name or r["step"] <= keep_until_step for r in after):
         raise WorkdirError(
             f"{path} is damaged: line {whole + 1} is no record, and records follow it; put the "
             "file back from a copy, or remove that line to go on without it"
@@ -119,4 +120,4 @@ def _record(line: bytes) -> Record | None:
     except (ValueError, RecursionError):  # no JSON, or no UTF-8
         return None
     is_record = isinstance(record, dict) and {"kind", "epoch", "step"} <= set(record)
-    return record if is_record else None
+    return record if is_record and type(record["step"]) is int else None

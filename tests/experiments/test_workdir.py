@@ -31,6 +31,7 @@ def test_length_place_and_devices_may_change(tmp_path):
     [
         (changed(learning_rate=0.2), "learning_rate: 0.1 there, 0.2 now"),
         (changed(batch_size=16), "batch_size: 8 there, 16 now"),
+        (changed(virtual_shards=8), "virtual_shards: None there, 8 now"),
         (changed(new_field=1), "new_field: None there, 1 now"),
         ({**RECORD, "data": {"fingerprint": "xyz"}}, "data fingerprint: 'abc' there, 'xyz' now"),
     ],

@@ -74,6 +74,7 @@ def test_equal_arrays_give_equal_bytes():
         (zipped({"a.npy": npy(np.array([True]))}), "'a' has type bool"),
         (zipped({"a.npy": npy(header=header(shape="(10**15,)"))}), "no readable"),
         (zipped({"a.npy": npy(header=header(shape=f"({10**15},)"))}), "does not fill its 0"),
+        (zipped({"a.npy": npy(header=header(shape=f"(0x{5000 * 'f'},)"))}), "no readable"),
         (zipped({"a.npy": npy(header=header(shape="(-2,)"), data=bytes(8))}), "does not fill"),
         (zipped({"a.npy": npy(header=header(shape="(-1, -2)"), data=bytes(8))}), "not fill"),
         (zipped({"a.npy": npy(header=header(), data=bytes(9))}), "does not fill its 9"),

@@ -212,6 +212,17 @@ def test_with_virtual_shards_nobody_can_tell_the_devices_from_the_result(tmp_pat
         runs.assert_same(ordinary, one, apart_from=("num_devices",))
 
 
+@pytest.mark.slow
+def test_virtual_shards_at_the_course_s_width(tmp_path, runs):
+    """Products so large that XLA cuts them up by its number of threads, else that of devices."""
+    one, eight = tmp_path / "one", tmp_path / "eight"
+    flags = ("--virtual_shards", "8", "--features", "64", "--image_size", "64")
+    flags += ("--batch_size", "16", "--max_steps", "1")
+    run(tmp_path, "dcgan", one, 1, 1, *flags)
+    run(tmp_path, "dcgan", eight, 1, 8, *flags)
+    runs.assert_same(eight, one, apart_from=("num_devices",))
+
+
 GATHER = """
 import sys
 import jax, jax.numpy as jnp, numpy as np

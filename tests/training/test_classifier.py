@@ -127,8 +127,8 @@ def test_seeds_in_turn_and_together_give_the_same_numbers(small):
         classifier.batch_step, batch_size=16, transform=normalize_mnist, augment=None
     )
     results = []
-    for platform in ("cpu", "gpu"):
-        wrap = functools.partial(classifier.seeds_loop, platform=platform)
+    for in_turns in (True, False):
+        wrap = functools.partial(classifier.seeds_loop, in_turns=in_turns)
         run = parallel.compile_steps(step, jax.devices()[:1], 3, wrap)
         results.append(run(jax.tree.map(jnp.copy, states), inputs, 2, 2))
     assert results[0][1]["loss"].shape == (3, 2)

@@ -76,8 +76,22 @@ def trained(reference):
     return state, np.array(history)
 
 
+# Where rounding puts an activation on the other side of LeakyReLU's kink, a gradient jumps. No such
+# thing happens in these ten steps with jax 0.10, one at the seventh step with jax 0.12.
+KINKED = jax.__version_info__ >= (0, 11)
+
+
 def test_ten_steps_give_pytorch_s_losses_and_outputs(reference, trained):
-    np.testing.assert_allclose(trained[1], reference["metrics"], rtol=1e-4)
+    smooth = 6 if KINKED else 10
+    np.testing.assert_allclose(trained[1][:smooth], reference["metrics"][:smooth], rtol=1e-4)
+    np.testing.assert_allclose(trained[1], reference["metrics"], rtol=1e-3)
+
+
+def assert_close(ours, theirs):
+    """Within 1e-4; after a kink, all but one number in a hundred."""
+    difference = np.abs(np.asarray(ours) - theirs)
+    assert difference.max() < (1e-3 if KINKED else 1e-4)
+    assert (difference > 1e-4).mean() < 0.01
 
 
 @pytest.mark.parametrize(("prefix", "transposed"), [("after.g", True), ("after.d", False)])
@@ -88,11 +102,11 @@ def test_ten_steps_give_pytorch_s_parameters_and_statistics(reference, trained, 
     for ours, theirs, start in zip(
         *map(jax.tree.leaves, (state.params, params, before)), strict=True
     ):
-        np.testing.assert_allclose(ours, theirs, atol=1e-4)
+        assert_close(ours, theirs)
         # Ten Adam steps of 2e-4 move a parameter by up to 2e-3.
         assert np.abs(theirs - start).max() > 5e-4
     for ours, theirs in zip(*map(jax.tree.leaves, (state.batch_stats, stats)), strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3 if KINKED else 1e-4, atol=1e-5)
 
 
 def test_a_step_is_pure_and_gives_the_structure_it_got(reference):

@@ -117,7 +117,13 @@ def test_a_partial_epoch_is_logged_as_such():
     assert (record["kind"], record["epoch"], record["steps_done"]) == ("epoch", 2, 2)
 
 
-@pytest.mark.parametrize("torn", [b'{"kind": "st', b"\0" * 5000, b"\xff\xfe\n\n{}\n[1]\n3"])
+@pytest.mark.parametrize(
+    "torn",
+    [
+        *(b'{"kind": "st', b"\0" * 5000, b"\xff\xfe\n\n{}\n[1]\n3"),
+        b'\0\0\n{"kind": "step", "epoch": 2, "step": 8, "sum": -1.0}\n',  # pages out of order
+    ],
+)
 def test_lines_after_the_checkpoint_are_dropped_and_torn_ones_too(tmp_path, torn):
     run(tmp_path, max_steps=5)
     with (tmp_path / "metrics.jsonl").open("ab") as file:
@@ -125,7 +131,10 @@ def test_lines_after_the_checkpoint_are_dropped_and_torn_ones_too(tmp_path, torn
     assert run(tmp_path).log.series("sum") == run().log.series("sum")
 
 
-@pytest.mark.parametrize("damage", [b"{", b"\xff", b"[1]", b'{"kind": "step"}'])
+@pytest.mark.parametrize(
+    "damage",
+    [b"{", b"\xff", b"[1]", b'{"kind": "step"}', b'{"kind": "step", "epoch": 1, "step": "3"}'],
+)
 def test_damage_inside_the_log_is_an_error_and_changes_nothing(tmp_path, damage):
     run(tmp_path, max_steps=5)
     path = tmp_path / "metrics.jsonl"
