@@ -170,6 +170,7 @@ def test_a_worker_process_that_fails_or_dies_is_an_error():
             process.ask(memory=True)
 
 
+@pytest.mark.slow
 def test_the_loop_and_single_steps_train_alike():
     options = {"features": 2, "batch_size": 4, "steps": 2}
     expected = jax_cases.dcgan(**options).run()

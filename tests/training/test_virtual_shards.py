@@ -59,13 +59,15 @@ def test_fewer_shards_than_devices_there_are():
     assert_same_bits(gan_run(2, 2), gan_run(1, 2))
 
 
+@SLOW
 def test_ordinary_parallelism_has_not():
     """Or these tests would show nothing."""
     one, eight = gan_run(1, None), gan_run(8, None)
     assert any((a != b).any() for a, b in zip(*map(jax.tree.leaves, (one, eight)), strict=True))
 
 
-@pytest.mark.parametrize("shards", [4, *(pytest.param(n, marks=SLOW) for n in (1, 2, 8))])
+@SLOW
+@pytest.mark.parametrize("shards", COUNTS)
 def test_the_numbers_are_the_ordinary_step_s(shards):
     """One step by plain gradient descent, which amplifies no rounding."""
     descent = optax.sgd(0.01)
