@@ -84,10 +84,10 @@ class Generator(linen.Module):
 
     Example:
         >>> import jax, jax.numpy as jnp
-        >>> generator = Generator(features=8)
+        >>> generator = Generator(features=8, image_size=16)
         >>> variables = generator.init(jax.random.key(0), jnp.zeros((2, 100)), train=False)
         >>> generator.apply(variables, jnp.zeros((2, 100)), train=False).shape
-        (2, 64, 64, 1)
+        (2, 16, 16, 1)
     """
 
     features: int = 64
@@ -154,8 +154,8 @@ class Discriminator(linen.Module):
 
     Example:
         >>> import jax, jax.numpy as jnp
-        >>> discriminator = Discriminator(features=8)
-        >>> images = jnp.zeros((2, 64, 64, 1))
+        >>> discriminator = Discriminator(features=8, image_size=16)
+        >>> images = jnp.zeros((2, 16, 16, 1))
         >>> variables = discriminator.init(jax.random.key(0), images, train=False)
         >>> discriminator.apply(variables, images, train=False).shape
         (2,)

@@ -41,7 +41,7 @@ def small(config_class, folder, **fields):
 @pytest.mark.parametrize(
     "program",
     [
-        "mlp_early_stopping",
+        pytest.param("mlp_early_stopping", marks=pytest.mark.slow),
         pytest.param("mlp_dropout", marks=pytest.mark.slow),
         pytest.param("cross_validation", marks=pytest.mark.slow),
     ],
@@ -138,6 +138,7 @@ def test_a_finished_study_is_read_again_as_it_was(tmp_path):
     assert again.outcomes == first.outcomes
 
 
+@pytest.mark.slow
 def test_a_study_on_eight_devices_is_the_study_on_one(tmp_path):
     one = mlp_l2.run(small(mlp_l2.MLPL2Config, tmp_path / "one"))
     eight = mlp_l2.run(small(mlp_l2.MLPL2Config, tmp_path / "eight", num_devices=8))
@@ -184,6 +185,7 @@ def test_the_held_out_part_is_disjoint_and_balanced():
     assert ours == {image.tobytes() for image in digits.train.images}
 
 
+@pytest.mark.slow
 def test_cross_validation_chooses_by_the_folds_and_looks_at_the_test_once(tmp_path):
     config = small(cross_validation.CrossValidationConfig, tmp_path, max_steps=8)
     result = cross_validation.run(config)

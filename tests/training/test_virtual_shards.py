@@ -49,7 +49,8 @@ def assert_same_bits(ours, theirs):
         np.testing.assert_array_equal(our, their, strict=True)
 
 
-@pytest.mark.parametrize("devices", [2, pytest.param(4, marks=SLOW), pytest.param(8, marks=SLOW)])
+@SLOW
+@pytest.mark.parametrize("devices", COUNTS[1:])
 def test_dcgan_has_the_same_bits_on_any_number_of_devices(devices):
     assert_same_bits(gan_run(devices, 8), gan_run(1, 8))
 
