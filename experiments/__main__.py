@@ -12,12 +12,14 @@ def programs() -> dict[str, list[tuple[str, str]]]:
     """The programs by theme, each with its docstring's first line, without importing them."""
     found: dict[str, list[tuple[str, str]]] = {}
     folder = Path(experiments.__file__).parent
-    for module in pkgutil.iter_modules([str(folder)]):
-        if module.ispkg or module.name.startswith("_"):
-            continue
-        tree = ast.parse((folder / f"{module.name}.py").read_text(encoding="utf-8"))
-        summary = (ast.get_docstring(tree) or "").split("\n")[0]
-        found.setdefault(_theme(tree), []).append((module.name, summary))
+    for prefix in ("", "lessons."):
+        place = folder / prefix.rstrip(".")
+        for module in pkgutil.iter_modules([str(place)]):
+            if module.ispkg or module.name.startswith("_"):
+                continue
+            tree = ast.parse((place / f"{module.name}.py").read_text(encoding="utf-8"))
+            summary = (ast.get_docstring(tree) or "").split("\n")[0]
+            found.setdefault(_theme(tree), []).append((prefix + module.name, summary))
     return found
 
 
@@ -35,7 +37,7 @@ def main() -> None:
     for theme, entries in programs().items():
         print(f"\n{theme}")
         for name, summary in entries:
-            print(f"  {name:<20} {summary}")
+            print(f"  {name:<28} {summary}")
 
 
 if __name__ == "__main__":

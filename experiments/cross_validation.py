@@ -25,7 +25,7 @@ from jaxdl import data, optim, plot
 from jaxdl.errors import ConfigError
 from jaxdl.metrics.statistics import summarize
 from jaxdl.models import MLP
-from jaxdl.training.classifier_fit import FittedClassifier
+from jaxdl.run.classifiers import FittedClassifier
 
 THEME = "Regularisation"
 

@@ -31,15 +31,16 @@ from experiments.common.session import Session, open_session
 from experiments.common.table import flag_table, text_table
 from experiments.common.workdir import SAMPLES, SUMMARY, Workdir
 from jaxdl import data, models, plot
+from jaxdl.distributed import parallel
+from jaxdl.distributed.memory import check_fits
+from jaxdl.distributed.precision import PRECISIONS, find_precision, products_as
 from jaxdl.errors import ConfigError, DataError
-from jaxdl.training import gan, parallel, streams
+from jaxdl.run.divergence import Inspection
+from jaxdl.run.fit import Fitted, fit
+from jaxdl.run.log import Record, RunLog
+from jaxdl.run.loop import Hook, Point, Schedule
+from jaxdl.training import gan, rngs
 from jaxdl.training.collapse import collapse_warnings, sample_figures
-from jaxdl.training.divergence import Inspection
-from jaxdl.training.fit import Fitted, fit
-from jaxdl.training.loop import Hook, Point, Schedule
-from jaxdl.training.memory import check_fits
-from jaxdl.training.precision import PRECISIONS, find_precision, products_as
-from jaxdl.training.run_log import Record, RunLog
 from jaxdl.training.state import NetworkState, num_parameters
 
 THEME = "Generative adversarial networks"
@@ -149,7 +150,7 @@ def create_state(config: DCGANConfig, channels: int) -> gan.GANState:
     adam = optax.adam(config.learning_rate, b1=config.beta1, b2=0.999)
     how = {"conv": config.conv, "dtype": find_precision(config.precision).dtype}
     return gan.create_state(
-        streams.stream(streams.root_key(config.seed), "weights"),
+        rngs.stream(rngs.root_key(config.seed), "weights"),
         models.Generator(config.features, config.latent_dim, config.image_size, channels, **how),
         models.Discriminator(config.features, config.image_size, **how),
         adam,
@@ -159,8 +160,8 @@ def create_state(config: DCGANConfig, channels: int) -> gan.GANState:
 
 def fixed_noise(config: DCGANConfig) -> jax.Array:
     """The z of every sample grid, (100, latent_dim)."""
-    key = streams.stream(streams.root_key(config.seed), "fixed noise")
-    return streams.normal_per_sample(key, jnp.arange(GRID), config.latent_dim)
+    key = rngs.stream(rngs.root_key(config.seed), "fixed noise")
+    return rngs.normal_per_sample(key, jnp.arange(GRID), config.latent_dim)
 
 
 def sample_writer(config: DCGANConfig, workdir: Workdir, name: str) -> Hook:
@@ -183,9 +184,9 @@ def sample_writer(config: DCGANConfig, workdir: Workdir, name: str) -> Hook:
 
 def train(config: DCGANConfig, session: Session, images: jax.Array, schedule: Schedule) -> Fitted:
     """Runs the adversarial training."""
-    root, batch_size = streams.root_key(config.seed), config.batch_size
+    root, batch_size = rngs.root_key(config.seed), config.batch_size
     images = parallel.replicate(images, session.devices.local)
-    shuffle, noise = streams.stream(root, "shuffle"), streams.stream(root, "noise")
+    shuffle, noise = rngs.stream(root, "shuffle"), rngs.stream(root, "noise")
     permutation = jax.jit(data.epoch_permutation, static_argnums=2)
 
     def inputs_for_epoch(epoch: int) -> gan.GANInputs:
@@ -265,8 +266,8 @@ def draw_figures(
     config: DCGANConfig, session: Session, images: jax.Array, schedule: Schedule, fitted: Fitted
 ) -> dict[str, Any]:
     """Draws the course's pictures and writes them into the folder."""
-    root = streams.root_key(config.seed)
-    order = data.epoch_permutation(streams.stream(root, "pictures"), 0, len(images))
+    root = rngs.root_key(config.seed)
+    order = data.epoch_permutation(rngs.stream(root, "pictures"), 0, len(images))
     real = data.to_signed_range(images[order[:GRID]])
     fake = jax.jit(gan.generate)(fitted.state, fixed_noise(config))
     frames, titles = sample_frames(session.workdir.path / SAMPLES, schedule)

@@ -37,7 +37,7 @@ from experiments.common.study import (
 )
 from jaxdl import data, optim, plot
 from jaxdl.models import MLP
-from jaxdl.training.classifier_fit import FittedClassifier
+from jaxdl.run.classifiers import FittedClassifier
 from jaxdl.training.early_stopping import EarlyStopping
 
 THEME = "Regularisation"

@@ -5,11 +5,14 @@ device, reads no file and costs next to nothing beyond ``import jax``:
 
 - ``jaxdl.nn``: layers and their arithmetic
 - ``jaxdl.models``: the networks, one file each
+- ``jaxdl.exercises``: the course's hand-built networks
 - ``jaxdl.losses``: elementwise losses on logits
 - ``jaxdl.metrics``: mergeable metrics
 - ``jaxdl.optim``: optimisers with the course's conventions
 - ``jaxdl.data``: sources, transforms, splits, batches
-- ``jaxdl.training``: state, steps, loop, checkpoints, data parallelism
+- ``jaxdl.training``: what is trained: states, random streams, steps
+- ``jaxdl.run``: one run from start to end: fit, log, checkpoints
+- ``jaxdl.distributed``: devices, data parallelism, several processes
 - ``jaxdl.plot``: grids, curves, animation
 - ``jaxdl.interop``: PyTorch weights in and out
 
@@ -24,13 +27,29 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from jaxdl import data, errors, interop, losses, metrics, models, nn, optim, plot, training
+    from jaxdl import (
+        data,
+        distributed,
+        errors,
+        exercises,
+        interop,
+        losses,
+        metrics,
+        models,
+        nn,
+        optim,
+        plot,
+        run,
+        training,
+    )
 
 __version__ = "0.1.0"
 
 __all__ = [
     "data",
+    "distributed",
     "errors",
+    "exercises",
     "interop",
     "losses",
     "metrics",
@@ -38,6 +57,7 @@ __all__ = [
     "nn",
     "optim",
     "plot",
+    "run",
     "training",
 ]
 

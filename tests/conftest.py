@@ -13,7 +13,7 @@ import jax
 import numpy as np
 import pytest
 
-from jaxdl.training.compilation import enable_cache
+from jaxdl.distributed.compilation import enable_cache
 
 collect_ignore = ["references"]  # scripts that need PyTorch, run by hand
 

@@ -9,8 +9,8 @@ from typing import Any, NoReturn
 
 from experiments.common.allocator import restart_with_huge_pages
 from experiments.common.config import Config, TrainingConfig, field_type
+from jaxdl.distributed import peers
 from jaxdl.errors import ConfigError, JaxdlError, UserError
-from jaxdl.training import peers
 
 STATUS_USER_ERROR = 2
 STATUS_FAULT = 1

@@ -4,8 +4,8 @@ import sys
 import time
 from collections.abc import Callable
 
-from jaxdl.training.loop import Point
-from jaxdl.training.run_log import Record
+from jaxdl.run.log import Record
+from jaxdl.run.loop import Point
 
 SECONDS_BETWEEN_LINES = 10.0
 BAR = "{percentage:3.0f}%|{bar:12}| {desc}"

@@ -14,9 +14,9 @@ from experiments.common.config import Config
 from experiments.common.session import default_workdir, versions
 from experiments.common.workdir import CONFIG, SUMMARY
 from jaxdl import plot
+from jaxdl.distributed.compilation import enable_cache
 from jaxdl.errors import WorkdirError
 from jaxdl.files import to_json, write_atomically
-from jaxdl.training.compilation import enable_cache
 
 
 class Result(NamedTuple):

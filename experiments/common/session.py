@@ -13,14 +13,14 @@ from experiments.common.config import TrainingConfig
 from experiments.common.console import Console
 from experiments.common.workdir import CONFIG, Workdir
 from jaxdl import data
+from jaxdl.distributed import peers
+from jaxdl.distributed.compilation import enable_cache
+from jaxdl.distributed.devices import Devices, find_devices, fix_threads, join_processes
+from jaxdl.distributed.parallel import batch_size_for
+from jaxdl.distributed.virtual_shards import check_shards
 from jaxdl.files import to_json
-from jaxdl.training import peers
-from jaxdl.training.compilation import enable_cache
-from jaxdl.training.devices import Devices, find_devices, fix_threads, join_processes
-from jaxdl.training.parallel import batch_size_for
-from jaxdl.training.run_lock import run_lock
-from jaxdl.training.run_log import Record
-from jaxdl.training.virtual_shards import check_shards
+from jaxdl.run.lock import run_lock
+from jaxdl.run.log import Record
 
 PACKAGES = ("jaxdl", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 

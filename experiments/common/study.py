@@ -20,12 +20,12 @@ from experiments.common.console import clock
 from experiments.common.session import Session, open_session
 from experiments.common.table import flag_table, text_table
 from jaxdl import data, plot
+from jaxdl.distributed.memory import check_fits
 from jaxdl.errors import ConfigError
+from jaxdl.run.classifiers import FittedClassifier, fit_classifier, stacked_states
+from jaxdl.run.log import Record
 from jaxdl.training.classifier import Augmentation
-from jaxdl.training.classifier_fit import FittedClassifier, fit_classifier, stacked_states
 from jaxdl.training.early_stopping import EarlyStopping
-from jaxdl.training.memory import check_fits
-from jaxdl.training.run_log import Record
 from jaxdl.training.state import num_parameters
 
 BASELINE = "baseline"

@@ -15,15 +15,16 @@ import optax
 from experiments.measuring.layers import Layer
 from experiments.measuring.worker import Prepared
 from jaxdl import data, models, nn, optim
-from jaxdl.training import classifier, gan, parallel, streams
-from jaxdl.training.checkpoint import CheckpointStore
-from jaxdl.training.classifier_fit import normalize_mnist
-from jaxdl.training.compilation import enable_cache
-from jaxdl.training.devices import fix_threads
-from jaxdl.training.keeper import Keeper
-from jaxdl.training.precision import find_precision, products_as
-from jaxdl.training.signals import StopSignals
-from jaxdl.training.virtual_shards import with_virtual_shards
+from jaxdl.distributed import parallel
+from jaxdl.distributed.compilation import enable_cache
+from jaxdl.distributed.devices import fix_threads
+from jaxdl.distributed.precision import find_precision, products_as
+from jaxdl.distributed.virtual_shards import with_virtual_shards
+from jaxdl.run.checkpoint import CheckpointStore
+from jaxdl.run.classifiers import normalize_mnist
+from jaxdl.run.save_policy import Keeper
+from jaxdl.run.signals import StopSignals
+from jaxdl.training import classifier, gan, rngs
 
 
 def _one_by_one(step: Callable, state: Any, inputs: Any, steps: int) -> Prepared:
@@ -82,11 +83,11 @@ def dcgan(
     how = {"conv": conv, "dtype": find_precision(precision).dtype}
     generator = models.Generator(features, **how)
     state = gan.create_state(
-        streams.root_key(0), generator, models.Discriminator(features, **how), adam, adam
+        rngs.root_key(0), generator, models.Discriminator(features, **how), adam, adam
     )
     count = batch_size * steps
     images = np.random.default_rng(0).integers(0, 256, (count, 64, 64, 1), np.uint8)
-    inputs = gan.GANInputs(jnp.asarray(images), jnp.arange(count), streams.root_key(1))
+    inputs = gan.GANInputs(jnp.asarray(images), jnp.arange(count), rngs.root_key(1))
     step = functools.partial(gan.batch_step, batch_size=batch_size)
     if loop:
         prepared = _looped(step, state, inputs, steps, **spread)
@@ -106,9 +107,9 @@ def dcgan_saving(
     """Adversarial steps while a checkpoint is written and hashed, or is not; one call is all."""
     generator, discriminator = models.Generator(features), models.Discriminator(features)
     adam = optax.adam(2e-4, b1=0.5)
-    state = gan.create_state(streams.root_key(0), generator, discriminator, adam, adam)
+    state = gan.create_state(rngs.root_key(0), generator, discriminator, adam, adam)
     images = np.random.default_rng(0).integers(0, 256, (batch_size, 64, 64, 1), np.uint8)
-    inputs = gan.GANInputs(jnp.asarray(images), jnp.arange(batch_size), streams.root_key(1))
+    inputs = gan.GANInputs(jnp.asarray(images), jnp.arange(batch_size), rngs.root_key(1))
     step = functools.partial(gan.batch_step, batch_size=batch_size)
     run = parallel.compile_steps(step, jax.local_devices()[:1], 1)
     store = CheckpointStore(tempfile.mkdtemp(prefix="jaxdl-benchmark-"))
@@ -150,7 +151,7 @@ def _mlp_steps(
     images: np.ndarray, labels: np.ndarray, width: int, steps: int, **spread: Any
 ) -> Prepared:
     state = classifier.create_state(
-        streams.root_key(0),
+        rngs.root_key(0),
         models.MLP(hidden=(width,) * 6),
         optim.adam(0.01),
         jnp.zeros((1, 784)),
@@ -159,7 +160,7 @@ def _mlp_steps(
         jnp.asarray(images),
         jnp.asarray(labels),
         jnp.arange(len(labels)),
-        streams.root_key(1),
+        rngs.root_key(1),
     )
     step = functools.partial(
         classifier.batch_step, batch_size=64, transform=normalize_mnist, augment=None

@@ -6,7 +6,6 @@ returns uint8 images with int32 labels; everything after it is a pure function o
 
 from jaxdl.data import augmentation
 from jaxdl.data.dataset import Dataset, Split, fingerprint, make_dataset
-from jaxdl.data.idx import IDXError, read_idx, write_idx
 from jaxdl.data.resize import resize_bilinear, resize_in_slices
 from jaxdl.data.sampling import (
     batch_indices,
@@ -14,7 +13,8 @@ from jaxdl.data.sampling import (
     padded_batch_indices,
     steps_per_epoch,
 )
-from jaxdl.data.sources import DATA_DIR_VARIABLE, SOURCES, load
+from jaxdl.data.sources.idx import IDXError, read_idx, write_idx
+from jaxdl.data.sources.loading import DATA_DIR_VARIABLE, SOURCES, load
 from jaxdl.data.splits import (
     course_train_test_split,
     k_fold,

@@ -27,13 +27,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jaxdl.errors import ConfigError, WeightsError
+from jaxdl.exercises.tinynet import TinyNet
+from jaxdl.exercises.two_layer import TwoLayerNet
 from jaxdl.interop.layouts import CONV, CONV_TRANSPOSE, DENSE, SAME, Layout, flattened_dense
 from jaxdl.models.cnn import CNN
 from jaxdl.models.dcgan import Discriminator, Generator
 from jaxdl.models.linear import LinearRegression
 from jaxdl.models.mlp import MLP
-from jaxdl.models.tinynet import TinyNet
-from jaxdl.models.two_layer import TwoLayerNet
 
 Variables = dict[str, Any]
 

@@ -4,25 +4,9 @@ Every module is called as ``model.apply(variables, x, train=..., axis_name=...)`
 trains and which axis of a parallel map it reduces over are arguments, never hidden state.
 """
 
-from jaxdl.models import linear, perceptron, tinynet, two_layer
 from jaxdl.models.cnn import CNN
 from jaxdl.models.dcgan import Discriminator, Generator, image_pyramid
 from jaxdl.models.linear import LinearRegression
 from jaxdl.models.mlp import MLP
-from jaxdl.models.tinynet import TinyNet
-from jaxdl.models.two_layer import TwoLayerNet
 
-__all__ = [
-    "CNN",
-    "MLP",
-    "Discriminator",
-    "Generator",
-    "LinearRegression",
-    "TinyNet",
-    "TwoLayerNet",
-    "image_pyramid",
-    "linear",
-    "perceptron",
-    "tinynet",
-    "two_layer",
-]
+__all__ = ["CNN", "MLP", "Discriminator", "Generator", "LinearRegression", "image_pyramid"]

@@ -1,8 +1,8 @@
 """Two-dimensional convolution and transposed convolution, each computed the fastest known way.
 
-A *lowering* is one way to compute the same numbers; `jaxdl.nn.lowerings` has them all and the rule
-by which `method="auto"` takes one. On a CPU the 4×4 stride-2 layers go by Winograd's algorithms,
-with up to five times the rounding error of a plain sum (2e-6 of the values in float32);
+A *lowering* is one way to compute the same numbers; `jaxdl.nn.lowerings.rule` has them all and
+the rule by which `method="auto"` takes one. On a CPU the 4×4 stride-2 layers go by Winograd's
+algorithms, with up to five times the rounding error of a plain sum (2e-6 of the values in float32);
 `method="lax"` is XLA's own convolution.
 
 Images are NHWC, kernels HWIO; convolution is what deep learning calls so (cross-correlation, no
@@ -18,7 +18,7 @@ from jax.nn.initializers import Initializer
 
 from jaxdl.errors import ConfigError, ShapeError
 from jaxdl.nn.initializers import torch_conv, torch_conv_transpose, torch_uniform
-from jaxdl.nn.lowerings import CONVOLUTIONS, TRANSPOSED_CONVOLUTIONS, Geometry, choose
+from jaxdl.nn.lowerings.rule import CONVOLUTIONS, TRANSPOSED_CONVOLUTIONS, Geometry, choose
 
 
 def convolution(

@@ -1,43 +1,21 @@
-"""Training: state, steps, streams of random numbers, data parallelism, loop, log, checkpoints."""
+"""What is trained: states, random streams, the steps of a GAN and of a classifier."""
 
-import importlib
-from typing import Any
-
-_FUNCTIONS = {"EarlyStopping": "early_stopping", "fit_classifier": "classifier_fit"}
+from jaxdl.training import classifier, collapse, early_stopping, gan, rngs, state
+from jaxdl.training.classifier import ClassifierState
+from jaxdl.training.early_stopping import EarlyStopping
+from jaxdl.training.gan import GANState
+from jaxdl.training.state import NetworkState, num_parameters
 
 __all__ = [
+    "ClassifierState",
     "EarlyStopping",
-    "agreement",
-    "checkpoint",
+    "GANState",
+    "NetworkState",
     "classifier",
-    "classifier_fit",
     "collapse",
-    "compilation",
-    "devices",
-    "divergence",
     "early_stopping",
-    "fit",
-    "fit_classifier",
     "gan",
-    "keeper",
-    "leaves",
-    "loop",
-    "manifest",
-    "microscope",
-    "parallel",
-    "replay",
-    "run_lock",
-    "run_log",
-    "signals",
+    "num_parameters",
+    "rngs",
     "state",
-    "streams",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    """Loads a part on first use."""
-    if name in _FUNCTIONS:
-        return getattr(importlib.import_module(f"jaxdl.training.{_FUNCTIONS[name]}"), name)
-    if name in __all__:
-        return importlib.import_module(f"jaxdl.training.{name}")
-    raise AttributeError(f"module 'jaxdl.training' has no attribute {name!r}; it has {__all__}")

@@ -17,10 +17,10 @@ import optax
 
 from jaxdl.data.dataset import Split, check_split
 from jaxdl.data.sampling import padded_batch_indices
+from jaxdl.distributed.parallel import Loop, Shard
 from jaxdl.losses import cross_entropy
-from jaxdl.training.parallel import Loop, Shard
+from jaxdl.training.rngs import stream
 from jaxdl.training.state import NetworkState
-from jaxdl.training.streams import stream
 
 Metrics = dict[str, jax.Array]
 # From uint8 images (N, H, W, C) to what the network takes.
@@ -65,7 +65,7 @@ def create_state(
     Example:
         >>> import jax.numpy as jnp, optax
         >>> from jaxdl.models import MLP
-        >>> from jaxdl.training.streams import root_key
+        >>> from jaxdl.training.rngs import root_key
         >>> key = root_key(0)
         >>> state = create_state(key, MLP(hidden=(8,)), optax.sgd(0.1), jnp.zeros((1, 4)))
         >>> state.network.params["dense_1"]["kernel"].shape
@@ -127,7 +127,7 @@ def train_step(
     Example:
         >>> import jax.numpy as jnp, optax
         >>> from jaxdl.models import MLP
-        >>> from jaxdl.training.streams import root_key
+        >>> from jaxdl.training.rngs import root_key
         >>> key = root_key(0)
         >>> state = create_state(key, MLP(hidden=(8,)), optax.sgd(0.1), jnp.zeros((1, 4)))
         >>> state, metrics = train_step(state, jnp.ones((3, 4)), jnp.array([0, 1, 2]))

@@ -24,12 +24,12 @@ import optax
 
 from jaxdl.data.sampling import batch_indices
 from jaxdl.data.transforms import to_signed_range
+from jaxdl.distributed.parallel import Shard
 from jaxdl.errors import ShapeError
 from jaxdl.losses import binary_cross_entropy_with_logits
 from jaxdl.models import Discriminator, Generator
-from jaxdl.training.parallel import Shard
+from jaxdl.training.rngs import normal_per_sample
 from jaxdl.training.state import NetworkState, average_over
-from jaxdl.training.streams import normal_per_sample
 
 Metrics = dict[str, jax.Array]
 

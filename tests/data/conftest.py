@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from jaxdl.data import write_idx
-from jaxdl.data.idx import IDX_STEMS
+from jaxdl.data.sources.idx import IDX_STEMS
 
 
 @pytest.fixture(autouse=True)

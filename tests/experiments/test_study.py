@@ -18,7 +18,7 @@ from experiments import (
 )
 from experiments.common.console import Console
 from experiments.common.study import Course, Outcome, compare, comparison_table
-from jaxdl.data.embedded import load_embedded
+from jaxdl.data.sources.embedded import load_embedded
 from jaxdl.errors import ConfigError
 from jaxdl.training.early_stopping import EarlyStopping
 

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from jaxdl.errors import ConfigError, WeightsError
+from jaxdl.exercises.tinynet import TinyNet
+from jaxdl.exercises.two_layer import TwoLayerNet
 from jaxdl.interop import export_weights, import_weights, load_state_dict
 from jaxdl.models.cnn import CNN
 from jaxdl.models.dcgan import Discriminator, Generator
 from jaxdl.models.linear import LinearRegression
 from jaxdl.models.mlp import MLP
-from jaxdl.models.tinynet import TinyNet
-from jaxdl.models.two_layer import TwoLayerNet
 
 REFERENCES = Path(__file__).parents[1] / "references"
 MODELS = {

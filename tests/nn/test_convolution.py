@@ -10,7 +10,7 @@ import pytest
 
 from jaxdl.errors import ConfigError, ShapeError
 from jaxdl.nn import Conv, ConvTranspose, convolution, transposed_convolution
-from jaxdl.nn.lowerings import CONVOLUTIONS, TRANSPOSED_CONVOLUTIONS
+from jaxdl.nn.lowerings.rule import CONVOLUTIONS, TRANSPOSED_CONVOLUTIONS
 
 REFERENCES = np.load(Path(__file__).parents[1] / "references" / "layers.npz")
 NAMES = sorted({name.split("/")[0] for name in REFERENCES if not name.startswith("batch_norm")})

@@ -19,7 +19,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from jaxdl.data.embedded import load_embedded
+from jaxdl.data.sources.embedded import load_embedded
 
 WIDTH, STEPS, BATCH, RATE = 24, 100, 64, 0.1
 

@@ -10,8 +10,8 @@ import pytest
 from experiments.__main__ import programs
 from experiments.common.command_line import main
 from experiments.common.config import Config, TrainingConfig, field_type
+from jaxdl.distributed.devices import find_devices, join_processes
 from jaxdl.errors import ConfigError, DeviceError
-from jaxdl.training.devices import find_devices, join_processes
 
 PROGRAMS = sorted(name for entries in programs().values() for name, _ in entries)
 TRAINING = [

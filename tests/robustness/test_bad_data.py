@@ -27,11 +27,11 @@ from jaxdl.data import (
     to_uint8,
     to_unit_range,
 )
-from jaxdl.data.idx import IDX_STEMS, IDXError, read_idx, write_idx
-from jaxdl.data.tfds import find_prepared, read_prepared
+from jaxdl.data.sources.idx import IDX_STEMS, IDXError, read_idx, write_idx
+from jaxdl.data.sources.tfds import find_prepared, read_prepared
 from jaxdl.errors import ConfigError, DataError, ShapeError, UserError
 from jaxdl.models import MLP
-from jaxdl.training.classifier_fit import fit_classifier
+from jaxdl.run.classifiers import fit_classifier
 
 
 @pytest.fixture(autouse=True)
@@ -246,7 +246,7 @@ def test_memory_that_is_not_there_is_a_data_error(tmp_path, monkeypatch):
     def refuse(*_):
         raise MemoryError
 
-    monkeypatch.setattr("jaxdl.data.idx._read_up_to", refuse)
+    monkeypatch.setattr("jaxdl.data.sources.idx._read_up_to", refuse)
     with pytest.raises(DataError, match="does not fit"):
         read_idx(tmp_path / "a")
 
@@ -658,7 +658,7 @@ def test_archives_yield_nothing_outside_their_folder(kind):
 
 
 def test_stock_builders_may_use_nothing_without_a_checksum(monkeypatch, tmp_path):
-    from jaxdl.data import tfds_prepare
+    from jaxdl.data.sources import tfds_prepare
 
     seen = []
 

@@ -21,7 +21,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jaxdl.data.idx import IDXError, read_idx, write_idx
+from jaxdl.data.sources.idx import IDXError, read_idx, write_idx
 from jaxdl.errors import WeightsError
 from jaxdl.interop import load_state_dict, npz, safetensors
 

@@ -109,7 +109,7 @@ def test_a_run_killed_again_and_again_ends_as_one_that_never_was(tmp_path, progr
 
 
 def test_the_comparison_sees_a_single_bit(tmp_path, runs):
-    from jaxdl.training.checkpoint import CheckpointStore
+    from jaxdl.run.checkpoint import CheckpointStore
 
     for name, value in (("a", 1.0), ("b", np.nextafter(np.float32(1), 2))):
         (tmp_path / name).mkdir()

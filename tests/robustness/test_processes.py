@@ -18,8 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdl.training import parallel, peers
-from jaxdl.training.devices import join_processes
+from jaxdl.distributed import parallel, peers
+from jaxdl.distributed.devices import join_processes
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 300  # seconds for a run on a slow machine
@@ -226,8 +226,8 @@ def test_virtual_shards_at_the_course_s_width(tmp_path, runs):
 GATHER = """
 import sys
 import jax, jax.numpy as jnp, numpy as np
-from jaxdl.training.devices import find_devices, join_processes
-from jaxdl.training.parallel import AXIS, compile_steps, replicate
+from jaxdl.distributed.devices import find_devices, join_processes
+from jaxdl.distributed.parallel import AXIS, compile_steps, replicate
 
 process = int(sys.argv[2])
 join_processes(sys.argv[1], 2, process)
@@ -362,7 +362,7 @@ def test_the_environment_that_slurm_makes_is_enough(tmp_path):
 
 ALONE = """
 import sys
-from jaxdl.training import devices
+from jaxdl.distributed import devices
 devices.INITIALIZATION_TIMEOUT = 3
 devices.join_processes(sys.argv[1], 2, int(sys.argv[2]))
 """

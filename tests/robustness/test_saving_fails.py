@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from jaxdl.errors import CheckpointError, JaxdlError
-from jaxdl.training import checkpoint
-from jaxdl.training.checkpoint import CheckpointStore
-from jaxdl.training.fit import fit
-from jaxdl.training.loop import Hook, Schedule
+from jaxdl.run import checkpoint
+from jaxdl.run.checkpoint import CheckpointStore
+from jaxdl.run.fit import fit
+from jaxdl.run.loop import Hook, Schedule
 
 SCHEDULE = Schedule(200, 1, None, 1)
 NOISE = np.random.default_rng(0).standard_normal(200_000).astype(np.float32)  # not compressible

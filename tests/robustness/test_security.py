@@ -18,13 +18,13 @@ import pytest
 
 import jaxdl
 from jaxdl import interop, plot
-from jaxdl.data.idx import IDX_STEMS, write_idx
-from jaxdl.data.published import ChecksumError, Published, PublishedFile, verify
-from jaxdl.data.tfds_prepare import prepare_published
+from jaxdl.data.sources.idx import IDX_STEMS, write_idx
+from jaxdl.data.sources.published import ChecksumError, Published, PublishedFile, verify
+from jaxdl.data.sources.tfds_prepare import prepare_published
 from jaxdl.files import write_atomically
-from jaxdl.training.fit import fit
-from jaxdl.training.loop import Schedule
-from jaxdl.training.run_log import RunLog
+from jaxdl.run.fit import fit
+from jaxdl.run.log import RunLog
+from jaxdl.run.loop import Schedule
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted([*(ROOT / "jaxdl").rglob("*.py"), *(ROOT / "experiments").rglob("*.py")])
@@ -197,7 +197,7 @@ def test_a_tampered_download_is_refused_unread(mirror, tmp_path, monkeypatch, ta
     def must_not_be_called(*_):
         raise AssertionError("a file was read before its checksum was")
 
-    monkeypatch.setattr("jaxdl.data.tfds_prepare.read_split", must_not_be_called)
+    monkeypatch.setattr("jaxdl.data.sources.tfds_prepare.read_split", must_not_be_called)
     with pytest.raises(ChecksumError, match="is not the published file"):
         prepare_published(published, tmp_path / "root")
     assert [p for p in (tmp_path / "root").rglob("*") if p.is_file()] == []

@@ -11,16 +11,16 @@ import time
 import jax.numpy as jnp
 import pytest
 
-from jaxdl.training.checkpoint import CheckpointStore
-from jaxdl.training.fit import fit
-from jaxdl.training.loop import Hook, Schedule
-from jaxdl.training.signals import StopSignals
+from jaxdl.run.checkpoint import CheckpointStore
+from jaxdl.run.fit import fit
+from jaxdl.run.loop import Hook, Schedule
+from jaxdl.run.signals import StopSignals
 
 SLOW_RUN = """
 import sys, time
 import jax, jax.numpy as jnp
-from jaxdl.training.fit import fit
-from jaxdl.training.loop import Hook, Schedule
+from jaxdl.run.fit import fit
+from jaxdl.run.loop import Hook, Schedule
 
 def step(state, inputs, position, shard):
     return state + 1, {"sum": state}

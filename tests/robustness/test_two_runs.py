@@ -9,11 +9,11 @@ import sys
 import pytest
 
 from jaxdl.errors import WorkdirError
-from jaxdl.training.run_lock import LOCK, run_lock
+from jaxdl.run.lock import LOCK, run_lock
 
 HOLD = """
 import sys
-from jaxdl.training.run_lock import run_lock
+from jaxdl.run.lock import run_lock
 with run_lock(sys.argv[1]):
     print("held", flush=True)
     sys.stdin.read()

@@ -11,14 +11,16 @@ import pytest
 
 from jaxdl import optim
 from jaxdl.data import Split
-from jaxdl.data.embedded import load_embedded
+from jaxdl.data.sources.embedded import load_embedded
+from jaxdl.distributed import parallel
 from jaxdl.errors import ConfigError, ShapeError
 from jaxdl.models import MLP
-from jaxdl.training import classifier, classifier_fit, parallel
-from jaxdl.training.classifier_fit import fit_classifier, normalize_mnist
+from jaxdl.run import classifiers
+from jaxdl.run.classifiers import fit_classifier, normalize_mnist
+from jaxdl.training import classifier
 from jaxdl.training.early_stopping import EarlyStopping
+from jaxdl.training.rngs import root_key
 from jaxdl.training.state import num_parameters
-from jaxdl.training.streams import root_key
 
 REFERENCES = Path(__file__).parents[1] / "references"
 WIDTH, STEPS, BATCH, RATE = 24, 100, 64, 0.1
@@ -121,8 +123,8 @@ def test_a_seed_s_result_is_the_same_alone_or_among_others(small, three):
 
 def test_seeds_in_turn_and_together_give_the_same_numbers(small):
     train, _ = small
-    states = classifier_fit.stacked_states(MODEL, ADAM, jnp.zeros((1, 28, 28, 1)), (0, 1))
-    inputs = classifier_fit._epoch_inputs(train, (0, 1), jax.devices()[:1])(1)
+    states = classifiers.stacked_states(MODEL, ADAM, jnp.zeros((1, 28, 28, 1)), (0, 1))
+    inputs = classifiers._epoch_inputs(train, (0, 1), jax.devices()[:1])(1)
     step = functools.partial(
         classifier.batch_step, batch_size=16, transform=normalize_mnist, augment=None
     )

@@ -7,8 +7,9 @@ import numpy as np
 import optax
 import pytest
 
+from jaxdl.distributed import parallel
 from jaxdl.models import Discriminator, Generator
-from jaxdl.training import gan, parallel, streams
+from jaxdl.training import gan, rngs
 from jaxdl.training.collapse import collapse_warnings, sample_figures
 
 
@@ -49,7 +50,7 @@ def train_gan(images, generator_rate, discriminator_rate, steps):
     networks = Generator(8, 8, 16), Discriminator(8, 16)
     rates = (optax.adam(r, b1=0.5) for r in (generator_rate, discriminator_rate))
     state = gan.create_state(jax.random.key(0), *networks, *rates)
-    inputs = gan.GANInputs(images, np.arange(len(images)), streams.root_key(1))
+    inputs = gan.GANInputs(images, np.arange(len(images)), rngs.root_key(1))
     step = functools.partial(gan.batch_step, batch_size=32)
     run = parallel.compile_steps(step, jax.devices()[:1], 50)
     for _ in range(0, steps, 50):

@@ -1,0 +1,1 @@
+"""The course's building blocks, one short program each."""

@@ -1,0 +1,190 @@
+"""Convolution by hand: edges, blur, pooling, BatchNorm, and what it all costs.
+
+What:     three kernels written down, not learned, on a black and white board and on real digits;
+          pooling; BatchNorm; sizes, receptive fields and operations counted on paper.
+Source:   course document 003 (its convolution operators and both its exercises).
+Command:  python -m experiments.lessons.convolution_filters     seconds
+Expected: the table of operations contradicts the course: 867,041,280 multiplications and
+          834,928,640 additions, not 173,408,256 and 1,605,638,144.
+"""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.common import command_line, lesson
+from experiments.common.config import DataConfig, option
+from experiments.common.table import text_table
+from jaxdl import data, nn, plot
+from jaxdl.models import CNN
+from jaxdl.nn import arithmetic, cost
+from jaxdl.nn.arithmetic import Window
+from jaxdl.nn.pooling import avg_pool, global_average_pool, max_pool
+
+THEME = "Building blocks"
+
+KERNELS = {
+    "vertical edges": np.tile([1.0, 0.0, -1.0], (3, 1)),
+    "object edges": np.array([[-1.0, -1.0, -1.0], [-1.0, 8.0, -1.0], [-1.0, -1.0, -1.0]]),
+    "mean blur": np.full((5, 5), 1 / 25),
+}
+EXERCISE_SHAPE = (10, 224, 224, 3)  # the course's [10, 3, 224, 224]
+COURSE_MULTIPLICATIONS, COURSE_ADDITIONS = 173_408_256, 1_605_638_144
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ConvolutionFiltersConfig(DataConfig):
+    """Which digits are filtered."""
+
+    digits: int = option(5, "how many digits are shown", low=2, high=20)
+
+
+def filtered(images: jax.Array, kernel: np.ndarray) -> jax.Array:
+    """Images (N, H, W, 1) under one kernel (k, k), k odd, padded so that their size stays."""
+    weights = jnp.asarray(kernel, jnp.float32)[:, :, None, None]
+    return nn.convolution(images, weights, padding=len(kernel) // 2)
+
+
+def black_white_board() -> dict[str, list[float]]:
+    """A row of a board, white to the left and black to the right, before and after [1, -1]."""
+    board = jnp.repeat(jnp.array([1.0, 0.0]), 4).reshape(1, 1, 8, 1)
+    edges = nn.convolution(board, jnp.array([1.0, -1.0]).reshape(1, 2, 1, 1))
+    return {"board": board.ravel().tolist(), "edges": edges.ravel().tolist()}
+
+
+def batch_norm_table(maps: jax.Array) -> list[tuple[str, ...]]:
+    """Mean and deviation of each filter's maps (N, H, W, filters) before and after BatchNorm."""
+    layer = nn.BatchNorm()
+    variables = layer.init(jax.random.key(0), maps, train=True)
+    normal, updates = layer.apply(variables, maps, train=True, mutable=["batch_stats"])
+    running = updates["batch_stats"]
+    columns = (
+        *(maps.mean((0, 1, 2)), maps.std((0, 1, 2)), normal.mean((0, 1, 2))),
+        *(normal.std((0, 1, 2)), running["mean"], running["var"]),
+    )
+    # A mean that is 0 but for rounding must not print as -0.000: + 0.0 turns -0.0 into 0.0.
+    cells = [[f"{round(float(value), 3) + 0.0:.3f}" for value in column] for column in columns]
+    return list(zip(KERNELS, *cells, strict=True))
+
+
+def size_table() -> list[tuple[Any, ...]]:
+    """Sizes and receptive fields through a stack of layers, from an image of 224 pixels."""
+    layers = [
+        ("convolution 3×3, padding 1", Window(3), 1),
+        ("convolution 3×3, padding 1", Window(3), 1),
+        ("max pooling 2×2", Window(2, stride=2), 0),
+        ("convolution 5×5", Window(5), 0),
+        ("convolution 3×3, stride 2, padding 1", Window(3, stride=2), 1),
+        ("convolution 3×3, dilation 2", Window(3, dilation=2), 0),
+    ]
+    size, rows = 224, [("image", 224, 1, 1)]
+    for depth, (name, (window, stride, dilation), padding) in enumerate(layers, start=1):
+        size = arithmetic.output_size(
+            size, window, stride=stride, padding=padding, dilation=dilation
+        )
+        seen = arithmetic.receptive_field([layer[1] for layer in layers[:depth]])
+        rows.append((name, size, *seen))
+    return rows
+
+
+def count_exercise() -> dict[str, int]:
+    """The course's first exercise: 64 kernels of 3×3 on [10, 3, 224, 224], padding 1, no bias."""
+    batch = arithmetic.convolution_cost(EXERCISE_SHAPE, 64, 3, padding=1, use_bias=False)
+    return {
+        "outputs": int(np.prod(batch.output_shape)),
+        "multiplications": batch.multiplications,
+        "additions": batch.additions,
+    }
+
+
+def print_exercise(counts: dict[str, int]) -> None:
+    """The operations beside the course's."""
+    images = EXERCISE_SHAPE[0]
+    course = {"multiplications": COURSE_MULTIPLICATIONS, "additions": COURSE_ADDITIONS}
+    print("\n64 kernels of 3×3 on a batch [10, 3, 224, 224], stride 1, padding 1, no bias:\n")
+    rows = [
+        (name, f"{n:,}", f"{n // images:,}", f"{course[name]:,}" if name in course else "")
+        for name, n in counts.items()
+    ]
+    print(text_table(("", "batch", "one image", "course (wrong)"), rows))
+    print(
+        "\nEach output is a sum of 3·3·3 = 27 products, so 27 multiplications and 26 additions.\n"
+        "The course multiplies 64·27·224·224 and 64·26·224·224, which leaves out the batch of 10;\n"
+        "and it multiplies wrongly: these are 86,704,128 and 83,492,864, of which it prints twice\n"
+        "the one and 19 times the other. There cannot be more additions than multiplications."
+    )
+
+
+def draw(images: jax.Array, maps: dict[str, jax.Array]) -> dict[str, Any]:
+    """Rows of digits: as they are, under each kernel, pooled."""
+    count = len(images)
+    # Grey is 0 where a kernel answers with either sign.
+    spans = {"vertical edges": (-4, 4), "object edges": (-8, 8), "mean blur": (0, 1)}
+    shown = [np.asarray(images)]
+    for name, (low, high) in spans.items():
+        shown.append((np.asarray(maps[name]) - low) / (high - low))
+    captions = ["original", *KERNELS]
+    labels = [caption if i == 0 else "" for caption in captions for i in range(count)]
+    filters = plot.image_grid(
+        np.concatenate(shown),
+        columns=count,
+        labels=labels,
+        value_range=(0, 1),
+        title="Digits under three kernels",
+    )
+    pooled = plot.compare_grids(
+        max_pool(images, 4),
+        avg_pool(images, 4),
+        ("Max pooling 4×4", "Average pooling 4×4"),
+        columns=5,
+        value_range=(0, 1),
+    )
+    return {"filters": filters, "pooling": pooled}
+
+
+def run(config: ConvolutionFiltersConfig) -> lesson.Result:
+    """Filters, counts, prints, draws, and writes the folder."""
+    digits = data.load("mnist", config.data_dir, source=config.data_source)
+    folder = lesson.begin("convolution_filters", config)
+    print(digits.description)
+    images = data.to_unit_range(digits.test.images[: config.digits])
+    maps = {name: filtered(images, kernel) for name, kernel in KERNELS.items()}
+
+    board = black_white_board()
+    print("\nA board, white beside black, under the kernel [1, -1]: only the border answers.")
+    for name, row in board.items():
+        print(f"  {name:<6} {' '.join(f'{value:4.0f}' for value in row)}")
+
+    print("\nBatchNorm on the filtered digits; the running statistics start at 0 and 1:\n")
+    header = ("filter", "mean", "sd", "mean after", "sd after", "running mean", "running variance")
+    print(text_table(header, batch_norm_table(jnp.concatenate(list(maps.values()), axis=3))))
+
+    means = global_average_pool(images)[:, 0].tolist()
+    print("\nGlobal average pooling leaves one number of each digit, its share of ink:")
+    print("  " + "  ".join(f"{mean:.3f}" for mean in means))
+
+    sizes = size_table()
+    print("\nWhat is left of 224 pixels, and what one output pixel sees:\n")
+    print(text_table(("layer", "size", "sees", "step"), sizes))
+
+    counts = count_exercise()
+    print_exercise(counts)
+    model = cost.summary(CNN(image_size=EXERCISE_SHAPE[1]), EXERCISE_SHAPE)
+    print(f"\nThe second exercise, each layer's shapes (images here are NHWC):\n\n{model}")
+
+    summary = {
+        "board": board,
+        "global_average": means,
+        "sizes": [list(row) for row in sizes],
+        "exercise": counts,
+        "course": {"multiplications": COURSE_MULTIPLICATIONS, "additions": COURSE_ADDITIONS},
+        "cnn": {"parameters": model.parameters, "multiply_adds": model.multiply_adds},
+    }
+    return lesson.finish(folder, summary, draw(images, maps))
+
+
+if __name__ == "__main__":
+    command_line.main("lessons.convolution_filters", ConvolutionFiltersConfig, run, __doc__)

@@ -1,0 +1,1 @@
+"""Where data sets come from: IDX folders, tensorflow-datasets, and what packages carry."""

@@ -1,0 +1,206 @@
+"""Where data sets come from, and which source wins."""
+
+import os
+import re
+from pathlib import Path
+
+from jaxdl.data.dataset import Dataset, make_dataset
+from jaxdl.data.sources.embedded import EMBEDDED_NAME, load_embedded
+from jaxdl.data.sources.idx import IDX_STEMS, read_folder
+from jaxdl.data.sources.published import PUBLISHED
+from jaxdl.data.sources.tfds import default_root, find_prepared, read_prepared
+from jaxdl.data.sources.tfds_prepare import prepare
+from jaxdl.errors import ConfigError, DataError, DataUnavailableError
+
+SOURCES = ("idx", "tfds", "embedded")
+DATA_DIR_VARIABLE = "JAXDL_DATA_DIR"
+
+
+def load(
+    name: str, data_dir: str | os.PathLike | None = None, *, source: str | None = None
+) -> Dataset:
+    """Loads a data set from the first source that has it.
+
+    1. ``<data_dir>/<name>/``: the four IDX files (plain or gzip), or a folder ``<version>``
+       prepared by tensorflow-datasets. A ``data_dir`` argument without the data is an error.
+       Without the argument the environment variable ``JAXDL_DATA_DIR`` is used; if that folder
+       has no ``<name>`` the search goes on and the notice says so.
+    2. TFDS's own folder (``TFDS_DATA_DIR``), if the data set is prepared there.
+    3. Download and preparation by TFDS, if the network answers within seconds.
+    4. The embedded sample of 5,000 digits ("mnist" only).
+
+    A source that lacks the data is passed over; damaged data is always an error.
+
+    Args:
+        name: "mnist", "fashion_mnist", another TFDS image-classification set, or any name whose
+            IDX files lie in ``<data_dir>/<name>/``.
+        data_dir: the folder of step 1. With ``source="tfds"`` it is the folder to prepare in
+            (made if missing); with ``source="embedded"`` it is not used.
+        source: "idx", "tfds" or "embedded" to allow one source only, so that its failure is the
+            error.
+
+    Returns:
+        The data set, training samples first; print its ``description``.
+
+    Raises:
+        ConfigError: unknown ``source`` or malformed ``name``.
+        DataUnavailableError: no allowed source has it.
+        DataError: unknown name, or damaged data.
+
+    Example:
+        >>> sample = load("mnist", source="embedded")
+        >>> sample.images.shape, sample.num_train, sample.source
+        ((5000, 28, 28, 1), 4000, 'embedded')
+    """
+    _check_arguments(name, data_dir, source)
+    try:
+        return _load(name, data_dir, source)
+    except OSError as error:
+        raise DataError(
+            f"cannot read {error.filename}: {error.strerror or error}; check its permissions"
+        ) from error
+
+
+def load_idx(name: str, root: Path) -> Dataset:
+    """Loads the four IDX files in ``<root>/<name>/``.
+
+    Args:
+        name: name of the data set; the number of classes of a name without a published one is
+            taken from its labels.
+        root: an existing folder.
+
+    Returns:
+        The data set.
+
+    Raises:
+        DataUnavailableError: the files are not there.
+        DataError: a file is missing, unreadable or damaged.
+    """
+    folder = root / name
+    known_classes = PUBLISHED[name].num_classes if name in PUBLISHED else None
+    try:
+        train, test = read_folder(folder, known_classes)
+    except DataUnavailableError as error:
+        raise DataUnavailableError(f"{error}{_misplaced_hint(name, root)}") from error
+    return make_dataset(
+        train,
+        test,
+        name=name,
+        source="idx",
+        location=str(folder),
+        num_classes=known_classes or 1 + int(max(train.labels.max(), test.labels.max())),
+    )
+
+
+def load_tfds(name: str, root: Path) -> Dataset:
+    """Loads a data set from its prepared folder, downloading and preparing it first if need be.
+
+    Args:
+        name: "mnist", "fashion_mnist", or a TFDS name (``name/config`` for a configuration).
+        root: folder that holds, or will hold, ``<name>/<version>``.
+
+    Returns:
+        The data set.
+
+    Raises:
+        DataUnavailableError: not prepared, and it cannot be downloaded now.
+        DataError: unknown name, not an image-classification set, damaged folder or download.
+    """
+    folder = find_prepared(root, name)
+    if folder is None:
+        folder = prepare(name, root)
+    return read_prepared(folder, name)
+
+
+def _load(name: str, data_dir: str | os.PathLike | None, source: str | None) -> Dataset:
+    """Goes to the one source that is asked for, or to the first that has the data."""
+    root, is_argument = _data_root(data_dir)
+    if source == "embedded":
+        return load_embedded(name)
+    if source == "tfds":
+        return load_tfds(name, root or default_root())
+    if source == "idx":
+        return load_idx(name, _existing_root(root))
+    if is_argument:
+        return _load_from_root(name, _existing_root(root))
+    return _load_first(name, root)
+
+
+def _load_first(name: str, variable_root: Path | None) -> Dataset:
+    """Steps 1 (environment variable) to 4; what was passed over goes into the notice."""
+    passed_over: list[str] = []
+    if variable_root is not None:
+        if (variable_root / name).is_dir():
+            return _load_from_root(name, variable_root)
+        passed_over.append(f"{DATA_DIR_VARIABLE}={variable_root} has no folder {name!r}")
+    try:
+        return _with_notice(load_tfds(name, default_root()), passed_over)
+    except DataUnavailableError as error:
+        if name != EMBEDDED_NAME:
+            raise DataUnavailableError("; ".join([*passed_over, str(error)])) from error
+        passed_over.append(f"source 'tfds': {error}")
+    return _with_notice(load_embedded(name), passed_over)
+
+
+def _load_from_root(name: str, root: Path) -> Dataset:
+    """Step 1: IDX files, else a prepared TFDS folder."""
+    try:
+        return load_idx(name, root)
+    except DataUnavailableError:
+        prepared = find_prepared(root, name)
+        if prepared is None:
+            raise
+    return read_prepared(prepared, name)
+
+
+def _with_notice(dataset: Dataset, passed_over: list[str]) -> Dataset:
+    notices = [dataset.notice, *(f"passed over: {reason}" for reason in passed_over)]
+    return dataset._replace(notice="\n".join(filter(None, notices)))
+
+
+def _check_arguments(name: str, data_dir: str | os.PathLike | None, source: str | None) -> None:
+    if source not in (None, *SOURCES):
+        raise ConfigError(f"unknown data source {source!r}: choose one of {', '.join(SOURCES)}")
+    if not re.fullmatch(r"\w+(/[\w.-]*\w)?", name):  # it becomes part of a path
+        raise ConfigError(
+            f"malformed data set name {name!r}: letters, digits and underscores, for example "
+            f"{', '.join(PUBLISHED)}"
+        )
+    if data_dir is not None and not os.fspath(data_dir):
+        raise DataError("data_dir is empty: name a folder, or leave it out")
+
+
+def _data_root(data_dir: str | os.PathLike | None) -> tuple[Path | None, bool]:
+    """The folder of step 1, and whether the caller named it (and not the environment)."""
+    if data_dir is not None:
+        return _expanded(data_dir), True
+    variable = os.environ.get(DATA_DIR_VARIABLE)
+    return (_expanded(variable) if variable else None), False
+
+
+def _expanded(folder: str | os.PathLike) -> Path:
+    try:
+        return Path(folder).expanduser()
+    except RuntimeError as error:  # ~somebody who is not known here
+        raise DataUnavailableError(f"data folder {folder}: {error}; write it out") from error
+
+
+def _existing_root(root: Path | None) -> Path:
+    if root is None:
+        raise DataUnavailableError(
+            f"source 'idx' needs a folder: give data_dir or set {DATA_DIR_VARIABLE}"
+        )
+    if not root.is_dir():
+        kind = "is not a folder" if root.exists() else "does not exist"
+        raise DataUnavailableError(f"data_dir {root} {kind}; name the folder above <name>/")
+    return root
+
+
+def _misplaced_hint(name: str, root: Path) -> str:
+    """A word to those who named the folder of the files instead of the one above it."""
+    stem = IDX_STEMS["train_images"]
+    if not any((root / f"{stem}{suffix}").exists() for suffix in ("", ".gz")):
+        return ""
+    if root.name == name:
+        return f" (the files lie in {root} itself: give {root.parent} as data_dir)"
+    return f" (files lie in {root} itself: move them to {root / name})"

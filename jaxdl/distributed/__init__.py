@@ -1,0 +1,32 @@
+"""Devices and processes: how steps are spread over them, and in what arithmetic."""
+
+from jaxdl.distributed import (
+    agreement,
+    compilation,
+    devices,
+    memory,
+    parallel,
+    peers,
+    precision,
+    virtual_shards,
+)
+from jaxdl.distributed.devices import find_devices, fix_threads, join_processes
+from jaxdl.distributed.parallel import Shard, compile_steps, replicate, unreplicate
+
+__all__ = [
+    "Shard",
+    "agreement",
+    "compilation",
+    "compile_steps",
+    "devices",
+    "find_devices",
+    "fix_threads",
+    "join_processes",
+    "memory",
+    "parallel",
+    "peers",
+    "precision",
+    "replicate",
+    "unreplicate",
+    "virtual_shards",
+]

@@ -1,0 +1,224 @@
+"""Finding the devices a run asks for, before JAX starts its backend where that matters.
+
+One process drives all devices of its host. For more hosts the same command is started on each of
+them, and :func:`join_processes` brings them together through ``jax.distributed``.
+
+*Started by hand*, one line a host; the address is that of the first host, the port any free one::
+
+    python -m experiments.dcgan --coordinator_address node0:12345 --num_processes 2 --process_id 0
+    python -m experiments.dcgan --coordinator_address node0:12345 --num_processes 2 --process_id 1
+
+*Under Slurm* JAX finds the address and each process's number in the environment that ``srun``
+makes; one flag says that they are to be used. Each task gets one GPU, so there is a task a GPU::
+
+    srun -N 2 --ntasks-per-node=8 --gpus-per-node=8 python -m experiments.dcgan --num_processes 16
+
+What is the same with every number of processes: ``--num_devices`` and ``--batch_size`` are totals;
+every process reads the whole data set and computes the same order, and each device takes its own
+consecutive part of every batch; process 0 alone writes files and prints; a checkpoint can be
+continued with any number of processes and devices. The run's folder must be one that all of them
+see. If a process is lost, the others end within about 30 seconds (``jaxdl.distributed.peers``), and
+the same commands continue the run.
+"""
+
+import contextlib
+import os
+import threading
+from typing import NamedTuple
+
+import jax
+
+from jaxdl.distributed import peers
+from jaxdl.errors import ConfigError, DeviceError
+
+MOST_VIRTUAL_DEVICES = 256
+INITIALIZATION_TIMEOUT = 300  # seconds in which all processes have to be started
+THREADS = "NPROC"  # XLA's CPU client reads it when it starts
+HEARTBEAT_TIMEOUT = 60  # seconds; JAX's own watch, which ends in a stack trace: peers' is earlier
+
+
+class Devices(NamedTuple):
+    """The devices of a run.
+
+    Attributes:
+        local: this process's devices.
+        total: number of devices over all processes.
+        process: this process's number, 0 for the one that writes files and prints.
+        messages: what the user should know, one line each.
+    """
+
+    local: list[jax.Device]
+    total: int
+    process: int
+    messages: list[str]
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes the files and prints."""
+        return self.process == 0
+
+    @property
+    def kind(self) -> str:
+        """What the devices are, e.g. "cpu" or "NVIDIA H200"."""
+        return self.local[0].device_kind
+
+
+def join_processes(
+    coordinator_address: str | None, num_processes: int | None, process_id: int | None
+) -> None:
+    """Starts ``jax.distributed`` if any of the three is given; the cluster fills in the rest.
+
+    Args:
+        coordinator_address: host:port of process 0.
+        num_processes: number of processes in all.
+        process_id: this process's number, from 0.
+
+    Raises:
+        ConfigError: the values do not belong together.
+        DeviceError: the other processes could not be reached.
+    """
+    if coordinator_address is None and num_processes is None and process_id is None:
+        return
+    if num_processes is not None and process_id is not None and process_id >= num_processes:
+        raise ConfigError(
+            f"--process_id {process_id} but --num_processes {num_processes}: processes are "
+            f"numbered 0 to {num_processes - 1}"
+        )
+    if coordinator_address is not None:
+        _check_address(coordinator_address)
+    if jax.distributed.is_initialized():
+        return
+    missing = (
+        f"the other processes did not come within {INITIALIZATION_TIMEOUT} seconds; start all "
+        f"{num_processes or ''} of them, with one --coordinator_address that each can reach"
+    )
+    # JAX's own time is longer: its end of waiting is a stack trace.
+    alarm = threading.Timer(INITIALIZATION_TIMEOUT, peers.exit_at_once, (missing, 2))
+    alarm.daemon = True
+    alarm.start()
+    try:
+        jax.distributed.initialize(
+            coordinator_address,
+            num_processes,
+            process_id,
+            initialization_timeout=INITIALIZATION_TIMEOUT + 60,
+            heartbeat_timeout_seconds=HEARTBEAT_TIMEOUT,
+            coordinator_bind_address=_bind_address(coordinator_address),
+        )
+    except (RuntimeError, ValueError) as error:
+        raise DeviceError(
+            f"joining the other processes failed: {error}; give --coordinator_address host:port, "
+            "--num_processes and --process_id to each process, or start them under a cluster "
+            "manager that JAX knows"
+        ) from error
+    finally:
+        alarm.cancel()
+    peers.watch()
+
+
+def _check_address(address: str) -> None:
+    host, _, port = address.rpartition(":")
+    if not host or not port.isascii() or not port.isdigit() or not 1 <= int(port[:6]) <= 65535:
+        raise ConfigError(
+            f"--coordinator_address {address!r}: expected HOST:PORT with a port from 1 to 65535"
+        )
+
+
+def _bind_address(address: str | None) -> str | None:
+    """Where process 0 listens: on loopback alone if that is the address, not on every network.
+
+    The coordination service asks nobody who they are.
+    """
+    loopback = ("localhost", "127.0.0.1", "[::1]")
+    return address if address and address.rpartition(":")[0] in loopback else None
+
+
+def fix_threads(shards: int) -> None:
+    """Gives the CPU backend as many threads whatever the number of devices; before it starts.
+
+    It has one for each core, or for each device where there are more of these, and cuts large
+    products up by that number. For the same bits on 1 … ``shards`` devices it must be the same.
+
+    Args:
+        shards: the largest number of devices, see :mod:`jaxdl.distributed.virtual_shards`.
+    """
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    os.environ[THREADS] = str(max(cores, shards))
+
+
+def _ask_for_cpu_devices(count: int) -> None:
+    """Raises the number of virtual CPU devices; without effect once the backend runs."""
+    if jax.config.jax_num_cpu_devices >= count or count > MOST_VIRTUAL_DEVICES:
+        return
+    # Refused once the backend runs; what there is, is then counted by the caller.
+    with contextlib.suppress(RuntimeError):
+        jax.config.update("jax_num_cpu_devices", count)
+
+
+def find_devices(num_devices: int | None = None, num_processes: int | None = None) -> Devices:
+    """The devices of this run: as many as asked for, else all there are.
+
+    On a host whose only devices are CPUs, as many virtual CPU devices are made as asked for,
+    provided JAX has not started its backend yet.
+
+    Args:
+        num_devices: number of devices over all processes, at least 1; None for all.
+        num_processes: number of processes, where the caller knows it; it is needed to make
+            virtual CPU devices, since JAX itself can be asked only once its backend runs.
+
+    Returns:
+        The devices, with messages for the user.
+
+    Raises:
+        ConfigError: the number cannot be shared equally by the processes.
+        DeviceError: there are fewer.
+
+    Example:
+        >>> find_devices(1).total
+        1
+    """
+    if num_devices is not None and num_devices > 1:
+        _ask_for_cpu_devices(num_devices // (num_processes or 1))
+    available, processes = jax.local_devices(), jax.process_count()
+    local = available if num_devices is None else _choose(available, num_devices, processes)
+    messages = []
+    if local[0].platform == "cpu" and len(local) > 1:
+        messages.append(
+            f"{len(local)} virtual CPU devices share this machine's cores: "
+            "right for trying data parallelism out, not faster."
+        )
+    return Devices(local, len(local) * processes, jax.process_index(), messages)
+
+
+def _choose(available: list[jax.Device], num_devices: int, processes: int) -> list[jax.Device]:
+    """This process's part of ``num_devices``."""
+    wanted, left_over = divmod(num_devices, processes)
+    if left_over or wanted == 0:
+        raise ConfigError(
+            f"--num_devices {num_devices} cannot be shared equally by {processes} processes"
+        )
+    if wanted > len(available):
+        raise DeviceError(_too_few(wanted, available))
+    if processes > 1 and wanted < len(available):
+        raise ConfigError(
+            f"--num_devices {num_devices} would leave devices idle: {processes} processes have "
+            f"{len(available)} each; leave the flag out, or hide devices from JAX"
+        )
+    return available[:wanted]
+
+
+def _too_few(wanted: int, available: list[jax.Device]) -> str:
+    there, kind = len(available), available[0].device_kind
+    if available[0].platform == "cpu" and wanted > MOST_VIRTUAL_DEVICES:
+        return f"{wanted} devices wanted; of a CPU at most {MOST_VIRTUAL_DEVICES} virtual ones"
+    if available[0].platform == "cpu":
+        return (
+            f"{wanted} devices wanted, but JAX has already started with {there} CPU device(s); "
+            f'run jax.config.update("jax_num_cpu_devices", {wanted}) before anything uses JAX, '
+            "after a restart of the notebook or process"
+        )
+    return (
+        f"{wanted} devices wanted, but this machine has {there} ({kind}); "
+        f"use --num_devices {there} or fewer"
+    )

@@ -1,0 +1,43 @@
+"""One run from start to end: loop, log, checkpoints, signals, and what is not finite."""
+
+from jaxdl.run import (
+    checkpoint,
+    classifiers,
+    divergence,
+    leaves,
+    lock,
+    log,
+    loop,
+    manifest,
+    microscope,
+    replay,
+    save_policy,
+    signals,
+)
+from jaxdl.run.classifiers import FittedClassifier, fit_classifier
+from jaxdl.run.fit import Fitted, fit
+from jaxdl.run.log import RunLog
+from jaxdl.run.loop import Hook, Point, Schedule
+
+__all__ = [
+    "Fitted",
+    "FittedClassifier",
+    "Hook",
+    "Point",
+    "RunLog",
+    "Schedule",
+    "checkpoint",
+    "classifiers",
+    "divergence",
+    "fit",
+    "fit_classifier",
+    "leaves",
+    "lock",
+    "log",
+    "loop",
+    "manifest",
+    "microscope",
+    "replay",
+    "save_policy",
+    "signals",
+]

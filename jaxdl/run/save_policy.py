@@ -1,0 +1,104 @@
+"""When to save and when to stop: asked between chunks of steps, agreed on by all processes."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxdl.distributed.agreement import largest
+from jaxdl.errors import CheckpointError
+from jaxdl.run.checkpoint import CheckpointStore
+from jaxdl.run.divergence import NonFiniteError
+from jaxdl.run.leaves import first_bad_leaf
+from jaxdl.run.signals import StopSignals
+
+PyTree = Any
+LARGEST_SHARE = 0.01  # of the training time, that saving at an epoch's end may take
+
+
+class Keeper:
+    """Saves a run's progress, and notices what ends it early.
+
+    With several processes each looks for itself and all act on what any of them saw: a signal, a
+    failed save, or that it is time to save.
+
+    Args:
+        store: where to save, None to save nothing.
+        signals: what was asked of this process.
+        every_steps: save at multiples of this, beside each epoch's end.
+        every_seconds: save when so much time has passed since the last one; an epoch's end is
+            then passed over where a save would cost more than 1% of the time since the last.
+        saved: the step of the newest checkpoint, None before the first.
+        clock: gives the time in seconds.
+
+    Attributes:
+        stop: the signal after which the run stops, 0 for none.
+        saved: the step of the newest checkpoint, None before the first.
+    """
+
+    def __init__(
+        self,
+        store: CheckpointStore | None,
+        signals: StopSignals,
+        every_steps: int | None = None,
+        every_seconds: float | None = None,
+        saved: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.store, self.signals, self.saved = store, signals, saved
+        self.every_steps, self.every_seconds, self.clock = every_steps, every_seconds, clock
+        self.stop, self._late, self._last, self._stall = 0, False, clock(), 0.0
+
+    def wants_pause(self) -> bool:
+        """Whether to end the present chunk of steps and come back to save or to stop.
+
+        Raises:
+            CheckpointError: a save in the background has failed.
+        """
+        late = bool(self.every_seconds and self.clock() - self._last >= self.every_seconds)
+        failed = self.store is not None and self.store.has_failed
+        failed, self.stop, self._late = largest([failed, self.signals.received, late])
+        if failed:
+            if self.store:
+                self.store.check()
+            raise CheckpointError("another process could not save; see its message")
+        return bool(self.stop or (self._late and self.store))
+
+    def is_due(self, step: int, ends_epoch: bool, ends_run: bool) -> bool:
+        """Whether to save now."""
+        by_step = self.every_steps and step % self.every_steps == 0
+        asked = bool(by_step or self._late or self.stop or ends_run)
+        if ends_epoch and not asked:
+            asked = bool(largest([self._is_worth_it(step)])[0])
+        return asked and step != self.saved
+
+    def _is_worth_it(self, step: int) -> bool:
+        """Whether to save at an epoch's end, where nothing else asks for it."""
+        if not self.every_seconds or self.store is None:
+            return True
+        if self.store.keep_every and step % self.store.keep_every == 0:
+            return True
+        cost = self._stall + self.store.seconds
+        return self.clock() - self._last >= cost / LARGEST_SHARE
+
+    def save(self, step: int, state: PyTree, meta: dict[str, Any]) -> None:
+        """Copies the state to host memory and saves it in the background.
+
+        Raises:
+            NonFiniteError: the state is not finite; nothing is saved.
+            CheckpointError: an earlier save failed.
+        """
+        # A copy: the next step is given the device's buffers to overwrite.
+        begin = self.clock()
+        copy = np.array if self.store else np.asarray
+        host = jax.tree.map(lambda leaf: copy(leaf.addressable_data(0)), state)
+        if first_bad_leaf(host):
+            raise NonFiniteError(step, None, host)
+        if self.store is None:
+            return
+        if self.store.write:
+            self.store.save(step, host, meta)
+        self.saved, self._late, self._last = step, False, self.clock()
+        self._stall = self._last - begin
