@@ -150,7 +150,7 @@ def create_state(config: DCGANConfig, channels: int) -> gan.GANState:
     adam = optax.adam(config.learning_rate, b1=config.beta1, b2=0.999)
     how = {"conv": config.conv, "dtype": find_precision(config.precision).dtype}
     return gan.create_state(
-        rngs.stream(rngs.root_key(config.seed), "weights"),
+        rngs.stream(rngs.root_key(config.seed), rngs.Stream.WEIGHTS),
         models.Generator(config.features, config.latent_dim, config.image_size, channels, **how),
         models.Discriminator(config.features, config.image_size, **how),
         adam,
@@ -160,7 +160,7 @@ def create_state(config: DCGANConfig, channels: int) -> gan.GANState:
 
 def fixed_noise(config: DCGANConfig) -> jax.Array:
     """The z of every sample grid, (100, latent_dim)."""
-    key = rngs.stream(rngs.root_key(config.seed), "fixed noise")
+    key = rngs.stream(rngs.root_key(config.seed), rngs.Stream.FIXED_NOISE)
     return rngs.normal_per_sample(key, jnp.arange(GRID), config.latent_dim)
 
 
@@ -186,7 +186,7 @@ def train(config: DCGANConfig, session: Session, images: jax.Array, schedule: Sc
     """Runs the adversarial training."""
     root, batch_size = rngs.root_key(config.seed), config.batch_size
     images = parallel.replicate(images, session.devices.local)
-    shuffle, noise = rngs.stream(root, "shuffle"), rngs.stream(root, "noise")
+    shuffle, noise = rngs.stream(root, rngs.Stream.SHUFFLE), rngs.stream(root, rngs.Stream.NOISE)
     permutation = jax.jit(data.epoch_permutation, static_argnums=2)
 
     def inputs_for_epoch(epoch: int) -> gan.GANInputs:
@@ -267,7 +267,7 @@ def draw_figures(
 ) -> dict[str, Any]:
     """Draws the course's pictures and writes them into the folder."""
     root = rngs.root_key(config.seed)
-    order = data.epoch_permutation(rngs.stream(root, "pictures"), 0, len(images))
+    order = data.epoch_permutation(rngs.stream(root, rngs.Stream.PICTURES), 0, len(images))
     real = data.to_signed_range(images[order[:GRID]])
     fake = jax.jit(gan.generate)(fitted.state, fixed_noise(config))
     frames, titles = sample_frames(session.workdir.path / SAMPLES, schedule)

@@ -32,7 +32,7 @@ from jaxdl.training.classifier import (
     seeds_loop,
 )
 from jaxdl.training.early_stopping import EarlyStopping
-from jaxdl.training.rngs import root_key, stream
+from jaxdl.training.rngs import Stream, root_key, stream
 
 
 def normalize_mnist(images: jax.Array) -> jax.Array:
@@ -340,7 +340,7 @@ def _epoch_inputs(
     """The data on the devices, and each epoch's order for every seed."""
     images, labels = parallel.replicate((train.images, train.labels), devices)
     keys = _root_keys(seeds)
-    shuffles = jax.vmap(lambda key: stream(key, "shuffle"))(keys)
+    shuffles = jax.vmap(lambda key: stream(key, Stream.SHUFFLE))(keys)
     count = len(train.labels)
     permute = jax.jit(jax.vmap(lambda key, epoch: epoch_permutation(key, epoch, count), (0, None)))
     return lambda epoch: ClassifierInputs(images, labels, permute(shuffles, epoch), keys)

@@ -19,7 +19,7 @@ from jaxdl.data.dataset import Split, check_split
 from jaxdl.data.sampling import padded_batch_indices
 from jaxdl.distributed.parallel import Loop, Shard
 from jaxdl.losses import cross_entropy
-from jaxdl.training.rngs import stream
+from jaxdl.training.rngs import Stream, stream
 from jaxdl.training.state import NetworkState
 
 Metrics = dict[str, jax.Array]
@@ -71,7 +71,7 @@ def create_state(
         >>> state.network.params["dense_1"]["kernel"].shape
         (4, 8)
     """
-    network = NetworkState.create(stream(key, "weights"), model, optimizer, example)
+    network = NetworkState.create(stream(key, Stream.WEIGHTS), model, optimizer, example)
     best = {"params": network.params, "batch_stats": network.batch_stats} if keep_best else None
     return ClassifierState(jnp.zeros((), jnp.int32), network, best)
 
@@ -196,10 +196,10 @@ def batch_step(
     positions = shard.take(jnp.arange(batch_size))
     images = inputs.images[indices]
     if augment is not None:
-        images = augment(_draw(inputs.keys, "augmentation", state.step), images, positions)
+        images = augment(_draw(inputs.keys, Stream.AUGMENTATION, state.step), images, positions)
     masks = None
     if getattr(state.network.model, "dropout_rate", 0) > 0:
-        key = _draw(inputs.keys, "dropout", state.step)
+        key = _draw(inputs.keys, Stream.DROPOUT, state.step)
         masks = state.network.model.dropout_masks(key, positions)
     return train_step(
         state,

@@ -7,10 +7,37 @@ with the sample's position in the *global* batch. So a resumed run, and a run on
 devices, draw the same numbers.
 """
 
+import enum
 import zlib
 
 import jax
 import jax.numpy as jnp
+
+
+class Stream(enum.StrEnum):
+    """Every purpose that this project draws random numbers for; a stream's bits hang on its name.
+
+    A program of one's own may name further streams: :func:`stream` takes any string.
+    """
+
+    WEIGHTS = "weights"
+    """Initial parameters."""
+    SHUFFLE = "shuffle"
+    """The order of the examples, anew each epoch."""
+    NOISE = "noise"
+    """A generator's z in training."""
+    FIXED_NOISE = "fixed noise"
+    """The z of the sample grids."""
+    AUGMENTATION = "augmentation"
+    """What happens to a training image."""
+    DROPOUT = "dropout"
+    """Dropout masks."""
+    SPLIT = "split"
+    """Which examples are held out."""
+    PICTURES = "pictures"
+    """Which examples are shown in figures."""
+    PENALTY = "penalty"
+    """Random points of a penalty on D's inputs."""
 
 
 def root_key(seed: int) -> jax.Array:
@@ -23,14 +50,15 @@ def stream(key: jax.Array, name: str) -> jax.Array:
 
     Args:
         key: the root key.
-        name: the purpose, for example "noise"; its CRC-32 is folded into the key.
+        name: the purpose, one of :class:`Stream` or a name of your own; its CRC-32 is folded into
+            the key.
 
     Returns:
         The stream's key.
 
     Example:
         >>> key = root_key(0)
-        >>> bool((stream(key, "noise") == stream(key, "shuffle")).all())
+        >>> bool((stream(key, Stream.NOISE) == stream(key, Stream.SHUFFLE)).all())
         False
     """
     return jax.random.fold_in(key, zlib.crc32(name.encode()))
