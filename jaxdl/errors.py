@@ -12,11 +12,11 @@ class JaxdlError(Exception):
 
 
 class UserError(JaxdlError):
-    """Something the user can put right: a flag, a file, a device count."""
+    """Something the user can put right: an argument, a file, a device count."""
 
 
 class ConfigError(UserError, ValueError):
-    """A flag, a configuration field or an argument has an unusable value."""
+    """An argument or a configuration field has an unusable value."""
 
 
 class ShapeError(UserError, ValueError):
@@ -49,6 +49,18 @@ class WeightsError(UserError, ValueError):
 
 class TrainingError(JaxdlError, RuntimeError):
     """A fault inside a run, for example a loss that is no longer finite."""
+
+
+class DivergenceError(TrainingError):
+    """A run's numbers are no longer finite.
+
+    Attributes:
+        step: the step at which it was seen.
+    """
+
+    def __init__(self, message: str, step: int) -> None:
+        super().__init__(message)
+        self.step = step
 
 
 LONGEST_QUOTE = 200  # characters

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 from jaxdl.run.log import Record
-from jaxdl.run.loop import Point
+from jaxdl.run.schedule import Point
 
 SECONDS_BETWEEN_LINES = 10.0
 BAR = "{percentage:3.0f}%|{bar:12}| {desc}"

@@ -12,6 +12,7 @@ from jaxdl.data.sampling import (
     epoch_permutation,
     padded_batch_indices,
     steps_per_epoch,
+    weighted_sampler,
 )
 from jaxdl.data.sources.idx import IDXError, read_idx, write_idx
 from jaxdl.data.sources.loading import DATA_DIR_VARIABLE, SOURCES, load
@@ -61,5 +62,6 @@ __all__ = [
     "to_uint8",
     "to_unit_range",
     "train_test_split",
+    "weighted_sampler",
     "write_idx",
 ]

@@ -4,6 +4,7 @@ Every loss takes ``reduction="none" | "mean" | "sum"``, checks shapes before any
 works under jit, vmap and grad.
 """
 
+from jaxdl.losses.adversarial import NON_SATURATING, AdversarialLoss
 from jaxdl.losses.binary import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -14,8 +15,11 @@ from jaxdl.losses.multiclass import cross_entropy, focal, negative_log_likelihoo
 from jaxdl.losses.penalties import l1_penalty, l2_penalty
 from jaxdl.losses.reduction import top_k
 from jaxdl.losses.regression import absolute_error, mean_squared_error, smooth_l1, squared_error
+from jaxdl.losses.wasserstein import wasserstein
 
 __all__ = [
+    "NON_SATURATING",
+    "AdversarialLoss",
     "absolute_error",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
@@ -29,5 +33,6 @@ __all__ = [
     "smooth_l1",
     "squared_error",
     "top_k",
+    "wasserstein",
     "weighted_binary_cross_entropy",
 ]

@@ -46,7 +46,14 @@ class CNN(linen.Module):
             for features, fan_in in zip((self.hidden, self.num_classes), fan_ins, strict=True)
         ]
 
-    def __call__(self, x: jax.Array, *, train: bool, axis_name: str | None = None) -> jax.Array:
+    def __call__(
+        self,
+        x: jax.Array,
+        *,
+        train: bool,
+        axis_name: str | None = None,
+        mask: jax.Array | None = None,
+    ) -> jax.Array:
         """Maps images (N, image_size, image_size, C) to logits (N, num_classes).
 
         Args:
@@ -54,6 +61,7 @@ class CNN(linen.Module):
             train: normalise with the batch's statistics and update the running ones
                 (collection ``batch_stats`` must then be mutable).
             axis_name: axis of the parallel map over which the batch is spread, if any.
+            mask: 1 for the images (N,) that count in the batch's statistics; None for all.
 
         Returns:
             Logits (N, num_classes).
@@ -62,9 +70,16 @@ class CNN(linen.Module):
             ShapeError: the images have another size.
             ConfigError: no pixel would be left after the last block.
         """
-        return self.dense[1](self.features(x, train=train, axis_name=axis_name))
+        return self.dense[1](self.features(x, train=train, axis_name=axis_name, mask=mask))
 
-    def features(self, x: jax.Array, *, train: bool, axis_name: str | None = None) -> jax.Array:
+    def features(
+        self,
+        x: jax.Array,
+        *,
+        train: bool,
+        axis_name: str | None = None,
+        mask: jax.Array | None = None,
+    ) -> jax.Array:
         """Activations of the last hidden layer (N, hidden); the arguments are those of a call."""
         if x.ndim != 4 or x.shape[1:3] != (self.image_size, self.image_size):
             raise ShapeError(
@@ -72,7 +87,7 @@ class CNN(linen.Module):
                 f"(N, {self.image_size}, {self.image_size}, channels)"
             )
         for conv, batch_norm in zip(self.conv, self.batch_norm, strict=True):
-            x = jax.nn.relu(batch_norm(conv(x), train=train, axis_name=axis_name))
+            x = jax.nn.relu(batch_norm(conv(x), train=train, axis_name=axis_name, mask=mask))
             x = linen.max_pool(x, (2, 2), strides=(2, 2))
         return jax.nn.relu(self.dense[0](x.reshape(x.shape[0], -1)))
 

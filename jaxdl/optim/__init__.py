@@ -1,6 +1,7 @@
 """Optimisers: PyTorch's conventions in optax, and steepest descent with a line search."""
 
 from jaxdl.optim.line_search import Descent, steepest_descent
+from jaxdl.optim.partial import train_only
 from jaxdl.optim.torch_style import adadelta, adagrad, adam, adamw, add_l1, rmsprop, sgd
 
 __all__ = [
@@ -13,4 +14,5 @@ __all__ = [
     "rmsprop",
     "sgd",
     "steepest_descent",
+    "train_only",
 ]

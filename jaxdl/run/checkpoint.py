@@ -24,8 +24,8 @@ import numpy as np
 
 from jaxdl.errors import CheckpointError
 from jaxdl.files import to_json
-from jaxdl.run.leaves import leaf_table, table_differences
 from jaxdl.run.manifest import find_damage, read_manifest, sync_folder, write_manifest
+from jaxdl.training.leaves import leaf_table, table_differences
 
 PyTree = Any
 

@@ -35,7 +35,7 @@ def train_on(num_devices, synchronised=True):
         traces.append(1)
         if not synchronised:
             shard = shard._replace(axis_name=None)
-        return gan.batch_step(state, inputs, position, shard, batch_size=BATCH)
+        return gan.batch_step(state, inputs, position, shard, recipe=gan.GANRecipe(BATCH))
 
     run = parallel.compile_steps(step, devices, chunk=8)
     state, inputs = parallel.replicate((state, inputs), devices)
