@@ -6,6 +6,6 @@ a network's variables and comes from them (:func:`import_weights`, :func:`export
 """
 
 from jaxdl.interop.state_dict import load_state_dict, save_state_dict
-from jaxdl.interop.torch import export_weights, import_weights
+from jaxdl.interop.twins import export_weights, import_weights
 
 __all__ = ["export_weights", "import_weights", "load_state_dict", "save_state_dict"]

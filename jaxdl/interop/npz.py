@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxdl.errors import WeightsError, brief
 from jaxdl.interop.archive import open_archive, read_member
-from jaxdl.interop.views import view
+from jaxdl.interop.arrays import view
 
 MAX_UNPACKED_BYTES = 2**30
 _READ_HEADER = {

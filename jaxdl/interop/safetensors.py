@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdl.errors import WeightsError, brief
-from jaxdl.interop.views import view
+from jaxdl.interop.arrays import view
 
 MAX_TABLE_BYTES = 10_000_000
 _METADATA = "__metadata__"

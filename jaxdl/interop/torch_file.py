@@ -14,8 +14,8 @@ import numpy as np
 
 from jaxdl.errors import WeightsError, brief
 from jaxdl.interop.archive import open_archive, read_member
+from jaxdl.interop.arrays import view
 from jaxdl.interop.restricted_pickle import STORAGE_KINDS, StorageRef, TensorRef, interpret
-from jaxdl.interop.views import view
 
 
 def decode(data: bytes) -> dict[str, np.ndarray]:
