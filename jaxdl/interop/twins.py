@@ -246,7 +246,7 @@ def _expected_shapes(entries: list[Entry], shapes: Variables) -> dict[str, tuple
 
 
 def _problems(arrays: dict[str, np.ndarray], expected: dict[str, tuple[int, ...]]) -> Iterator[str]:
-    """Whatever keeps the arrays from fitting, a sentence each."""
+    """What keeps the arrays from fitting, in the network's order."""
     optional = {_counter(name) for name in expected if name.endswith("running_var")}
     missing = [name for name in expected if name not in arrays]
     unexpected = [name for name in arrays if name not in expected and name not in optional]
@@ -254,7 +254,9 @@ def _problems(arrays: dict[str, np.ndarray], expected: dict[str, tuple[int, ...]
         yield f"missing {', '.join(missing)}"
     if unexpected:
         yield f"unexpected {', '.join(map(repr, unexpected))}"
-    for name in expected.keys() & arrays.keys():
+    for name in expected:
+        if name not in arrays:
+            continue
         array = arrays[name]
         if array.shape != expected[name]:
             yield f"{name} has shape {array.shape}, expected {expected[name]}"

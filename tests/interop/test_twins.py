@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import flax.linen as linen
@@ -148,6 +149,16 @@ def test_all_problems_are_listed_at_once():
     assert "fc1.bias has shape (8,), expected (9,)" in message
     assert "fc2.weight has type int32" in message
     assert "fc3" not in message
+
+
+def test_problems_are_listed_in_the_network_s_order():
+    """Whatever the order of the entries, and of the hashes of their names."""
+    weights = load_state_dict(REFERENCES / "generator.pt")
+    wrong = {name: weights[name][..., None] for name in reversed(weights) if "num" not in name}
+    with pytest.raises(WeightsError) as caught:
+        import_weights(MODELS["Generator"], wrong)
+    named = re.findall(r"(main\.\S+) has shape", str(caught.value))
+    assert named == [name for name in weights if "num" not in name]
 
 
 @pytest.mark.parametrize("first", [np.zeros(3), np.zeros((9, 0)), np.zeros((9, 5, 1)), 1.0])
