@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike
 from jaxdl.errors import WeightsError
 from jaxdl.files import open_regular, write_atomically
 from jaxdl.interop import npz, safetensors, torch_file
+from jaxdl.interop.arrays import as_arrays
 
 _DECODERS = {
     ".safetensors": safetensors.decode,
@@ -71,7 +72,7 @@ def save_state_dict(path: str | os.PathLike, state_dict: Mapping[str, ArrayLike]
 
     Args:
         path: a `.safetensors` or `.npz` file; an older one is replaced.
-        state_dict: arrays by name.
+        state_dict: arrays or PyTorch tensors by name; bfloat16 tensors are written as float32.
 
     Raises:
         WeightsError: the suffix is another, or an array has a type the format lacks.
@@ -80,7 +81,7 @@ def save_state_dict(path: str | os.PathLike, state_dict: Mapping[str, ArrayLike]
     path = Path(path)
     encode = _by_suffix(_ENCODERS, path, "written")
     try:
-        data = encode({name: np.asarray(array) for name, array in state_dict.items()})
+        data = encode(as_arrays(state_dict))
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from error
     write_atomically(path, data)

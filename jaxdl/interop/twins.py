@@ -29,6 +29,7 @@ from numpy.typing import ArrayLike
 from jaxdl.errors import ConfigError, WeightsError
 from jaxdl.exercises.tinynet import TinyNet
 from jaxdl.exercises.two_layer import TwoLayerNet
+from jaxdl.interop.arrays import as_arrays
 from jaxdl.interop.layouts import CONV, CONV_TRANSPOSE, DENSE, SAME, Layout, flattened_dense
 from jaxdl.models.cnn import CNN
 from jaxdl.models.dcgan import Discriminator, Generator
@@ -92,7 +93,7 @@ def import_weights(
 
     Args:
         model: the network, of exactly the size of the one the weights come from.
-        state_dict: arrays (or CPU tensors) by PyTorch's names.
+        state_dict: arrays or PyTorch tensors by PyTorch's names.
         input_shape: shape of one input without the batch axis; by default what the first layer's
             weights ask for.
 
@@ -101,7 +102,7 @@ def import_weights(
 
     Raises:
         WeightsError: entries are missing, unexpected, of a wrong shape or no floating-point
-            numbers; the message lists all of them.
+            numbers; the message lists all of them in the network's order.
         ConfigError: the network has no PyTorch twin.
 
     Example:
@@ -112,7 +113,7 @@ def import_weights(
         [6.]
     """
     _modules(model)
-    arrays = _without_prefix({name: np.asarray(array) for name, array in state_dict.items()})
+    arrays = _without_prefix(as_arrays(state_dict))
     shapes = _variable_shapes(model, arrays, input_shape)
     entries = list(_entries(model, shapes))
     problems = list(_problems(arrays, _expected_shapes(entries, shapes)))
