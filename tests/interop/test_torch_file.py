@@ -1,6 +1,7 @@
 import io
 import os
 import pickle
+import pickletools
 import zipfile
 from contextlib import suppress
 from pathlib import Path
@@ -11,7 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxdl.errors import WeightsError
-from jaxdl.interop.restricted_pickle import interpret
+from jaxdl.interop.restricted_pickle import (
+    MAX_INSTRUCTIONS,
+    MAX_PROGRAM_BYTES,
+    interpret,
+)
 from jaxdl.interop.torch_file import decode
 
 REAL = (Path(__file__).parents[1] / "references" / "generator.pt").read_bytes()
@@ -206,15 +211,73 @@ def test_a_damaged_pickle_is_refused(program, frugal):
         interpret(program)
 
 
-def test_a_large_memo_number_costs_nothing(frugal):
-    with frugal(megabytes=1):
-        assert interpret(b"\x80\x02}r\xff\xff\xff\x7f.") == {}
+@pytest.mark.parametrize("number", [2, 1000, 2**31 - 1])
+def test_what_is_memorised_is_counted_up(number, frugal):
+    """As all picklers do. Numbers chosen freely could collide in a hash table."""
+    put = b"r" + number.to_bytes(4, "little")
+    with frugal(megabytes=1), pytest.raises(WeightsError, match="memorises out of order"):
+        interpret(b"\x80\x02}q\x00" + put + b".")
+    assert interpret(b"\x80\x02K\x05q\x00K\x07q\x00h\x00\x86.") == (7, 7)  # written anew
 
 
 def test_an_endless_pickle_is_refused_unread(frugal):
     program = b"\x80\x02" + b"}" * 20_000_000 + b"."
     with frugal(), pytest.raises(WeightsError, match="20000003 bytes; at most 5000000"):
         interpret(program)
+
+
+@pytest.fixture
+def work(monkeypatch):
+    """Counts the instructions that are read, and where."""
+    counts = {"read": 0}
+    genops = pickletools.genops
+
+    def counting(program):
+        for step in genops(program):
+            counts["read"] += 1
+            yield step
+
+    monkeypatch.setattr(pickletools, "genops", counting)
+    return counts
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        b"\x80\x02" + b"}" * (MAX_PROGRAM_BYTES - 3) + b".",
+        b"\x80\x02](" + b"K\x01" * 2_400_000 + b"e.",
+        b"\x80\x02}q\x00" + b"q\x00" * 2_400_000 + b".",
+        b"\x80\x02" + b"(" * (MAX_PROGRAM_BYTES - 3) + b".",
+    ],
+    ids=["dicts", "a list", "memo", "marks"],
+)
+def test_a_long_pickle_is_refused_after_a_bounded_number_of_instructions(program, work):
+    with pytest.raises(WeightsError, match=f"more than {MAX_INSTRUCTIONS} instructions"):
+        interpret(program)
+    assert work["read"] == MAX_INSTRUCTIONS
+
+
+def test_an_unknown_instruction_costs_no_second_reading(work):
+    program = b"\x80\x02I1\n" + b"}" * (MAX_PROGRAM_BYTES - 6) + b"."
+    with pytest.raises(WeightsError, match="instruction"):
+        interpret(program)
+    assert work["read"] == MAX_INSTRUCTIONS
+
+
+def test_a_file_of_many_tensors_is_within_the_bounds(pickles, work):
+    tensors = {f"transformer.blocks.{i}.attention.weight": pickles.tensor() for i in range(5000)}
+    assert len(interpret(pickles.mapping(**tensors))) == 5000
+    assert work["read"] < MAX_INSTRUCTIONS
+
+
+def test_keys_cannot_be_chosen_to_collide(pickles):
+    """Multiples of 2⁶¹ − 1 all have the hash 0: a dict of n of them takes n² steps."""
+    colliding = [pickles.number(i * (2**61 - 1)) + b"N" for i in range(4)]
+    assert hash(2**61 - 1) == hash(2 * (2**61 - 1))
+    with pytest.raises(WeightsError, match="a key of its pickle is a int"):
+        interpret(b"\x80\x02}(" + b"".join(colliding) + b"u.")
+    keys = interpret(pickle.dumps({0: "zero", 7: "seven", "a": {3: 4}}, 2))
+    assert keys == {"0": "zero", "7": "seven", "a": {"3": 4}}  # texts' hashes have a secret
 
 
 def test_tuples_that_double_at_every_step_cost_nothing(frugal, archive):
