@@ -34,7 +34,8 @@ def view(
         The array, read-only if the bytes are.
 
     Raises:
-        WeightsError: NumPy cannot make such an array, or it leaves the content.
+        WeightsError: NumPy cannot make such an array, it leaves the content, or a dense array of
+            type bool has bytes that are neither 0 nor 1.
 
     Example:
         >>> view("a", bytes(range(6)), np.dtype("u1"), (2, 2), offset=2)
@@ -42,9 +43,12 @@ def view(
                [4, 5]], dtype=uint8)
     """
     try:
-        return np.ndarray(shape, dtype, content, offset, strides, order)
+        array = np.ndarray(shape, dtype, content, offset, strides, order)
     except (TypeError, ValueError, OverflowError) as error:
         raise WeightsError(f"entry {brief(name)!r} is no possible array: {brief(error)}") from error
+    if dtype.kind == "b" and strides is None and array.view(np.uint8).max(initial=0) > 1:
+        raise WeightsError(f"entry {brief(name)!r} of type bool has other bytes than 0 and 1")
+    return array
 
 
 def as_arrays(state_dict: Mapping[str, ArrayLike]) -> dict[str, np.ndarray]:

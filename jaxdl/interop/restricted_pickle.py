@@ -68,6 +68,7 @@ STORAGE_KINDS = {
         "Short": "int16",
         "Char": "int8",
         "Byte": "uint8",
+        "Bool": "bool",
     }.items()
 }
 

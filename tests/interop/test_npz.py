@@ -37,6 +37,7 @@ def test_numpy_and_this_module_read_each_other(rng):
         "main.0.weight": rng.normal(size=(2, 3, 4)).astype(np.float32),
         "fortran": np.asfortranarray(rng.normal(size=(3, 5))),
         "scalar": np.array(7),
+        "bool": np.array([True, False]),
         "file": np.zeros((0, 2), np.float16),
     }
     with np.load(io.BytesIO(encode(arrays))) as theirs:
@@ -47,7 +48,7 @@ def test_numpy_and_this_module_read_each_other(rng):
         stream = io.BytesIO()
         save(stream, **{name: array for name, array in arrays.items() if name != "file"})
         ours = decode(stream.getvalue())
-        assert list(ours) == ["main.0.weight", "fortran", "scalar"]
+        assert list(ours) == ["main.0.weight", "fortran", "scalar", "bool"]
         for name, array in ours.items():
             assert array.dtype == arrays[name].dtype
             np.testing.assert_array_equal(array, arrays[name])
@@ -71,7 +72,7 @@ def test_equal_arrays_give_equal_bytes():
         (zipped({"a.npy": npy(np.array([None, print]))}), "'a' has type object"),
         (zipped({"a.npy": npy(header=header(descr="[('x', '<f4')]"))}), "'a' has type"),
         (zipped({"a.npy": npy(np.array(["text"]))}), "'a' has type <U4"),
-        (zipped({"a.npy": npy(np.array([True]))}), "'a' has type bool"),
+        (zipped({"a.npy": npy(header=header(descr="'|b1'"), data=b"\0\2")}), "'a' of type bool"),
         (zipped({"a.npy": npy(header=header(shape="(10**15,)"))}), "no readable"),
         (zipped({"a.npy": npy(header=header(shape=f"({10**15},)"))}), "does not fill its 0"),
         (zipped({"a.npy": npy(header=header(shape=f"(0x{5000 * 'f'},)"))}), "no readable"),

@@ -19,7 +19,8 @@ from jaxdl.interop.restricted_pickle import (
 )
 from jaxdl.interop.torch_file import decode
 
-REAL = (Path(__file__).parents[1] / "references" / "generator.pt").read_bytes()
+REFERENCES = Path(__file__).parents[1] / "references"
+REAL = (REFERENCES / "generator.pt").read_bytes()
 SIX = np.arange(6, dtype="<f4").tobytes()
 
 
@@ -48,6 +49,8 @@ def test_a_real_file():
         ({"shape": (), "stride": (), "offset": 5}, 5),
         ({"shape": (0, 3), "stride": (3, 1)}, []),
         ({"shape": (1, 6), "stride": (2**40, 1)}, [[0, 1, 2, 3, 4, 5]]),
+        ({"shape": (2, 8), "stride": (5, 0)}, [[0] * 8, [5] * 8]),
+        ({"shape": (4, 3), "stride": (1, 1)}, [[0, 1, 2], [1, 2, 3], [2, 3, 4], [3, 4, 5]]),
     ],
 )
 def test_a_tensor_is_a_view_of_its_storage(view, expected, pickles, archive):
@@ -69,12 +72,115 @@ def test_a_tensor_is_a_view_of_its_storage(view, expected, pickles, archive):
         ("Short", np.array([1, -2], "<i2"), [1, -2]),
         ("Char", np.array([1, -2], "i1"), [1, -2]),
         ("Byte", np.array([1, 254], "u1"), [1, 254]),
+        ("Bool", np.array([1, 0], "u1"), [True, False]),
     ],
 )
 def test_every_storage_type(kind, raw, expected, pickles, archive):
     storage = pickles.storage(kind=f"torch\n{kind}Storage", count=2)
     program = pickles.mapping(a=pickles.tensor(storage, shape=(2,), stride=(1,)))
     assert decode(archive(program, {"data/0": raw.tobytes()}))["a"].tolist() == expected
+
+
+def test_expanded_tensors_are_bounded_together(pickles, archive, frugal):
+    """Each below the bound, all above it: nothing is allocated for them."""
+    large = pickles.tensor(shape=(2**27,), stride=(0,))
+    with frugal():
+        one = decode(archive(pickles.mapping(a=large), {"data/0": SIX}))["a"]
+        assert one.shape == (2**27,)
+        assert one[-1] == 0
+        with pytest.raises(WeightsError, match="unpacks to 1610612736 bytes"):
+            decode(archive(pickles.mapping(a=large, b=large, c=large), {"data/0": SIX}))
+
+
+def test_a_bool_is_0_or_1(pickles, archive):
+    storage = pickles.storage(kind="torch\nBoolStorage", count=3)
+    program = pickles.mapping(a=pickles.tensor(storage, shape=(2,), stride=(1,)))
+    with pytest.raises(WeightsError, match="'0' of type bool has other bytes"):
+        decode(archive(program, {"data/0": b"\x01\x00\x02"}))
+
+
+def test_a_storage_has_one_type(pickles, archive):
+    """Each type would be one more copy of it."""
+    both = {
+        kind: pickles.tensor(pickles.storage(kind=f"torch\n{kind}Storage"))
+        for kind in ("Float", "Int")
+    }
+    with pytest.raises(WeightsError, match="one storage in several ways"):
+        decode(archive(pickles.mapping(**both), {"data/0": SIX}))
+
+
+@pytest.mark.parametrize("name", ["checkpoint.pt", "checkpoint_without_checksums.pt"])
+def test_what_else_pytorch_writes(name):
+    """A checkpoint, whose weights are under `model`, with bool and expanded buffers."""
+    arrays = decode((REFERENCES / name).read_bytes())
+    assert {name: array.tolist() for name, array in arrays.items()} == {
+        "mask": [[True, False], [False, True]],
+        "expanded": [[1, 1, 1], [2, 2, 2]],
+        "bf16": [0.5, -3],
+        "linear.weight": [[2, 3]],
+        "linear.bias": [1],
+    }
+    assert arrays["mask"].dtype == bool
+    assert arrays["expanded"].strides == (4, 0)
+
+
+def test_the_references_are_as_described():
+    for name, checksums in (("checkpoint", True), ("checkpoint_without_checksums", False)):
+        with zipfile.ZipFile(REFERENCES / f"{name}.pt") as file:
+            assert {bool(member.CRC) for member in file.infolist()} == {checksums}
+
+
+def test_live_pytorch_files_give_pytorch_s_values():
+    torch = pytest.importorskip("torch")
+    base = torch.arange(12.0).reshape(3, 4)
+    tensors = {
+        "dense": base,
+        "transposed": base.T,
+        "part": base[1:, ::2],
+        "expanded": base[:, :1].expand(3, 5),
+        "everywhere": torch.tensor(2.5).expand(4, 4),
+        "empty": torch.zeros(0, 3),
+        "bool": torch.tensor([True, False]).expand(3, 2),
+        "parameter": torch.nn.Parameter(base * 2),
+    }
+    for content in (tensors, {"state_dict": tensors, "epoch": 3}, {"weights": tensors}):
+        for checksums in (True, False):
+            stream = io.BytesIO()
+            torch.serialization.set_crc32_options(checksums)
+            try:
+                torch.save(content, stream)
+            finally:
+                torch.serialization.set_crc32_options(True)
+            arrays = decode(stream.getvalue())
+            assert list(arrays) == list(tensors)
+            for name, tensor in tensors.items():
+                np.testing.assert_array_equal(arrays[name], tensor.detach().numpy(), name)
+
+
+@pytest.mark.parametrize(
+    ("keys", "chosen"),
+    [
+        (["state_dict"], "state_dict"),
+        (["model"], "model"),
+        (["generator"], "generator"),
+        (["ema", "model_state_dict", "optimizer"], "model_state_dict"),
+        (["netD", "netG"], None),
+        (["state_dict", "model"], None),
+    ],
+    ids=str,
+)
+def test_the_state_dict_of_a_checkpoint(keys, chosen, pickles, archive):
+    nested = {
+        key: pickles.mapping(**{key: pickles.tensor()})[2:-1]
+        for key in keys  # PROTO, STOP
+    }
+    others = {"epoch": b"K\x03", "loss": pickles.tensor(shape=(), stride=()), "empty": b"}"}
+    data = archive(pickles.mapping(**others, **nested), {"data/0": SIX})
+    if chosen:
+        assert list(decode(data)) == [chosen]
+    else:
+        with pytest.raises(WeightsError, match=f"several state dicts, {', '.join(keys)}; save"):
+            decode(data)
 
 
 def test_a_parameter_is_a_tensor(pickles, archive):
@@ -93,8 +199,9 @@ def test_a_parameter_is_a_tensor(pickles, archive):
         ({"stride": (4, 1)}, "leaves"),
         ({"stride": (-3, 1)}, "impossible shape or stride"),
         ({"shape": (-2, 3)}, "impossible shape or stride"),
-        ({"shape": (2**47, 2**47), "stride": (0, 0)}, "repeats"),
-        ({"shape": (7,), "stride": (0,)}, "repeats"),
+        ({"shape": (2**47, 2**47), "stride": (0, 0)}, "no possible array"),
+        ({"shape": (10**6, 10**6), "stride": (0, 0)}, "unpacks to 4000000000000 bytes from"),
+        ({"shape": (2, 7), "stride": (1, 1)}, "leaves"),
         ({"shape": (2, 3), "stride": (1,)}, r"shape \(2, 3\) with stride \(1,\)"),
         ({"shape": (1,) * 33, "stride": (1,) * 33}, "impossible shape or stride"),
         ({"shape": (0, 2**47, 2**47), "stride": (1, 1, 1)}, "no possible array"),
@@ -118,7 +225,7 @@ def test_a_tensor_that_leaves_its_storage_is_refused(change, message, pickles, a
         ({"key": "/etc/passwd"}, "lacks the entry"),
         ({"first": "module"}, "no storage"),
         ({"kind": "torch\nDoubleStorage"}, "24 bytes"),
-        ({"kind": "torch\nBoolStorage"}, "torch.BoolStorage; known: float64"),
+        ({"kind": "torch\nQInt8Storage"}, "torch.QInt8Storage; known: float64"),
         ({"kind": "torch._utils\n_rebuild_tensor_v2"}, "unknown type"),
         ({"kind": "os\nsystem"}, "os.system"),
     ],
