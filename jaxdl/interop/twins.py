@@ -26,7 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
-from jaxdl.errors import ConfigError, WeightsError
+from jaxdl.errors import ConfigError, WeightsError, brief
 from jaxdl.exercises.tinynet import TinyNet
 from jaxdl.exercises.two_layer import TwoLayerNet
 from jaxdl.interop.arrays import as_arrays
@@ -49,6 +49,7 @@ class Entry(NamedTuple):
     layout: Layout
 
 
+_MOST_QUOTED = 20  # names of entries that the network does not have
 _LEAVES = {
     "batch_norm": {
         "weight": ("params", "scale"),
@@ -102,7 +103,7 @@ def import_weights(
 
     Raises:
         WeightsError: entries are missing, unexpected, of a wrong shape or no floating-point
-            numbers; the message lists all of them in the network's order.
+            numbers; the message lists them in the network's order.
         ConfigError: the network has no PyTorch twin.
 
     Example:
@@ -254,10 +255,10 @@ def _problems(arrays: dict[str, np.ndarray], expected: dict[str, tuple[int, ...]
     if missing:
         yield f"missing {', '.join(missing)}"
     if unexpected:
-        yield f"unexpected {', '.join(map(repr, unexpected))}"
-    for name in expected:
-        if name not in arrays:
-            continue
+        quoted = [brief(repr(name)) for name in unexpected[:_MOST_QUOTED]]
+        more = len(unexpected) - len(quoted)
+        yield f"unexpected {', '.join(quoted)}" + (f" and {more} more" if more else "")
+    for name in (name for name in expected if name in arrays):
         array = arrays[name]
         if array.shape != expected[name]:
             yield f"{name} has shape {array.shape}, expected {expected[name]}"

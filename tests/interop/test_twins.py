@@ -161,6 +161,13 @@ def test_problems_are_listed_in_the_network_s_order():
     assert named == [name for name in weights if "num" not in name]
 
 
+def test_a_message_quotes_twenty_unexpected_names_in_short():
+    weights = LINEAR | {f"{i}{1000 * 'n'}": np.zeros(1) for i in range(5000)}
+    with pytest.raises(WeightsError, match=r"unexpected '0nnn.* and 4980 more\. Check") as caught:
+        import_weights(LinearRegression(), weights)
+    assert len(str(caught.value)) < 5000
+
+
 @pytest.mark.parametrize("first", [np.zeros(3), np.zeros((9, 0)), np.zeros((9, 5, 1)), 1.0])
 def test_a_first_layer_of_a_strange_shape_is_a_problem_too(first):
     weights = {"fc1.weight": first, "fc1.bias": np.zeros(9)}

@@ -198,8 +198,11 @@ WEIGHTS = {
     "fc.weight": RNG.normal(size=(3, 4)).astype(np.float32),
     "fc.bias": np.arange(3, dtype=np.float64),
     "count": np.array(7),
+    "mask": np.array([True, False]),
 }
-TORCH_FILE = (Path(__file__).parents[1] / "references" / "generator.pt").read_bytes()
+REFERENCES = Path(__file__).parents[1] / "references"
+TORCH_FILE = (REFERENCES / "generator.pt").read_bytes()
+CHECKPOINTS = [path.read_bytes() for path in sorted(REFERENCES.glob("checkpoint*.pt"))]
 
 
 def zipped(entries):
@@ -321,7 +324,7 @@ def test_damage_below_the_npz_checksum(read_weights, examples):
 
 @pytest.mark.parametrize("examples", CASES)
 def test_damaged_torch_file(read_weights, examples):
-    samples = [TORCH_FILE, *map(small_torch_file, torch_programs()[2:6])]
+    samples = [TORCH_FILE, *CHECKPOINTS, *map(small_torch_file, torch_programs()[2:6])]
     run_cases(examples, damaged(samples), read_weights(".pt"))
 
 
