@@ -2,10 +2,11 @@
 
 A pickle is a program for a stack machine, and one of its instructions calls any function of any
 module: loading a stranger's pickle is running a stranger's program. Python's unpickler can be
-restricted, but stays a machine that calls things. This one has no such instruction. It knows the
-few instructions that a state dict needs; names of functions and classes stay names; and "calling"
-the three functions that PyTorch uses makes a :class:`TensorRef`, a description of where a tensor
-lies in the archive. Every other name or instruction ends the reading.
+restricted, but still calls functions. This interpreter calls none. It knows the few instructions
+that a state dict needs. Names of functions and classes stay names. "Calling" one of the three
+functions that PyTorch uses makes a :class:`TensorRef`, a description of where a tensor lies in the
+archive. Every other name or instruction ends the reading, and so do more instructions than any
+state dict has.
 
 References:
     Python's `pickletools`, which documents every instruction; PyTorch's
@@ -94,7 +95,7 @@ def interpret(program: bytes) -> Any:
         >>> interpret(pickle.dumps(print, protocol=2))
         Traceback (most recent call last):
             ...
-        jaxdl.errors.WeightsError: the pickle names __builtin__.print, which has no business in...
+        jaxdl.errors.WeightsError: the pickle names __builtin__.print, which a state dict...
     """
     if len(program) > MAX_PROGRAM_BYTES:
         raise WeightsError(
@@ -145,8 +146,9 @@ def _known_name(module: str, attribute: str) -> Name:
             f"it has numbers of type {name}; known: {', '.join(STORAGE_KINDS.values())}"
         )
     raise WeightsError(
-        f"the pickle names {name}, which has no business in a state dict; nothing of the file was "
-        "executed. If you trust its author, save network.state_dict() alone"
+        f"the pickle names {name}, which a state dict does not need: it is refused, and nothing of "
+        "it was executed. If you trust its author, load it with PyTorch and save "
+        "network.state_dict() alone"
     )
 
 
