@@ -4,8 +4,9 @@
 returns uint8 images with int32 labels; everything after it is a pure function of arrays.
 """
 
-from jaxdl.data import augmentation
-from jaxdl.data.dataset import Dataset, Split, fingerprint, make_dataset
+from jaxdl._face import face
+from jaxdl.data import augmentation, sources
+from jaxdl.data.dataset import Dataset, Split, check_split, fingerprint, make_dataset
 from jaxdl.data.resize import resize_bilinear, resize_in_slices
 from jaxdl.data.sampling import (
     batch_indices,
@@ -42,6 +43,7 @@ __all__ = [
     "Split",
     "augmentation",
     "batch_indices",
+    "check_split",
     "course_train_test_split",
     "epoch_permutation",
     "fingerprint",
@@ -53,6 +55,7 @@ __all__ = [
     "read_idx",
     "resize_bilinear",
     "resize_in_slices",
+    "sources",
     "steps_per_epoch",
     "stratified_k_fold",
     "stratified_train_test_split",
@@ -63,3 +66,5 @@ __all__ = [
     "train_test_split",
     "write_idx",
 ]
+
+__getattr__, __dir__ = face(__name__, __all__)

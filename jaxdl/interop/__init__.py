@@ -5,7 +5,33 @@ from a file and goes into a file (:func:`load_state_dict`, :func:`save_state_dic
 a network's variables and comes from them (:func:`import_weights`, :func:`export_weights`).
 """
 
+from jaxdl._face import face
+from jaxdl.interop import (
+    archive,
+    layouts,
+    npz,
+    restricted_pickle,
+    safetensors,
+    torch,
+    torch_file,
+    views,
+)
 from jaxdl.interop.state_dict import load_state_dict, save_state_dict
 from jaxdl.interop.torch import export_weights, import_weights
 
-__all__ = ["export_weights", "import_weights", "load_state_dict", "save_state_dict"]
+__all__ = [
+    "archive",
+    "export_weights",
+    "import_weights",
+    "layouts",
+    "load_state_dict",
+    "npz",
+    "restricted_pickle",
+    "safetensors",
+    "save_state_dict",
+    "torch",
+    "torch_file",
+    "views",
+]
+
+__getattr__, __dir__ = face(__name__, __all__)

@@ -1,9 +1,11 @@
 """One run from start to end: loop, log, checkpoints, signals, and what is not finite."""
 
+from jaxdl._face import face
 from jaxdl.run import (
     checkpoint,
     classifiers,
     divergence,
+    epoch_means,
     leaves,
     lock,
     log,
@@ -15,7 +17,7 @@ from jaxdl.run import (
     signals,
 )
 from jaxdl.run.classifiers import FittedClassifier, fit_classifier
-from jaxdl.run.fit import Fitted, fit
+from jaxdl.run.fit import Fitted, Silent, fit
 from jaxdl.run.log import RunLog
 from jaxdl.run.loop import Hook, Point, Schedule
 
@@ -26,9 +28,11 @@ __all__ = [
     "Point",
     "RunLog",
     "Schedule",
+    "Silent",
     "checkpoint",
     "classifiers",
     "divergence",
+    "epoch_means",
     "fit",
     "fit_classifier",
     "leaves",
@@ -41,3 +45,5 @@ __all__ = [
     "save_policy",
     "signals",
 ]
+
+__getattr__, __dir__ = face(__name__, __all__)

@@ -1,5 +1,6 @@
 """What is trained: states, random streams, the steps of a GAN and of a classifier."""
 
+from jaxdl._face import face
 from jaxdl.training import classifier, collapse, early_stopping, gan, rngs, state
 from jaxdl.training.classifier import ClassifierState
 from jaxdl.training.early_stopping import EarlyStopping
@@ -19,3 +20,5 @@ __all__ = [
     "rngs",
     "state",
 ]
+
+__getattr__, __dir__ = face(__name__, __all__)
