@@ -24,6 +24,9 @@ class Split(NamedTuple):
     images: np.ndarray
     labels: np.ndarray
 
+    def __repr__(self) -> str:
+        return f"Split(images={_shape_of(self.images)}, labels={_shape_of(self.labels)})"
+
 
 class Dataset(NamedTuple):
     """Images with labels, training samples first, then test samples.
@@ -72,6 +75,9 @@ class Dataset(NamedTuple):
             f"from source {self.source!r} ({self.location})"
         )
         return "\n".join([line, *(f"Notice: {text}" for text in self.notice.splitlines())])
+
+    def __repr__(self) -> str:
+        return f"Dataset({self.description.splitlines()[0]})"
 
 
 def make_dataset(
@@ -193,6 +199,10 @@ def check_split(part: Split, num_classes: int, where: str) -> None:
             f"label {labels[index]} of sample {index} is outside 0..{num_classes - 1} "
             f"in the {where}: the files are damaged or are another data set's"
         )
+
+
+def _shape_of(array: np.ndarray) -> str:
+    return f"{array.dtype}{list(array.shape)}" if hasattr(array, "shape") else repr(array)
 
 
 def _check_part(part: Split, num_classes: int, where: str) -> None:

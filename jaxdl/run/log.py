@@ -5,10 +5,15 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from jaxdl.errors import WorkdirError
 from jaxdl.files import to_json, write_atomically
 
 Record = dict[str, Any]
+
+# What a record holds beside the metrics.
+_NO_METRICS = ("run", "kind", "epoch", "step", "steps_done", "seconds", "images_per_second")
 
 
 class RunLog:
@@ -58,6 +63,17 @@ class RunLog:
             self.records = [r for r in own if _is_final(r) or r["step"] == keep_until_step]
             self._rewrite()
 
+    def __repr__(self) -> str:
+        name = f"{self.name!r}, " if self.name else ""
+        where = "in memory" if self.path is None else f"in {self.path}"
+        if not self.records:
+            return f"RunLog({name}{where}, empty)"
+        epochs = sum(record["kind"] == "epoch" for record in self.records)
+        return (
+            f"RunLog({name}{where}, {len(self.records) - epochs} steps, {epochs} epochs, last at "
+            f"step {self.records[-1]['step']}: {shown_metrics(self.records[-1])})"
+        )
+
     def _rewrite(self) -> None:
         if self.path is not None and self.write:
             kept = [*self._others, *self.records]
@@ -87,6 +103,23 @@ class RunLog:
         """Steps and values of one metric, from the records of one kind that have it."""
         chosen = [r for r in self.records if r["kind"] == kind and name in r]
         return [record["step"] for record in chosen], [record[name] for record in chosen]
+
+
+def shown_metrics(record: Record) -> str:
+    """A record's metrics in a line; of a list with a number a seed, the mean.
+
+    Example:
+        >>> shown_metrics({"kind": "step", "epoch": 1, "step": 9, "loss": [0.5, 1.0], "seconds": 3})
+        'loss 0.75'
+    """
+    known = {name: v for name, v in record.items() if name not in _NO_METRICS}
+    means = {name: np.mean(v) for name, v in known.items() if _is_numeric(v)}
+    return " ".join(f"{name} {mean:.4g}" for name, mean in means.items())
+
+
+def _is_numeric(value: Any) -> bool:
+    array = np.asarray(value)
+    return array.size > 0 and array.dtype.kind in "iuf"
 
 
 def _is_final(record: Record) -> bool:

@@ -1,7 +1,7 @@
 """What is trained: states, random streams, the steps of a GAN and of a classifier."""
 
 from jaxdl._face import face
-from jaxdl.training import classifier, collapse, early_stopping, gan, rngs, state
+from jaxdl.training import classifier, collapse, early_stopping, gan, reprs, rngs, state
 from jaxdl.training.classifier import ClassifierState
 from jaxdl.training.early_stopping import EarlyStopping
 from jaxdl.training.gan import GANState
@@ -17,6 +17,7 @@ __all__ = [
     "early_stopping",
     "gan",
     "num_parameters",
+    "reprs",
     "rngs",
     "state",
 ]

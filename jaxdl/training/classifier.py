@@ -19,6 +19,7 @@ from jaxdl.data.dataset import Split, check_split
 from jaxdl.data.sampling import padded_batch_indices
 from jaxdl.distributed.parallel import Loop, Shard
 from jaxdl.losses import cross_entropy
+from jaxdl.training.reprs import short_repr
 from jaxdl.training.rngs import Stream, stream
 from jaxdl.training.state import NetworkState
 
@@ -41,6 +42,8 @@ class ClassifierState(flax.struct.PyTreeNode):
     step: jax.Array
     network: NetworkState
     best: dict | None = None
+
+    __repr__ = short_repr
 
 
 def create_state(

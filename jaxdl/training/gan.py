@@ -28,6 +28,7 @@ from jaxdl.distributed.parallel import Shard
 from jaxdl.errors import ShapeError
 from jaxdl.losses import binary_cross_entropy_with_logits
 from jaxdl.models import Discriminator, Generator
+from jaxdl.training.reprs import short_repr
 from jaxdl.training.rngs import normal_per_sample
 from jaxdl.training.state import NetworkState, average_over
 
@@ -46,6 +47,8 @@ class GANState(flax.struct.PyTreeNode):
     step: jax.Array
     generator: NetworkState
     discriminator: NetworkState
+
+    __repr__ = short_repr
 
 
 def create_state(

@@ -8,6 +8,8 @@ import flax.struct
 import jax
 import optax
 
+from jaxdl.training.reprs import short_repr
+
 PyTree = Any
 
 
@@ -27,6 +29,8 @@ class NetworkState(flax.struct.PyTreeNode):
     opt_state: optax.OptState
     model: linen.Module = flax.struct.field(pytree_node=False)
     optimizer: optax.GradientTransformation = flax.struct.field(pytree_node=False)
+
+    __repr__ = short_repr
 
     @classmethod
     def create(
