@@ -6,7 +6,15 @@ returns uint8 images with int32 labels; everything after it is a pure function o
 
 from jaxdl._face import face
 from jaxdl.data import augmentation, sources
-from jaxdl.data.dataset import Dataset, Split, check_split, fingerprint, make_dataset
+from jaxdl.data.dataset import (
+    Dataset,
+    Split,
+    as_images,
+    as_split,
+    check_split,
+    fingerprint,
+    make_dataset,
+)
 from jaxdl.data.resize import resize_bilinear, resize_in_slices
 from jaxdl.data.sampling import (
     batch_indices,
@@ -41,6 +49,8 @@ __all__ = [
     "Dataset",
     "IDXError",
     "Split",
+    "as_images",
+    "as_split",
     "augmentation",
     "batch_indices",
     "check_split",
