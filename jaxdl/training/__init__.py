@@ -5,6 +5,7 @@ from jaxdl.training import classifier, collapse, early_stopping, gan, reprs, rng
 from jaxdl.training.classifier import ClassifierState
 from jaxdl.training.early_stopping import EarlyStopping
 from jaxdl.training.gan import GANState
+from jaxdl.training.predict import predict, predict_probabilities
 from jaxdl.training.state import NetworkState, num_parameters
 
 __all__ = [
@@ -17,6 +18,8 @@ __all__ = [
     "early_stopping",
     "gan",
     "num_parameters",
+    "predict",
+    "predict_probabilities",
     "reprs",
     "rngs",
     "state",
