@@ -26,7 +26,6 @@ import optax
 
 from experiments.common import command_line
 from experiments.common.config import TrainingConfig, option
-from experiments.common.console import clock
 from experiments.common.session import Session, open_session
 from experiments.common.table import flag_table, text_table
 from experiments.common.workdir import SAMPLES, SUMMARY, Workdir
@@ -39,6 +38,7 @@ from jaxdl.run.divergence import Inspection
 from jaxdl.run.fit import Fitted, fit
 from jaxdl.run.log import Record, RunLog
 from jaxdl.run.loop import Hook, Point, Schedule
+from jaxdl.run.progress import clock
 from jaxdl.training import gan, rngs
 from jaxdl.training.collapse import collapse_warnings, sample_figures
 from jaxdl.training.state import NetworkState, num_parameters

@@ -16,7 +16,6 @@ import optax
 
 from experiments.common.comparison import Course, Outcome, compare, comparison_table
 from experiments.common.config import TrainingConfig, option
-from experiments.common.console import clock
 from experiments.common.session import Session, open_session
 from experiments.common.table import flag_table, text_table
 from jaxdl import data, plot
@@ -24,6 +23,7 @@ from jaxdl.distributed.memory import check_fits
 from jaxdl.errors import ConfigError
 from jaxdl.run.classifiers import FittedClassifier, fit_classifier, stacked_states
 from jaxdl.run.log import Record
+from jaxdl.run.progress import clock
 from jaxdl.training.classifier import Augmentation
 from jaxdl.training.early_stopping import EarlyStopping
 from jaxdl.training.state import num_parameters

@@ -12,12 +12,13 @@ from jaxdl.run import (
     loop,
     manifest,
     microscope,
+    progress,
     replay,
     save_policy,
     signals,
 )
 from jaxdl.run.classifiers import FittedClassifier, fit_classifier
-from jaxdl.run.fit import Fitted, Silent, fit
+from jaxdl.run.fit import Fitted, fit
 from jaxdl.run.log import RunLog
 from jaxdl.run.loop import Hook, Point, Schedule
 
@@ -28,7 +29,6 @@ __all__ = [
     "Point",
     "RunLog",
     "Schedule",
-    "Silent",
     "checkpoint",
     "classifiers",
     "divergence",
@@ -41,6 +41,7 @@ __all__ = [
     "loop",
     "manifest",
     "microscope",
+    "progress",
     "replay",
     "save_policy",
     "signals",

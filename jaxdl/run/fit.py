@@ -20,6 +20,7 @@ from jaxdl.run.divergence import Inspection, NonFiniteError
 from jaxdl.run.lock import run_lock
 from jaxdl.run.log import RunLog
 from jaxdl.run.loop import Hook, Judge, Outcome, Progress, Reporter, Schedule, Watch, train
+from jaxdl.run.progress import Silent
 from jaxdl.run.replay import replay
 from jaxdl.run.save_policy import Keeper
 from jaxdl.run.signals import STATUS_BASE, StopSignals, signal_name
@@ -50,16 +51,6 @@ class Fitted(NamedTuple):
     compile_seconds: float
     resumed_from: int | None
     exit_status: int | None = None
-
-
-class Silent:
-    """A reporter that shows nothing."""
-
-    def update(self, point: Any, record: Any) -> None:
-        """Shows nothing."""
-
-    def message(self, text: str) -> None:
-        """Shows nothing."""
 
 
 def fit(
