@@ -3,8 +3,10 @@
 import importlib
 import inspect
 import pkgutil
+import re
 import subprocess
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -97,3 +99,17 @@ def test_importing_jaxdl_loads_nothing_else():
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "['jaxdl', 'jaxdl._face']"
+
+
+FLAG = re.compile(r"(?<![\w-])--[a-z]+_?[a-z]")
+
+
+def test_the_librarys_messages_and_docstrings_name_no_flags():
+    flags = [
+        f"{path.name}:{number}: {line.strip()}"
+        for path in Path(jaxdl.__file__).parent.rglob("*.py")
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        # tfds and srun are commands of others
+        if FLAG.search(line) and "tfds" not in path.name and "srun" not in line
+    ]
+    assert flags == []

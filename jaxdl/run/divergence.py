@@ -134,8 +134,8 @@ def _message(facts: Mapping[str, Any]) -> str:
     if facts["newest_checkpoint"] is not None:
         kept = f"the checkpoint of step {facts['newest_checkpoint']}, which is finite, is kept"
     return (
-        f"the run has diverged: {what}; {kept}. A smaller --learning_rate may help; the same "
-        f"command with --debug_step {facts['step']} shows where it begins"
+        f"the run has diverged: {what}; {kept}. A smaller learning rate may help; the same "
+        f"run with debug_step {facts['step']} shows where it begins"
     )
 
 

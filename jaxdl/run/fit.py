@@ -202,7 +202,7 @@ def _look_into(
     """Repeats the steps up to one, or only reads a run that no divergence was seen in."""
     if debug_step > schedule.total_steps:
         ends = f"the run ends at step {schedule.total_steps}"
-        raise ConfigError(f"--debug_step {debug_step}: {ends}")
+        raise ConfigError(f"debug_step {debug_step}: {ends}")
     asked = folder is None or divergence.concerns(folder, name)
     before = debug_step if asked else schedule.total_steps + 1
     state, progress = _start_before(store, state, before)
@@ -271,7 +271,7 @@ def _progress(meta: dict[str, Any], store: CheckpointStore, step: int) -> Progre
     if set(meta) != set(Progress._fields):
         raise CheckpointError(
             f"the checkpoint of step {step} in {store.folder} is of another version of jaxdl; "
-            "choose another --workdir"
+            "choose another folder"
         )
     return Progress(**meta)
 
@@ -294,7 +294,7 @@ def _common_step(store: CheckpointStore) -> int | None:
     if len(set(steps)) > 1:
         raise WorkdirError(
             f"the processes see different checkpoints in {store.folder} (steps {steps}, "
-            f"{NONE_THERE} for none): give all of them a --workdir that they share"
+            f"{NONE_THERE} for none): give all of them a folder that they share"
         )
     return None if step == NONE_THERE else step
 

@@ -55,7 +55,7 @@ class RunLog:
             if keep_until_step and not self.path.exists():
                 raise WorkdirError(
                     f"{self.path} is missing, and the checkpoint is of step {keep_until_step}: put "
-                    "it back, or choose another --workdir to start again"
+                    "it back, or choose another folder to start again"
                 )
             lines = _complete_lines(self.path, name, keep_until_step)
             self._others = [r for r in lines if r.get("run") != name]
@@ -96,7 +96,7 @@ class RunLog:
         except OSError as error:
             raise WorkdirError(
                 f"cannot write {self.path}: {error.strerror}; free space there and start the "
-                "same command again: it continues from its last checkpoint"
+                "same run again: it continues from its last checkpoint"
             ) from error
 
     def series(self, name: str, kind: str = "step") -> tuple[list[int], list[Any]]:

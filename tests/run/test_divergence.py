@@ -83,7 +83,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_at_its_step(tmp_path):
     message = str(caught.value)
     assert "loss of mine is nan at step 17" in message
     assert "the checkpoint of step 16, which is finite, is kept" in message
-    assert "--debug_step 17" in message
+    assert "debug_step 17" in message
     assert json.loads((tmp_path / REPORT).read_text()) == {
         "run": "mine",
         "step": 17,
@@ -157,7 +157,7 @@ def test_a_replay_of_sound_steps_says_so(tmp_path):
     listener = Listener()
     run("loss", tmp_path, debug_step=16, reporter=listener)
     assert listener.said == ["Steps 13 to 16, repeated: every metric and every leaf is finite."]
-    with pytest.raises(ConfigError, match="--debug_step 31: the run ends at step 30"):
+    with pytest.raises(ConfigError, match=r"^debug_step 31: the run ends at step 30"):
         run("loss", tmp_path, debug_step=31)
 
 
