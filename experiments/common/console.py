@@ -3,8 +3,8 @@
 import time
 from collections.abc import Callable
 
+from jaxdl.run import Point
 from jaxdl.run.log import Record
-from jaxdl.run.loop import Point
 from jaxdl.run.progress import ProgressBar, has_screen
 
 SECONDS_BETWEEN_LINES = 10.0

@@ -259,7 +259,8 @@ def _as_labels(labels: Any, where: str) -> np.ndarray:
         raise DataError(f"{problem}: need (N,); one-hot rows become so by labels.argmax(-1)")
     if labels.dtype.kind in "iu" or labels.ndim != 1:
         return labels
-    not_whole = np.flatnonzero(labels != np.floor(labels.astype(np.float64)))
+    numbers = labels.astype(np.float64)
+    not_whole = np.flatnonzero(~np.isfinite(numbers) | (numbers != np.floor(numbers)))
     if not_whole.size:
         index = not_whole[0]
         raise DataError(f"label {index} of the {where} is {labels[index]}: no number of a class")

@@ -112,14 +112,15 @@ def shown_metrics(record: Record) -> str:
         >>> shown_metrics({"kind": "step", "epoch": 1, "step": 9, "loss": [0.5, 1.0], "seconds": 3})
         'loss 0.75'
     """
-    known = {name: v for name, v in record.items() if name not in _NO_METRICS}
-    means = {name: np.mean(v) for name, v in known.items() if _is_numeric(v)}
-    return " ".join(f"{name} {mean:.4g}" for name, mean in means.items())
+    known = {name: _mean(v) for name, v in record.items() if name not in _NO_METRICS}
+    return " ".join(f"{name} {mean:.4g}" for name, mean in known.items() if mean is not None)
 
 
-def _is_numeric(value: Any) -> bool:
-    array = np.asarray(value)
-    return array.size > 0 and array.dtype.kind in "iuf"
+def _mean(value: Any) -> float | None:
+    """Of a number or several, without those that are None; None for what is no number."""
+    values = value if isinstance(value, list | tuple) else [value]
+    numbers = np.asarray([number for number in values if number is not None])
+    return float(numbers.mean()) if numbers.size and numbers.dtype.kind in "iuf" else None
 
 
 def _is_final(record: Record) -> bool:

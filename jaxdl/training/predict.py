@@ -61,9 +61,9 @@ def predict_probabilities(
 
     Args:
         network: one trained network (not stacked).
-        images: as for :func:`predict`.
-        transform: from images to the network's inputs, as in training.
-        batch_size: most images in a pass.
+        images: see :func:`predict`.
+        transform: see :func:`predict`.
+        batch_size: see :func:`predict`.
 
     Returns:
         float32 (N, classes); each row sums to 1.

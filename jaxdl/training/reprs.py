@@ -4,6 +4,7 @@ A dataclass or a named tuple takes one in its body: ``__repr__ = short_repr``.
 """
 
 import dataclasses
+import inspect
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -63,6 +64,8 @@ def _fields(record: Any) -> dict[str, Any]:
 def _short(value: Any) -> str:
     if isinstance(value, linen.Module):
         return type(value).__name__
+    if inspect.isfunction(value):
+        return value.__name__
     if isinstance(value, float):
         return f"{value:.4g}"
     if hasattr(value, "shape") and hasattr(value, "dtype"):

@@ -88,6 +88,7 @@ def test_columns(images):
         (LABELS > 0, r"are bool of shape \(6,\): need integers"),
         (LABELS + 0.5, "label 0 of the training part is 0.5: no number of a class"),
         ([0, 1, np.nan, 0, 1, 2], "label 2 of the training part is nan"),
+        ([0, np.inf, 1, 0, 1, 2], "label 1 of the training part is inf"),
         (np.eye(3)[LABELS], r"shape \(6, 3\): need \(N,\); one-hot rows .* labels.argmax\(-1\)"),
         (LABELS[:, None], r"by labels.ravel\(\)"),
         (["a"] * 6, "need numbers"),

@@ -1,7 +1,7 @@
 """The console of the programs: a bar on a terminal, lines elsewhere, nothing if quiet."""
 
 from experiments.common.console import Console
-from jaxdl.run.loop import Point, Schedule
+from jaxdl.run import Point, Schedule
 
 SCHEDULE = Schedule(steps_per_epoch=10, epochs=2, max_steps=None, examples_per_step=4)
 RECORD = {"kind": "step", "seconds": 3, "images_per_second": 120.4}

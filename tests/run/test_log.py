@@ -16,4 +16,7 @@ def test_the_repr_is_a_line(tmp_path):
 def test_metrics_of_several_seeds_are_averaged_and_texts_left_out():
     record = {"kind": "epoch", "step": 1, "loss": [0.25, 0.5], "warnings": ["D wins"], "d_x": 1e-5}
     assert shown_metrics(record) == "loss 0.375 d_x 1e-05"
+    stopped = {"loss": [0.25, None], "val_loss": [None, None], "best": None}
+    assert shown_metrics(stopped) == "loss 0.25"
+    assert shown_metrics({"loss": [0.5, float("nan")]}) == "loss nan"
     assert shown_metrics({"kind": "step", "notes": [], "scores": {"a": 1}}) == ""

@@ -2,7 +2,7 @@
 
 import sys
 
-from jaxdl.run.loop import Point, Schedule
+from jaxdl.run import Point, Schedule
 from jaxdl.run.progress import ProgressBar, Silent, default_reporter, has_screen
 
 SCHEDULE = Schedule(steps_per_epoch=10, epochs=2, max_steps=None, examples_per_step=4)

@@ -1,6 +1,7 @@
 """Short reprs: whatever the arrays are, a few lines."""
 
 import re
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -74,14 +75,22 @@ def test_other_values():
         summary: dict
         seconds: float
         lines: str
+        transform: Callable
         status: int | None = None
 
         __repr__ = short_repr
 
     figures = {"curves": object(), "samples": object()}
-    result = Result(jax.random.key(0), np.zeros(100), figures, {}, 1 / 3, "a\n" * 500)
+    result = Result(jax.random.key(0), np.zeros(100), figures, {}, 1 / 3, "a\n" * 500, short_repr)
     text = re.sub(r"key<\w+>", "key", repr(result))
-    assert text == (
-        "Result(key=key[], many=float64[100], figures=<curves, samples>, summary={}, "
-        "seconds=0.3333, lines=<str>)"
-    )
+    assert text.splitlines() == [
+        "Result(",
+        "    key=key[],",
+        "    many=float64[100],",
+        "    figures=<curves, samples>,",
+        "    summary={},",
+        "    seconds=0.3333,",
+        "    lines=<str>,",
+        "    transform=short_repr,",
+        ")",
+    ]
