@@ -25,7 +25,6 @@ import numpy as np
 
 from experiments.common import command_line
 from experiments.common.config import TrainingConfig, option
-from experiments.common.console import clock
 from experiments.common.session import Session, open_session
 from experiments.common.table import flag_table, text_table
 from experiments.common.training import exit_status, fit_or_replay, run_options
@@ -38,10 +37,12 @@ from jaxdl.errors import ConfigError, DataError
 from jaxdl.run.divergence import Inspection
 from jaxdl.run.fit import Fitted
 from jaxdl.run.log import Record, RunLog
+from jaxdl.run.progress import clock
 from jaxdl.run.schedule import Point, Schedule
 from jaxdl.run.task import Hook, Task
 from jaxdl.training import gan, rngs
 from jaxdl.training.collapse import collapse_warnings, sample_figures
+from jaxdl.training.reprs import short_repr
 from jaxdl.training.state import NetworkState, num_parameters
 
 THEME = "Generative adversarial networks"
@@ -119,6 +120,8 @@ class Result(NamedTuple):
     figures: dict[str, Any]
     summary: dict[str, Any]
     exit_status: int | None = None
+
+    __repr__ = short_repr
 
 
 def describe(record: Record) -> str:

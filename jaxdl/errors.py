@@ -1,9 +1,8 @@
 """The project's exceptions.
 
 Every message says what happened (with the value), where, and what to do about it. A
-:class:`UserError` is something that the person at the keyboard can put right: programs end
-with status 2 and the message alone. Any other :class:`JaxdlError` is a fault inside a run:
-status 1.
+:class:`UserError` is something that the person at the keyboard can put right: its message is all
+that a program has to show. Any other :class:`JaxdlError` is a fault inside a run.
 """
 
 
@@ -12,11 +11,11 @@ class JaxdlError(Exception):
 
 
 class UserError(JaxdlError):
-    """Something the user can put right: an argument, a file, a device count."""
+    """Something the user can put right: a value, a file, a device count."""
 
 
 class ConfigError(UserError, ValueError):
-    """An argument or a configuration field has an unusable value."""
+    """A configuration field or an argument has an unusable value."""
 
 
 class ShapeError(UserError, ValueError):

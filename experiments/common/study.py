@@ -17,7 +17,6 @@ import optax
 
 from experiments.common.comparison import Course, Outcome, compare, comparison_table
 from experiments.common.config import TrainingConfig, option
-from experiments.common.console import clock
 from experiments.common.session import Session, open_session
 from experiments.common.table import flag_table, text_table
 from experiments.common.training import exit_status, is_replayed, run_options
@@ -31,10 +30,12 @@ from jaxdl.run.classifiers import (
     fit_classifier,
 )
 from jaxdl.run.log import Record
+from jaxdl.run.progress import clock
 from jaxdl.run.replay import replay
 from jaxdl.training.classifier import Augmentation
 from jaxdl.training.collapse import chance_warnings
 from jaxdl.training.early_stopping import EarlyStopping
+from jaxdl.training.reprs import short_repr
 from jaxdl.training.several_seeds import stacked_states
 from jaxdl.training.state import num_parameters
 
@@ -104,6 +105,8 @@ class Result(NamedTuple):
     figures: dict[str, Any]
     summary: dict[str, Any]
     exit_status: int | None = None
+
+    __repr__ = short_repr
 
 
 def _count(seeds: int) -> str:

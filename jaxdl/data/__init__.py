@@ -4,8 +4,17 @@
 returns uint8 images with int32 labels; everything after it is a pure function of arrays.
 """
 
-from jaxdl.data import augmentation
-from jaxdl.data.dataset import Dataset, Split, fingerprint, make_dataset
+from jaxdl._face import face
+from jaxdl.data import augmentation, sources
+from jaxdl.data.dataset import (
+    Dataset,
+    Split,
+    as_images,
+    as_split,
+    check_split,
+    fingerprint,
+    make_dataset,
+)
 from jaxdl.data.resize import resize_bilinear, resize_in_slices
 from jaxdl.data.sampling import (
     batch_indices,
@@ -41,8 +50,11 @@ __all__ = [
     "Dataset",
     "IDXError",
     "Split",
+    "as_images",
+    "as_split",
     "augmentation",
     "batch_indices",
+    "check_split",
     "course_train_test_split",
     "epoch_permutation",
     "fingerprint",
@@ -54,6 +66,7 @@ __all__ = [
     "read_idx",
     "resize_bilinear",
     "resize_in_slices",
+    "sources",
     "steps_per_epoch",
     "stratified_k_fold",
     "stratified_train_test_split",
@@ -65,3 +78,5 @@ __all__ = [
     "weighted_sampler",
     "write_idx",
 ]
+
+__getattr__, __dir__ = face(__name__, __all__)

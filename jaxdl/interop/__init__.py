@@ -7,16 +7,33 @@ A *state dict* is what PyTorch calls a network's weights: a mapping of names to 
 - Networks: :func:`import_weights` and :func:`export_weights`.
 """
 
-from jaxdl.interop import npz, safetensors, torch_file
+from jaxdl._face import face
+from jaxdl.interop import (
+    archive,
+    arrays,
+    layouts,
+    npz,
+    restricted_pickle,
+    safetensors,
+    torch_file,
+    twins,
+)
 from jaxdl.interop.state_dict import load_state_dict, save_state_dict
 from jaxdl.interop.twins import export_weights, import_weights
 
 __all__ = [
+    "archive",
+    "arrays",
     "export_weights",
     "import_weights",
+    "layouts",
     "load_state_dict",
     "npz",
+    "restricted_pickle",
     "safetensors",
     "save_state_dict",
     "torch_file",
+    "twins",
 ]
+
+__getattr__, __dir__ = face(__name__, __all__)

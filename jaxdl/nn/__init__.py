@@ -1,5 +1,7 @@
 """Layers and their arithmetic."""
 
+from jaxdl._face import face
+from jaxdl.nn import arithmetic, batch_norm, cost, lowerings
 from jaxdl.nn.activations import (
     elu,
     leaky_relu,
@@ -38,10 +40,13 @@ __all__ = [
     "BatchNorm",
     "Conv",
     "ConvTranspose",
+    "arithmetic",
     "avg_pool",
+    "batch_norm",
     "batch_norm_scale",
     "convolution",
     "convolution_cost",
+    "cost",
     "dcgan_normal",
     "dense_cost",
     "dense_dot_general",
@@ -50,6 +55,7 @@ __all__ = [
     "global_average_pool",
     "leaky_relu",
     "log_softmax",
+    "lowerings",
     "max_pool",
     "output_size",
     "receptive_field",
@@ -69,3 +75,5 @@ __all__ = [
     "transposed_convolution_cost",
     "transposed_output_size",
 ]
+
+__getattr__, __dir__ = face(__name__, __all__)

@@ -1,5 +1,6 @@
 """One run from start to end: loop, log, checkpoints, signals, and what is not finite."""
 
+from jaxdl._face import face
 from jaxdl.run import (
     checkpoint,
     classifiers,
@@ -9,9 +10,13 @@ from jaxdl.run import (
     loop,
     manifest,
     microscope,
+    opening,
+    progress,
     saving,
     schedule,
     signals,
+    step_metrics,
+    task,
 )
 from jaxdl.run.classifiers import (
     ClassifierOptions,
@@ -48,8 +53,14 @@ __all__ = [
     "loop",
     "manifest",
     "microscope",
+    "opening",
+    "progress",
     "replay",
     "saving",
     "schedule",
     "signals",
+    "step_metrics",
+    "task",
 ]
+
+__getattr__, __dir__ = face(__name__, __all__)

@@ -13,7 +13,7 @@ import numpy as np
 import optax
 from jax.typing import ArrayLike
 
-from jaxdl.data import MNIST_MEAN, MNIST_STD, Split, epoch_permutation, normalize
+from jaxdl.data import MNIST_MEAN, MNIST_STD, Split, as_split, epoch_permutation, normalize
 from jaxdl.distributed import parallel
 from jaxdl.errors import ConfigError, ShapeError
 from jaxdl.run.divergence import Inspection
@@ -34,6 +34,8 @@ from jaxdl.training.classifier import (
 from jaxdl.training.early_stopping import EarlyStopping
 from jaxdl.training.epoch_evaluator import EpochEvaluator
 from jaxdl.training.objective import Objective
+from jaxdl.training.predict import predict
+from jaxdl.training.reprs import short_repr
 from jaxdl.training.rngs import Stream, stream
 from jaxdl.training.several_seeds import root_keys, seeds_loop, stacked_states
 
@@ -99,6 +101,8 @@ class FittedClassifier:
     best_epochs: list[int | None] | None
     stopped_epochs: list[int | None] | None
 
+    __repr__ = short_repr
+
     @property
     def state(self) -> ClassifierState:
         """The final states, stacked; with early stopping ``best`` holds the best weights."""
@@ -133,6 +137,10 @@ class FittedClassifier:
         one = jax.tree.map(lambda leaf: leaf[seed_index], self.state)
         return one.network.replace(**one.best) if best else one.network
 
+    def predict(self, images: ArrayLike, seed_index: int = 0, best: bool = False) -> np.ndarray:
+        """The classes of images, integers (N,), by one seed's network and its transform."""
+        return predict(self.network(seed_index, best), images, self.transform)
+
 
 def fit_classifier(
     model: linen.Module,
@@ -151,7 +159,8 @@ def fit_classifier(
         model: the network; called as ``model.apply(variables, x, train=..., axis_name=...)``. One
             with BatchNorm takes also ``mask`` (N,), or every batch must be full.
         optimizer: its optimiser.
-        train: training images, uint8 (N, H, W, C), and labels (N,).
+        train: training images, uint8 (N, H, W, C), and labels (N,); a pair will do, see
+            :func:`jaxdl.data.as_split`.
         evaluate_on: parts that are evaluated each epoch, by name: the loss on "test" is logged as
             ``test_loss``.
         epochs: passes over the training part.
@@ -205,7 +214,8 @@ def classifier_task(
     options: RunOptions = RunOptions(),  # noqa: B008
 ) -> tuple[Task, Schedule]:
     """What :func:`fit_classifier` gives to ``fit``; the arguments are the same."""
-    parts = dict(evaluate_on or {})
+    train = as_split(train, "training part")
+    parts = {name: as_split(part, f"{name} part") for name, part in (evaluate_on or {}).items()}
     _check(how, parts)
     check_parts(model, how.transform, {"training": train, **parts})
     stopping = [copy.deepcopy(how.early_stopping) for _ in how.seeds] if how.early_stopping else []

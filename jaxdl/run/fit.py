@@ -1,7 +1,7 @@
 """One run from start, or from its newest checkpoint, to the end of its schedule."""
 
 import contextlib
-from collections.abc import Iterator
+import dataclasses
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,20 +10,20 @@ import jax.numpy as jnp
 
 from jaxdl.distributed import parallel
 from jaxdl.distributed.agreement import gather
-from jaxdl.distributed.virtual_shards import with_virtual_shards
 from jaxdl.errors import CheckpointError, DivergenceError, WorkdirError
 from jaxdl.files import to_json, write_atomically
 from jaxdl.run import divergence
 from jaxdl.run.checkpoint import CheckpointStore
 from jaxdl.run.divergence import NonFiniteError
-from jaxdl.run.lock import run_lock
 from jaxdl.run.log import RunLog
-from jaxdl.run.loop import LONGEST_CHUNK, Progress, RunSteps, Training
+from jaxdl.run.loop import Progress, Training
+from jaxdl.run.opening import compile_task, log_path, open_store, progress_of
+from jaxdl.run.progress import default_reporter
 from jaxdl.run.saving import SavePolicy
 from jaxdl.run.schedule import Schedule
 from jaxdl.run.signals import StopSignals, signal_name
-from jaxdl.run.step_metrics import measured
 from jaxdl.run.task import RunOptions, Task
+from jaxdl.training.reprs import short_repr
 
 PyTree = Any
 
@@ -48,6 +48,8 @@ class Fitted(NamedTuple):
     compile_seconds: float
     resumed_from: int | None
     stopped_by: int | None = None
+
+    __repr__ = short_repr
 
 
 def fit(task: Task, schedule: Schedule, options: RunOptions = RunOptions()) -> Fitted:  # noqa: B008
@@ -81,6 +83,13 @@ def fit(task: Task, schedule: Schedule, options: RunOptions = RunOptions()) -> F
         >>> float(fitted.state), fitted.log.series("value")[1]
         (0.5, [8.0, 4.0, 2.0, 1.0])
     """
+    with contextlib.closing(default_reporter()) as reporter:
+        return _fit(
+            task, schedule, dataclasses.replace(options, reporter=options.reporter or reporter)
+        )
+
+
+def _fit(task: Task, schedule: Schedule, options: RunOptions) -> Fitted:
     devices = options.local_devices
     run_steps = compile_task(task, options)
     with open_store(options, schedule) as store:
@@ -114,39 +123,6 @@ def fit(task: Task, schedule: Schedule, options: RunOptions = RunOptions()) -> F
     )
 
 
-def compile_task(task: Task, options: RunOptions) -> RunSteps:
-    """The task's step as a compiled loop on the devices of the options."""
-    step = measured(task.step)
-    if options.virtual_shards:
-        step = with_virtual_shards(step, options.virtual_shards)
-    return parallel.compile_steps(step, options.local_devices, LONGEST_CHUNK, task.wrap)
-
-
-def log_path(options: RunOptions) -> Path | None:
-    """The file of a run's log."""
-    return None if options.folder is None else Path(options.folder) / "metrics.jsonl"
-
-
-@contextlib.contextmanager
-def open_store(options: RunOptions, schedule: Schedule) -> Iterator[CheckpointStore | None]:
-    """The run's checkpoints; the process that writes them has the folder to itself."""
-    if options.folder is None:
-        yield None
-        return
-    folder, is_main = Path(options.folder), jax.process_index() == 0
-    with contextlib.ExitStack() as stack:
-        if is_main:
-            stack.enter_context(run_lock(folder))
-        store = CheckpointStore(
-            folder / "checkpoints" / (options.name or ""),
-            options.keep_every * schedule.steps_per_epoch,
-            identity=options.identity,
-            write=is_main,
-            sync_first=(log_path(options),),
-        )
-        yield stack.enter_context(store)
-
-
 def _restore(
     store: CheckpointStore | None, state: PyTree, options: RunOptions
 ) -> tuple[PyTree, Progress]:
@@ -156,20 +132,6 @@ def _restore(
     for notice in store.notices:
         options.reporter.message(notice)
     return state, progress_of(meta, store, step)
-
-
-def progress_of(meta: dict[str, Any], store: CheckpointStore, step: int) -> Progress:
-    """What a checkpoint remembers beside the state.
-
-    Raises:
-        CheckpointError: another version of this library wrote it.
-    """
-    if set(meta) != set(Progress._fields):
-        raise CheckpointError(
-            f"the checkpoint of step {step} in {store.folder} is of another version of jaxdl; "
-            "choose another folder"
-        )
-    return Progress(**meta)
 
 
 def _common_step(store: CheckpointStore) -> int | None:

@@ -9,8 +9,8 @@ import numpy as np
 from jaxdl.distributed import parallel
 from jaxdl.errors import ConfigError
 from jaxdl.run.divergence import BadMetric, Inspection, first_bad_metric
-from jaxdl.run.fit import compile_task, open_store, progress_of
 from jaxdl.run.microscope import first_not_finite
+from jaxdl.run.opening import compile_task, open_store, progress_of
 from jaxdl.run.schedule import Schedule
 from jaxdl.run.task import RunOptions, Task
 from jaxdl.training.leaves import first_bad_leaf
@@ -28,7 +28,8 @@ def replay(
 
     Nothing is trained or written. After each step the whole state is looked at. The first step
     that leaves the finite numbers is done once more with every intermediate result looked at, to
-    find the operation whose result is NaN or infinite; ``options.reporter`` says what was found.
+    find the operation whose result is NaN or infinite. What was found is printed, or goes to
+    ``options.reporter``.
 
     Args:
         task: what was trained.
@@ -48,7 +49,8 @@ def replay(
     run_steps, devices = compile_task(task, options), options.local_devices
     state, start = _start_before(task, schedule, options, step)
     after = parallel.replicate(jax.tree.map(jnp.copy, state), devices)
-    tell, inspection = options.reporter.message, task.inspection
+    tell = options.reporter.message if options.reporter else print
+    inspection = task.inspection
     for number in range(start + 1, step + 1):
         inputs = parallel.replicate(task.inputs_for_epoch(schedule.epoch_of(number)), devices)
         position = schedule.position_of(number)

@@ -84,16 +84,6 @@ class Reporter(Protocol):
         """A line of text."""
 
 
-class Silent:
-    """A reporter that shows nothing."""
-
-    def update(self, point: Point, record: Record) -> None:
-        """Shows nothing."""
-
-    def message(self, text: str) -> None:
-        """Shows nothing."""
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunOptions:
     """Where a run happens and how it is kept and shown. None of it changes what comes out.
@@ -114,7 +104,8 @@ class RunOptions:
         log_every: steps between logged steps.
         hooks: called at boundaries, with the state on one device.
         warnings: the warnings that an epoch's record deserves.
-        reporter: shows progress.
+        reporter: shows progress; None for a bar where there is a screen, ``progress.Silent()`` for
+            nothing.
     """
 
     devices: Sequence[jax.Device] | None = None
@@ -128,7 +119,7 @@ class RunOptions:
     log_every: int = 1
     hooks: Sequence[Hook] = ()
     warnings: Callable[[Record], Sequence[str]] | None = None
-    reporter: Reporter = Silent()  # noqa: RUF009
+    reporter: Reporter | None = None
 
     @property
     def local_devices(self) -> list[jax.Device]:

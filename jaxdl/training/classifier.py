@@ -17,6 +17,7 @@ from jaxdl.data.sampling import padded_batch_indices
 from jaxdl.distributed.parallel import Shard
 from jaxdl.metrics import Metric
 from jaxdl.training.objective import Objective
+from jaxdl.training.reprs import short_repr
 from jaxdl.training.rngs import Stream, stream
 from jaxdl.training.state import NetworkState
 
@@ -40,6 +41,8 @@ class ClassifierState(flax.struct.PyTreeNode):
     network: NetworkState
     best: dict | None = None
     active: jax.Array | None = None
+
+    __repr__ = short_repr
 
 
 def create_state(

@@ -29,6 +29,7 @@ from jaxdl.distributed.parallel import Shard
 from jaxdl.errors import ShapeError
 from jaxdl.losses.adversarial import NON_SATURATING, AdversarialLoss
 from jaxdl.models import Discriminator, Generator
+from jaxdl.training.reprs import short_repr
 from jaxdl.training.rngs import Stream, normal_per_sample, stream, uniform_per_sample
 from jaxdl.training.state import NetworkState, average_over
 
@@ -47,6 +48,8 @@ class GANState(flax.struct.PyTreeNode):
     step: jax.Array
     generator: NetworkState
     discriminator: NetworkState
+
+    __repr__ = short_repr
 
 
 def create_state(

@@ -12,6 +12,7 @@ import optax
 
 from jaxdl.errors import ShapeError
 from jaxdl.training.leaves import leaf_table, table_differences
+from jaxdl.training.reprs import short_repr
 
 PyTree = Any
 
@@ -32,6 +33,8 @@ class NetworkState(flax.struct.PyTreeNode):
     opt_state: optax.OptState
     model: linen.Module = flax.struct.field(pytree_node=False)
     optimizer: optax.GradientTransformation = flax.struct.field(pytree_node=False)
+
+    __repr__ = short_repr
 
     @classmethod
     def create(

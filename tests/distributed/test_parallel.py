@@ -131,5 +131,5 @@ def test_batch_sizes_that_work(devices, asked, default, size):
     ("devices", "asked", "nearest"), [(8, 100, "96 and 104"), (8, 5, "8"), (3, 100, "99 and 102")]
 )
 def test_an_indivisible_batch_size_is_refused_with_the_nearest(devices, asked, nearest):
-    with pytest.raises(ConfigError, match=f"--batch_size {asked} .* nearest .*: {nearest}$"):
+    with pytest.raises(ConfigError, match=f"^batch_size {asked} .* nearest .*: {nearest}$"):
         parallel.batch_size_for(devices, asked, 100)

@@ -230,9 +230,9 @@ def test_a_step_without_a_fixed_order_is_refused(step, message):
 @pytest.mark.parametrize(
     ("count", "devices", "message"),
     [
-        (6, 1, "--virtual_shards 6: expected a power of two"),
-        (4, 8, "4 cannot be spread over 8 devices: choose --num_devices 1, 2, 4$"),
-        (8, 3, "8 cannot be spread over 3 devices: choose --num_devices 1, 2, 4, 8$"),
+        (6, 1, "virtual_shards 6: expected a power of two"),
+        (4, 8, "4 cannot be spread over 8 devices: choose 1, 2, 4 of them$"),
+        (8, 3, "8 cannot be spread over 3 devices: choose 1, 2, 4, 8 of them$"),
     ],
 )
 def test_numbers_that_do_not_go_together_are_refused(count, devices, message):
