@@ -63,8 +63,8 @@ class TinyNet(linen.Module):
         flat = x.transpose(0, 3, 1, 2).reshape(x.shape[0], 48)
         return linen.Dense(
             self.num_classes,
-            kernel_init=nn.torch_linear,
-            bias_init=nn.torch_uniform(48),
+            kernel_init=nn.torch_linear_init,
+            bias_init=nn.torch_uniform_init(48),
             name="dense_1",
         )(flat)
 

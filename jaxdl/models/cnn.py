@@ -42,7 +42,9 @@ class CNN(linen.Module):
         self.conv = [nn.Conv(width, kernel_size=3, padding=1) for width in self.widths]
         self.batch_norm = [nn.BatchNorm(momentum=0.9, epsilon=1e-5) for _ in self.widths]
         self.dense = [
-            linen.Dense(features, kernel_init=nn.torch_linear, bias_init=nn.torch_uniform(fan_in))
+            linen.Dense(
+                features, kernel_init=nn.torch_linear_init, bias_init=nn.torch_uniform_init(fan_in)
+            )
             for features, fan_in in zip((self.hidden, self.num_classes), fan_ins, strict=True)
         ]
 

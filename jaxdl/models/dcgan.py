@@ -63,9 +63,7 @@ def image_pyramid(image_size: int) -> Pyramid:
 
 
 def _batch_norm(name: str) -> nn.BatchNorm:
-    return nn.BatchNorm(
-        momentum=0.9, epsilon=1e-5, scale_init=nn.initializers.batch_norm_scale, name=name
-    )
+    return nn.BatchNorm(momentum=0.9, epsilon=1e-5, scale_init=nn.dcgan_scale_init, name=name)
 
 
 class Generator(linen.Module):
@@ -125,7 +123,7 @@ class Generator(linen.Module):
                 stride=stride,
                 padding=padding,
                 use_bias=False,
-                kernel_init=nn.initializers.dcgan_normal,
+                kernel_init=nn.dcgan_kernel_init,
                 method=(self.conv, "auto"),
                 name=f"conv_transpose_{layer}",
             )(x)
@@ -198,7 +196,7 @@ class Discriminator(linen.Module):
                 stride=stride,
                 padding=padding,
                 use_bias=False,
-                kernel_init=nn.initializers.dcgan_normal,
+                kernel_init=nn.dcgan_kernel_init,
                 method=(self.conv, "auto"),
                 name=f"conv_{layer}",
             )(x)

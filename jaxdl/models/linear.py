@@ -44,8 +44,8 @@ class LinearRegression(linen.Module):
             raise ShapeError(f"features have shape {x.shape}; expected (N, D)")
         layer = linen.Dense(
             1,
-            kernel_init=nn.torch_linear,
-            bias_init=nn.torch_uniform(x.shape[1]),
+            kernel_init=nn.torch_linear_init,
+            bias_init=nn.torch_uniform_init(x.shape[1]),
             name="dense_1",
         )
         return layer(x)[:, 0]

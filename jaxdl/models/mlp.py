@@ -109,8 +109,8 @@ class MLP(linen.Module):
 def _dense(x: jax.Array, width: int, number: int) -> jax.Array:
     return linen.Dense(
         width,
-        kernel_init=nn.initializers.torch_linear,
-        bias_init=nn.initializers.torch_uniform(x.shape[-1]),
+        kernel_init=nn.torch_linear_init,
+        bias_init=nn.torch_uniform_init(x.shape[-1]),
         dot_general=nn.dense_dot_general,
         name=f"dense_{number}",
     )(x)

@@ -25,12 +25,12 @@ from jaxdl.nn.convolution import Conv, ConvTranspose, convolution, transposed_co
 from jaxdl.nn.cost import summary
 from jaxdl.nn.dense import dense_dot_general, dense_product
 from jaxdl.nn.initializers import (
-    batch_norm_scale,
-    dcgan_normal,
-    torch_conv,
-    torch_conv_transpose,
-    torch_linear,
-    torch_uniform,
+    dcgan_kernel_init,
+    dcgan_scale_init,
+    torch_conv_init,
+    torch_conv_transpose_init,
+    torch_linear_init,
+    torch_uniform_init,
 )
 from jaxdl.nn.pooling import avg_pool, global_average_pool, max_pool
 
@@ -39,10 +39,10 @@ __all__ = [
     "Conv",
     "ConvTranspose",
     "avg_pool",
-    "batch_norm_scale",
     "convolution",
     "convolution_cost",
-    "dcgan_normal",
+    "dcgan_kernel_init",
+    "dcgan_scale_init",
     "dense_cost",
     "dense_dot_general",
     "dense_product",
@@ -61,10 +61,10 @@ __all__ = [
     "step",
     "summary",
     "tanh",
-    "torch_conv",
-    "torch_conv_transpose",
-    "torch_linear",
-    "torch_uniform",
+    "torch_conv_init",
+    "torch_conv_transpose_init",
+    "torch_linear_init",
+    "torch_uniform_init",
     "transposed_convolution",
     "transposed_convolution_cost",
     "transposed_output_size",
