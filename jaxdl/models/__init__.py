@@ -5,8 +5,24 @@ trains and which axis of a parallel map it reduces over are arguments, never hid
 """
 
 from jaxdl.models.cnn import CNN
-from jaxdl.models.dcgan import Discriminator, Generator, image_pyramid
-from jaxdl.models.linear import LinearRegression
+from jaxdl.models.dcgan import (
+    Discriminator,
+    Generator,
+    Pyramid,
+    image_pyramid,
+    possible_image_sizes,
+)
+from jaxdl.models.linear import LinearRegression, least_squares
 from jaxdl.models.mlp import MLP
 
-__all__ = ["CNN", "MLP", "Discriminator", "Generator", "LinearRegression", "image_pyramid"]
+__all__ = [
+    "CNN",
+    "MLP",
+    "Discriminator",
+    "Generator",
+    "LinearRegression",
+    "Pyramid",
+    "image_pyramid",
+    "least_squares",
+    "possible_image_sizes",
+]

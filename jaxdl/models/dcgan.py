@@ -132,8 +132,8 @@ class Generator(linen.Module):
         for layer in range(doublings):
             x = upsample(x, self.features * 2 ** (doublings - 1 - layer), layer)
             x = _batch_norm(f"batch_norm_{layer}")(x, train=train, axis_name=axis_name)
-            x = jax.nn.relu(x)
-        return jnp.tanh(upsample(x, self.channels, doublings).astype(jnp.float32))
+            x = nn.relu(x)
+        return nn.tanh(upsample(x, self.channels, doublings).astype(jnp.float32))
 
 
 class Discriminator(linen.Module):
@@ -206,5 +206,5 @@ class Discriminator(linen.Module):
             x = convolve(x, self.features * 2**layer, layer)
             if layer > 0:
                 x = _batch_norm(f"batch_norm_{layer}")(x, train=train, axis_name=axis_name)
-            x = jax.nn.leaky_relu(x, LEAKY_SLOPE)
+            x = nn.leaky_relu(x, LEAKY_SLOPE)
         return convolve(x, 1, doublings).reshape(-1).astype(jnp.float32)

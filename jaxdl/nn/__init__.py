@@ -13,6 +13,9 @@ from jaxdl.nn.activations import (
     tanh,
 )
 from jaxdl.nn.arithmetic import (
+    Cost,
+    ReceptiveField,
+    Window,
     convolution_cost,
     dense_cost,
     output_size,
@@ -20,10 +23,10 @@ from jaxdl.nn.arithmetic import (
     transposed_convolution_cost,
     transposed_output_size,
 )
-from jaxdl.nn.batch_norm import BatchNorm
+from jaxdl.nn.batch_norm import BatchNorm, batch_normalize, normalize
 from jaxdl.nn.convolution import Conv, ConvTranspose, convolution, transposed_convolution
-from jaxdl.nn.cost import summary
-from jaxdl.nn.dense import dense_dot_general, dense_product
+from jaxdl.nn.cost import Layer, Summary, summary
+from jaxdl.nn.dense import Dense, dense_product
 from jaxdl.nn.initializers import (
     dcgan_kernel_init,
     dcgan_scale_init,
@@ -38,19 +41,26 @@ __all__ = [
     "BatchNorm",
     "Conv",
     "ConvTranspose",
+    "Cost",
+    "Dense",
+    "Layer",
+    "ReceptiveField",
+    "Summary",
+    "Window",
     "avg_pool",
+    "batch_normalize",
     "convolution",
     "convolution_cost",
     "dcgan_kernel_init",
     "dcgan_scale_init",
     "dense_cost",
-    "dense_dot_general",
     "dense_product",
     "elu",
     "global_average_pool",
     "leaky_relu",
     "log_softmax",
     "max_pool",
+    "normalize",
     "output_size",
     "receptive_field",
     "relu",
