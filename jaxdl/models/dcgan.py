@@ -64,9 +64,7 @@ def image_pyramid(image_size: int) -> Pyramid:
 
 
 def _batch_norm(name: str) -> nn.BatchNorm:
-    return nn.BatchNorm(
-        momentum=0.9, epsilon=1e-5, scale_init=nn.initializers.batch_norm_scale, name=name
-    )
+    return nn.BatchNorm(momentum=0.9, epsilon=1e-5, scale_init=nn.dcgan_scale_init, name=name)
 
 
 class Generator(linen.Module):
@@ -126,7 +124,7 @@ class Generator(linen.Module):
                 stride=stride,
                 padding=padding,
                 use_bias=False,
-                kernel_init=nn.initializers.dcgan_normal,
+                kernel_init=nn.dcgan_kernel_init,
                 method=(self.conv, "auto"),
                 name=f"conv_transpose_{layer}",
             )(x)
@@ -135,8 +133,8 @@ class Generator(linen.Module):
         for layer in range(doublings):
             x = upsample(x, self.features * 2 ** (doublings - 1 - layer), layer)
             x = _batch_norm(f"batch_norm_{layer}")(x, train=train, axis_name=axis_name)
-            x = jax.nn.relu(x)
-        return jnp.tanh(upsample(x, self.channels, doublings).astype(jnp.float32))
+            x = nn.relu(x)
+        return nn.tanh(upsample(x, self.channels, doublings).astype(jnp.float32))
 
 
 class Discriminator(linen.Module):
@@ -209,7 +207,7 @@ class Discriminator(linen.Module):
                 stride=stride,
                 padding=padding,
                 use_bias=False,
-                kernel_init=nn.initializers.dcgan_normal,
+                kernel_init=nn.dcgan_kernel_init,
                 method=(self.conv, "auto"),
                 name=f"conv_{layer}",
             )(x)
@@ -219,7 +217,7 @@ class Discriminator(linen.Module):
             x = convolve(x, self.features * 2**layer, layer)
             if layer > 0:
                 x = self._normalize(x, layer, train, axis_name)
-            x = jax.nn.leaky_relu(x, LEAKY_SLOPE)
+            x = nn.leaky_relu(x, LEAKY_SLOPE)
         return convolve(x, 1, doublings).reshape(-1).astype(jnp.float32)
 
     def _normalize(self, x: jax.Array, layer: int, train: bool, axis_name: str | None) -> jax.Array:

@@ -15,6 +15,7 @@ from flax.linen.module import InterceptorContext
 
 from jaxdl.errors import ShapeError
 from jaxdl.nn.convolution import Conv, ConvTranspose
+from jaxdl.nn.dense import Dense
 
 Shape = tuple[int, ...]
 
@@ -265,7 +266,7 @@ def _multiply_adds(
     module: linen.Module, weights: dict[str, jax.Array], x: Any, output: Any
 ) -> int | None:
     """Products of weights and inputs; None if the layer has matrices and no rule."""
-    if isinstance(module, linen.Dense | linen.Conv | Conv):
+    if isinstance(module, linen.Dense | linen.Conv | Conv | Dense):
         # Every output number is a sum over all of the kernel but its last axis, C_out.
         return output.size * math.prod(weights["kernel"].shape[:-1])
     if isinstance(module, linen.ConvTranspose | ConvTranspose):

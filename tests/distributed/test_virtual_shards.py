@@ -201,8 +201,38 @@ def _uses_index(state, batch, position, shard):
     return state + lax.psum(lax.axis_index(shard.axis_name), shard.axis_name), {}
 
 
-def _takes_maximum(state, batch, position, shard):
-    return state + lax.pmax(shard.take(batch).sum(), shard.axis_name), {}
+def _then_summed(collective):
+    def step(state, batch, position, shard):
+        own = shard.take(batch).sum()
+        return state + lax.psum(collective(own, shard.axis_name).sum(), shard.axis_name), {}
+
+    return step
+
+
+def _passes_on(own, axis):
+    return lax.ppermute(own, axis, [(i, (i + 1) % 4) for i in range(4)])
+
+
+def _passes_on_in_a_loop(own, axis):
+    return lax.fori_loop(0, 2, lambda _, x: _passes_on(x, axis), own)
+
+
+def _exchanges(own, axis):
+    return lax.all_to_all(jnp.broadcast_to(own, (4,)), axis, 0, 0)
+
+
+def _scans(state, batch, position, shard):
+    def body(total, x):
+        return total + lax.psum(x, shard.axis_name), None
+
+    return lax.scan(body, state, shard.take(batch))[0], {}
+
+
+def _branches(state, batch, position, shard):
+    own = shard.take(batch).sum()
+    return state + lax.cond(
+        state > 0, lambda x: lax.psum(x, shard.axis_name), jnp.zeros_like, own
+    ), {}
 
 
 def _loops(state, batch, position, shard):
@@ -218,7 +248,14 @@ def _loops(state, batch, position, shard):
         (_differs, "a result of the step differs between the shards"),
         (_uses_index, "uses its shard's axis in 'axis_index'"),
         (_sums_in_groups, "uses its shard's axis in 'psum'"),
-        (_takes_maximum, "uses its shard's axis in 'pmax'"),
+        (_then_summed(lax.pmax), "uses its shard's axis in 'pmax'"),
+        (_then_summed(lax.all_gather), "uses its shard's axis in 'all_gather'"),
+        (_then_summed(_exchanges), "uses its shard's axis in 'all_to_all'"),
+        (_then_summed(_passes_on), "uses its shard's axis in 'ppermute'"),
+        (_then_summed(jax.jit(_passes_on, static_argnums=1)), "axis in 'ppermute'"),
+        (_then_summed(_passes_on_in_a_loop), "uses its shard's axis in '(while|scan)'"),
+        (_scans, "uses its shard's axis in 'scan'"),
+        (_branches, "uses its shard's axis in 'cond'"),
         (_loops, "uses its shard's axis in '(while|scan)'"),
     ],
 )
