@@ -353,7 +353,7 @@ def train_and_draw(session: Session, begin: float) -> Result | None:
         tell(model_table(create_state(config, session.dataset.images.shape[-1])))
         return None
     size = config.image_size
-    images = data.resize_in_slices(session.dataset.images, size, size)
+    images = data.resize_bilinear(session.dataset.images, size, size)
     tell(
         f"{schedule.total_steps} steps of {config.batch_size} images, "
         f"{schedule.steps_per_epoch} an epoch, on {session.devices.total} × "
