@@ -3,7 +3,6 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from PIL import Image
 
 from jaxdl.errors import ConfigError, ShapeError
 
@@ -61,6 +60,8 @@ def resize_bilinear(images: np.ndarray, height: int, width: int) -> np.ndarray:
 
 def _resize_last_axis(images: np.ndarray, size: int) -> np.ndarray:
     """One pass of Pillow over all rows at once: a call an image would take twice the time."""
+    from PIL import Image  # here, for importing jaxdl is to load no heavy package
+
     rows = np.ascontiguousarray(images).reshape(-1, images.shape[-1])
     resized = Image.fromarray(rows).resize((size, len(rows)), Image.Resampling.BILINEAR)
     return np.asarray(resized).reshape(*images.shape[:-1], size)

@@ -10,7 +10,7 @@ for every parameter, biases and BatchNorm's scales included. It is the gradient 
 λ·``losses.l2_penalty``.
 
 ``learning_rate`` is a number or an optax schedule, a function of the number of steps already
-made: the first step takes ``schedule(0)``.
+made: the first step takes ``schedule(0)``. The ``update`` of what is returned needs the parameters.
 
 References:
     https://docs.pytorch.org/docs/stable/optim.html; course document 002; course document 004,
@@ -49,9 +49,6 @@ def sgd(
         nesterov: whether to look ahead; needs momentum.
         weight_decay: λ of coupled L2, at least 0.
 
-    Returns:
-        An optax transformation; its ``update`` needs the parameters.
-
     Raises:
         ConfigError: a value is out of its range, or Nesterov has no momentum to look along.
 
@@ -67,9 +64,9 @@ def sgd(
     _check("sgd", learning_rate=learning_rate, momentum=momentum, weight_decay=weight_decay)
     if nesterov and momentum == 0:
         raise ConfigError("sgd: nesterov needs momentum above 0")
-    velocity = optax.trace(momentum, nesterov) if momentum != 0 else optax.identity()
+    # Without momentum, None: optax would keep a velocity that nobody needs.
     return optax.chain(
-        _coupled_l2(weight_decay), velocity, optax.scale_by_learning_rate(learning_rate)
+        _coupled_l2(weight_decay), optax.sgd(learning_rate, momentum or None, nesterov)
     )
 
 
@@ -98,9 +95,6 @@ def adam(
         b2: β₂, likewise of the running mean of squares, in [0, 1).
         eps: ε, outside the root, at least 0.
         weight_decay: λ of coupled L2, at least 0.
-
-    Returns:
-        An optax transformation; its ``update`` needs the parameters.
 
     Raises:
         ConfigError: a value is out of its range.
@@ -141,9 +135,6 @@ def adadelta(
         eps: ε, inside the roots, at least 0; √ε sets the length of the first steps.
         weight_decay: λ of coupled L2, at least 0.
 
-    Returns:
-        An optax transformation; its ``update`` needs the parameters.
-
     Raises:
         ConfigError: a value is out of its range.
 
@@ -176,9 +167,6 @@ def add_l1(strength: float) -> optax.GradientTransformation:
 
     Args:
         strength: λ, at least 0.
-
-    Returns:
-        An optax transformation without state; its ``update`` needs the parameters.
 
     Raises:
         ConfigError: the strength is negative or not finite.
