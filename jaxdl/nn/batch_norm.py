@@ -24,7 +24,8 @@ class BatchNorm(nn.Module):
     biased one. Otherwise μ and σ² are the running statistics.
 
     The variance is the mean of (x - μ)², never E[x²] - E[x]², which cancels: data of mean 1000
-    and deviation 0.1 would come out as noise. Statistics are float32 whatever the input's type.
+    and deviation 0.1 would come out as noise. Statistics are computed in float32, or in float64 for
+    input in float64.
 
     Attributes:
         momentum: The share of the running statistics that is kept at a step, in [0, 1]: flax's
@@ -41,8 +42,8 @@ class BatchNorm(nn.Module):
         >>> x = jnp.array([[1.0], [3.0]])
         >>> variables = layer.init(jax.random.key(0), x, train=True)
         >>> y, updates = layer.apply(variables, x, train=True, mutable=["batch_stats"])
-        >>> y[:, 0]
-        Array([-0.999995,  0.999995], dtype=float32)
+        >>> y[:, 0].round()
+        Array([-1.,  1.], dtype=float32)
         >>> {name: round(float(value[0]), 3) for name, value in updates["batch_stats"].items()}
         {'mean': 0.2, 'var': 1.1}
 
@@ -90,7 +91,8 @@ class BatchNorm(nn.Module):
         return y
 
     def _blend(self, running: jax.Array, batch: jax.Array) -> jax.Array:
-        return self.momentum * running + (1 - self.momentum) * batch
+        blended = self.momentum * running + (1 - self.momentum) * batch
+        return blended.astype(running.dtype)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(3, 4))
@@ -117,17 +119,17 @@ def batch_normalize(
             device's part, as any gradient's in a pmap.
 
     Returns:
-        y, of x's shape and type; the mean (C,) and the biased variance (C,) in float32, through
-        which no gradient flows.
+        y, of x's shape and type; the mean (C,) and the biased variance (C,) in float32 or wider,
+        through which no gradient flows.
 
     Example:
         >>> x = jnp.array([[1.0], [3.0]])
         >>> y, mean, var = batch_normalize(x, jnp.ones(1), jnp.zeros(1), 0.0, None)
-        >>> y[:, 0], float(mean[0]), float(var[0])
+        >>> y[:, 0].round(), float(mean[0]), float(var[0])
         (Array([-1.,  1.], dtype=float32), 2.0, 1.0)
     """
-    mean = _channel_mean(x.astype(jnp.float32), axis_name)
-    centred = x.astype(jnp.float32) - _broadcast(mean, x.ndim)
+    mean = _channel_mean(_wide(x), axis_name)
+    centred = _wide(x) - _broadcast(mean, x.ndim)
     var = _channel_mean(jnp.square(centred), axis_name)
     return normalize(x, mean, var, scale, bias, epsilon), mean, var
 
@@ -147,8 +149,8 @@ def _batch_normalize_backward(
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     x, scale, mean, inverse = saved
     # Made once, or XLA works out the activation's gradient again in each of the three loops below.
-    y_bar = lax.optimization_barrier(gradients[0].astype(jnp.float32))
-    normalized = (x.astype(jnp.float32) - _broadcast(mean, x.ndim)) * _broadcast(inverse, x.ndim)
+    y_bar = lax.optimization_barrier(_wide(gradients[0]))
+    normalized = (_wide(x) - _broadcast(mean, x.ndim)) * _broadcast(inverse, x.ndim)
     bias_mean = _channel_mean(y_bar, None)
     scale_mean = _channel_mean(y_bar * normalized, None)
     count = _count(x, None)
@@ -158,7 +160,8 @@ def _batch_normalize_backward(
         mean_y, mean_xy = bias_mean, scale_mean
     x_bar = y_bar - _broadcast(mean_y, x.ndim) - normalized * _broadcast(mean_xy, x.ndim)
     x_bar = x_bar * _broadcast(scale * inverse, x.ndim)
-    return x_bar.astype(x.dtype), count * scale_mean, count * bias_mean
+    scale_bar, bias_bar = count * scale_mean, count * bias_mean
+    return x_bar.astype(x.dtype), scale_bar.astype(scale.dtype), bias_bar.astype(scale.dtype)
 
 
 batch_normalize.defvjp(_batch_normalize_forward, _batch_normalize_backward)
@@ -183,16 +186,21 @@ def normalize(
         epsilon: Added to the variance.
 
     Returns:
-        An array of x's shape and type, computed in float32.
+        An array of x's shape and type, computed in float32 or wider.
 
     Example:
         >>> one = jnp.ones(1)
-        >>> normalize(jnp.array([[5.0]]), one, 4 * one, 3 * one, one, 0.0)
+        >>> normalize(jnp.array([[5.0]]), one, 4 * one, 3 * one, one, 0.0).round()
         Array([[7.]], dtype=float32)
     """
     factor = scale * lax.rsqrt(var + epsilon)
-    centred = x.astype(jnp.float32) - _broadcast(mean, x.ndim)
+    centred = _wide(x) - _broadcast(mean, x.ndim)
     return (centred * _broadcast(factor, x.ndim) + _broadcast(bias, x.ndim)).astype(x.dtype)
+
+
+def _wide(x: jax.Array) -> jax.Array:
+    """Sums in bfloat16 lose digits; float64 keeps its own."""
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
 def _broadcast(vector: jax.Array, ndim: int) -> jax.Array:
