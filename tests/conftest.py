@@ -41,6 +41,7 @@ def pytest_configure(config):
     jax.config.update("jax_disable_most_optimizations", not config.getoption("--optimize"))
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config):
     """One process a core that this process may use; none beside this one for named files."""
     if all(argument.partition("::")[0].endswith(".py") for argument in config.args):

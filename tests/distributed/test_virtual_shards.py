@@ -17,6 +17,7 @@ from jaxdl.models import MLP, Discriminator, Generator
 from jaxdl.run.classifiers import fit_classifier
 from jaxdl.training import gan, rngs
 
+pytestmark = pytest.mark.usefixtures("optimized")
 COUNTS = (1, 2, 4, 8)
 SLOW = pytest.mark.slow
 

@@ -33,7 +33,7 @@ def hold(folder):
 
 def end(process):
     process.stdin.close()
-    process.wait(timeout=10)
+    process.wait(timeout=60)
     process.stdout.close()
 
 
@@ -100,7 +100,7 @@ def run_processes(folders, max_steps):
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
     processes = [start_process(i, port, folder, max_steps) for i, folder in enumerate(folders)]
-    said = [process.communicate(timeout=100) for process in processes]
+    said = [process.communicate(timeout=300) for process in processes]
     return [(process.returncode, *texts) for process, texts in zip(processes, said, strict=True)]
 
 
