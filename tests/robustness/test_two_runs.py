@@ -49,7 +49,7 @@ def test_a_folder_in_use_is_refused_with_the_process_s_number(tmp_path):
 def test_a_killed_run_locks_nothing(tmp_path):
     other = hold(tmp_path)
     other.send_signal(signal.SIGKILL)
-    other.wait(timeout=10)
+    other.wait(timeout=60)
     other.stdin.close()
     other.stdout.close()
     with run_lock(tmp_path):
