@@ -107,7 +107,7 @@ def test_many_points_are_quick(rng, tmp_path):
     series = {name: rng.normal(size=steps.size) for name in "abc"}
     start = time.perf_counter()
     curves(steps, series, smooth=700, **LABELS).savefig(tmp_path / "many.png")
-    assert time.perf_counter() - start < 10
+    assert time.perf_counter() - start < 60
 
 
 @pytest.mark.parametrize(
