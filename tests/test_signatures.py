@@ -24,11 +24,16 @@ def functions(module):
             continue
         if inspect.isclass(value):
             for method, function in vars(value).items():
-                own = method == "__init__" and function.__code__.co_filename == module.__file__
-                if inspect.isfunction(function) and (own or not method.startswith("_")):
+                if inspect.isfunction(function) and _is_own(method, function, module):
                     yield f"{module.__name__}.{name}.{method}", function
         elif callable(value):
             yield f"{module.__name__}.{name}", value
+
+
+def _is_own(method, function, module):
+    """Whether a method is public or the constructor, and not generated or inherited."""
+    written_here = function.__code__.co_filename == module.__file__
+    return written_here and (method == "__init__" or not method.startswith("_"))
 
 
 @pytest.mark.parametrize("name", MODULES)
