@@ -45,14 +45,7 @@ class CNN(linen.Module):
     def __call__(self, x: jax.Array, *, train: bool, axis_name: str | None = None) -> jax.Array:
         """Maps images (N, image_size, image_size, C) to logits (N, num_classes).
 
-        Args:
-            x: the images.
-            train: normalise with the batch's statistics and update the running ones
-                (collection ``batch_stats`` must then be mutable).
-            axis_name: axis of the parallel map over which the batch is spread, if any.
-
-        Returns:
-            Logits (N, num_classes).
+        For ``train`` and ``axis_name`` see :mod:`jaxdl.models`.
 
         Raises:
             ShapeError: the images have another size.
