@@ -115,15 +115,15 @@ def check_shards(count: int, devices: int) -> None:
         >>> check_shards(8, 3)
         Traceback (most recent call last):
             ...
-        jaxdl.errors.ConfigError: --virtual_shards 8 cannot be spread over 3 devices: ...
+        jaxdl.errors.ConfigError: virtual_shards 8 cannot be spread over 3 devices: ...
     """
     if count & (count - 1):
-        raise ConfigError(f"--virtual_shards {count}: expected a power of two (1, 2, 4, 8, …)")
+        raise ConfigError(f"virtual_shards {count}: expected a power of two (1, 2, 4, 8, …)")
     if count % devices:
         possible = ", ".join(str(2**i) for i in range(count.bit_length()))
         raise ConfigError(
-            f"--virtual_shards {count} cannot be spread over {devices} devices: choose "
-            f"--num_devices {possible}"
+            f"virtual_shards {count} cannot be spread over {devices} devices: choose "
+            f"{possible} of them"
         )
 
 

@@ -6,6 +6,7 @@ normalises with the batch's statistics and updates the running ones, if it has a
 batch is spread, if any.
 """
 
+from jaxdl._face import face
 from jaxdl.models.cnn import CNN
 from jaxdl.models.dcgan import (
     Discriminator,
@@ -28,3 +29,5 @@ __all__ = [
     "least_squares",
     "possible_image_sizes",
 ]
+
+__getattr__, __dir__ = face(__name__, __all__)

@@ -42,18 +42,33 @@ class CNN(linen.Module):
         self.batch_norm = [nn.BatchNorm(momentum=0.9, epsilon=1e-5) for _ in self.widths]
         self.dense = [nn.Dense(features) for features in (self.hidden, self.num_classes)]
 
-    def __call__(self, x: jax.Array, *, train: bool, axis_name: str | None = None) -> jax.Array:
+    def __call__(
+        self,
+        x: jax.Array,
+        *,
+        train: bool,
+        axis_name: str | None = None,
+        mask: jax.Array | None = None,
+    ) -> jax.Array:
         """Maps images (N, image_size, image_size, C) to logits (N, num_classes).
 
-        For ``train`` and ``axis_name`` see :mod:`jaxdl.models`.
+        ``mask`` is 1 for the images (N,) that count in the batch's statistics; None for all. For
+        ``train`` and ``axis_name`` see :mod:`jaxdl.models`.
 
         Raises:
             ShapeError: the images have another size.
             ConfigError: no pixel would be left after the last block.
         """
-        return self.dense[1](self.features(x, train=train, axis_name=axis_name))
+        return self.dense[1](self.features(x, train=train, axis_name=axis_name, mask=mask))
 
-    def features(self, x: jax.Array, *, train: bool, axis_name: str | None = None) -> jax.Array:
+    def features(
+        self,
+        x: jax.Array,
+        *,
+        train: bool,
+        axis_name: str | None = None,
+        mask: jax.Array | None = None,
+    ) -> jax.Array:
         """Activations of the last hidden layer (N, hidden); the arguments are those of a call."""
         if x.ndim != 4 or x.shape[1:3] != (self.image_size, self.image_size):
             raise ShapeError(
@@ -61,7 +76,7 @@ class CNN(linen.Module):
                 f"(N, {self.image_size}, {self.image_size}, channels)"
             )
         for conv, batch_norm in zip(self.conv, self.batch_norm, strict=True):
-            x = nn.relu(batch_norm(conv(x), train=train, axis_name=axis_name))
+            x = nn.relu(batch_norm(conv(x), train=train, axis_name=axis_name, mask=mask))
             x = nn.max_pool(x, 2)
         return nn.relu(self.dense[0](x.reshape(x.shape[0], -1)))
 

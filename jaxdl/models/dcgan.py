@@ -19,6 +19,7 @@ import jax.numpy as jnp
 from jaxdl import nn
 from jaxdl.errors import ConfigError, ShapeError
 
+NORMALIZATIONS = ("batch", "layer", "none")  # of the discriminator
 LEAKY_SLOPE = 0.2
 
 
@@ -142,6 +143,11 @@ class Discriminator(linen.Module):
             :func:`jaxdl.nn.convolution`.
         dtype: type of the activations and of the products; parameters, statistics and results
             are float32.
+        normalization: between the layers: "batch", each pass by its own batch as the course has
+            it; "layer", each image by itself; "none". A penalty on single images allows no "batch".
+
+    Raises:
+        ConfigError: when it is applied, an unknown normalisation.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -156,6 +162,7 @@ class Discriminator(linen.Module):
     image_size: int = 64
     conv: str = "auto"
     dtype: Any = jnp.float32
+    normalization: str = "batch"
 
     @linen.compact
     def __call__(
@@ -173,6 +180,10 @@ class Discriminator(linen.Module):
             raise ShapeError(
                 f"images have shape {images.shape}; expected "
                 f"(N, {self.image_size}, {self.image_size}, channels)"
+            )
+        if self.normalization not in NORMALIZATIONS:
+            raise ConfigError(
+                f"normalization {self.normalization!r}: choose {', '.join(NORMALIZATIONS)}"
             )
         base, doublings = image_pyramid(self.image_size)
 
@@ -193,6 +204,13 @@ class Discriminator(linen.Module):
         for layer in range(doublings):
             x = convolve(x, self.features * 2**layer, layer)
             if layer > 0:
-                x = _batch_norm(f"batch_norm_{layer}")(x, train=train, axis_name=axis_name)
+                x = self._normalize(x, layer, train, axis_name)
             x = nn.leaky_relu(x, LEAKY_SLOPE)
         return convolve(x, 1, doublings).reshape(-1).astype(jnp.float32)
+
+    def _normalize(self, x: jax.Array, layer: int, train: bool, axis_name: str | None) -> jax.Array:
+        if self.normalization == "batch":
+            return _batch_norm(f"batch_norm_{layer}")(x, train=train, axis_name=axis_name)
+        if self.normalization == "layer":  # one group: over all positions and channels
+            return linen.GroupNorm(num_groups=1, epsilon=1e-5, name=f"layer_norm_{layer}")(x)
+        return x

@@ -1,5 +1,7 @@
 """Layers and their arithmetic."""
 
+from jaxdl._face import face
+from jaxdl.nn import arithmetic, batch_norm, cost, lowerings
 from jaxdl.nn.activations import (
     elu,
     leaky_relu,
@@ -47,10 +49,13 @@ __all__ = [
     "ReceptiveField",
     "Summary",
     "Window",
+    "arithmetic",
     "avg_pool",
+    "batch_norm",
     "batch_normalize",
     "convolution",
     "convolution_cost",
+    "cost",
     "dcgan_kernel_init",
     "dcgan_scale_init",
     "dense_cost",
@@ -59,6 +64,7 @@ __all__ = [
     "global_average_pool",
     "leaky_relu",
     "log_softmax",
+    "lowerings",
     "max_pool",
     "normalize",
     "output_size",
@@ -79,3 +85,5 @@ __all__ = [
     "transposed_convolution_cost",
     "transposed_output_size",
 ]
+
+__getattr__, __dir__ = face(__name__, __all__)

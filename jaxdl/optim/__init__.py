@@ -1,6 +1,9 @@
 """Optimisers: PyTorch's conventions in optax, and steepest descent with a line search."""
 
+from jaxdl._face import face
+from jaxdl.optim import scaling
 from jaxdl.optim.line_search import Descent, steepest_descent
+from jaxdl.optim.partial import train_only
 from jaxdl.optim.torch_style import adadelta, adagrad, adam, adamw, add_l1, rmsprop, sgd
 
 __all__ = [
@@ -11,6 +14,10 @@ __all__ = [
     "adamw",
     "add_l1",
     "rmsprop",
+    "scaling",
     "sgd",
     "steepest_descent",
+    "train_only",
 ]
+
+__getattr__, __dir__ = face(__name__, __all__)

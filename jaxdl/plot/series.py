@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 FEW_POINTS = 30  # up to here every point of a curve gets a marker
 
 
-def moving_average(values: np.ndarray, window: int) -> np.ndarray:
+def moving_average(values: ArrayLike, window: int) -> np.ndarray:
     r"""Averages each value with its neighbours in a centred window.
 
     .. math:: \bar y_i = \operatorname{mean}\{y_j : -\lfloor (w-1)/2 \rfloor \le i - j
@@ -46,11 +46,12 @@ def moving_average(values: np.ndarray, window: int) -> np.ndarray:
         ConfigError: The window is not a positive whole number.
 
     Example:
-        >>> moving_average(np.array([1.0, 2.0, 6.0]), 3)
+        >>> moving_average([1.0, 2.0, 6.0], 3)
         array([1.5, 3. , 4. ])
     """
     if window < 1 or window != int(window):
         raise ConfigError(f"a moving average over {window} values: give a whole number from 1 on")
+    values = np.asarray(values, np.float64)
     window = int(min(window, 2 * values.size))
     valid = np.isfinite(values)
     # Direct sums, not differences of a running sum: those lose everything after one huge value.

@@ -14,7 +14,8 @@ from jaxdl.distributed import parallel
 from jaxdl.distributed.virtual_shards import Segment, check_shards, make_plan, with_virtual_shards
 from jaxdl.errors import ConfigError
 from jaxdl.models import MLP, Discriminator, Generator
-from jaxdl.run.classifiers import fit_classifier
+from jaxdl.run.classifiers import ClassifierOptions, fit_classifier
+from jaxdl.run.task import RunOptions
 from jaxdl.training import gan, rngs
 
 COUNTS = (1, 2, 4, 8)
@@ -38,7 +39,7 @@ def gan_run(devices, shards, steps=3, optimizer=None):
     state = gan.create_state(jax.random.key(0), *nets, adam, adam)
     images = np.random.default_rng(0).integers(0, 256, (64, 16, 16, 1), np.uint8)
     inputs = gan.GANInputs(images, np.arange(64), rngs.root_key(3))
-    step = functools.partial(gan.batch_step, batch_size=16)
+    step = functools.partial(gan.batch_step, recipe=gan.GANRecipe(16))
     step = with_virtual_shards(step, shards) if shards else step
     return run_on(devices, step, state, inputs, steps)
 
@@ -97,13 +98,11 @@ def classifier_run(devices):
         MLP(hidden=(32, 16), dropout_rate=0.3),
         optax.adam(1e-2),
         part,
+        {"test": part},
         epochs=2,
-        seeds=(0, 5),
         batch_size=16,
-        test=part,
-        augment=noise,
-        devices=jax.devices()[:devices],
-        virtual_shards=8,
+        how=ClassifierOptions(seeds=(0, 5), augment=noise),
+        options=RunOptions(devices=jax.devices()[:devices], virtual_shards=8),
     )
     return fitted.state, [fitted.log.series(name) for name in ("loss", "accuracy")]
 
@@ -268,9 +267,9 @@ def test_a_step_without_a_fixed_order_is_refused(step, message):
 @pytest.mark.parametrize(
     ("count", "devices", "message"),
     [
-        (6, 1, "--virtual_shards 6: expected a power of two"),
-        (4, 8, "4 cannot be spread over 8 devices: choose --num_devices 1, 2, 4$"),
-        (8, 3, "8 cannot be spread over 3 devices: choose --num_devices 1, 2, 4, 8$"),
+        (6, 1, "virtual_shards 6: expected a power of two"),
+        (4, 8, "4 cannot be spread over 8 devices: choose 1, 2, 4 of them$"),
+        (8, 3, "8 cannot be spread over 3 devices: choose 1, 2, 4, 8 of them$"),
     ],
 )
 def test_numbers_that_do_not_go_together_are_refused(count, devices, message):

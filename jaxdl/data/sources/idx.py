@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from jaxdl.data.dataset import Split
 from jaxdl.errors import DataError, DataUnavailableError, ShapeError
@@ -106,7 +107,7 @@ def read_idx(path: str | os.PathLike) -> np.ndarray:
         raise DataError(f"{path} does not fit into this machine's memory") from error
 
 
-def write_idx(path: str | os.PathLike, array: np.ndarray) -> None:
+def write_idx(path: str | os.PathLike, array: ArrayLike) -> None:
     """Writes an array as an IDX file, gzip if the name ends in ``.gz``.
 
     Args:
@@ -116,6 +117,7 @@ def write_idx(path: str | os.PathLike, array: np.ndarray) -> None:
     Raises:
         ShapeError: IDX has no code for the type, or the array is a scalar.
     """
+    array = np.asarray(array)
     codes = {dtype.newbyteorder("="): code for code, dtype in IDX_DTYPES.items()}
     code = codes.get(array.dtype.newbyteorder("="))
     if code is None or array.ndim == 0:
