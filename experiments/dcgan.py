@@ -29,7 +29,7 @@ from experiments.common.session import Session, open_session
 from experiments.common.table import flag_table, text_table
 from experiments.common.training import exit_status, fit_or_replay, run_options
 from experiments.common.workdir import SAMPLES, SUMMARY, Workdir
-from jaxdl import data, models, optim, plot
+from jaxdl import data, models, nn, optim, plot
 from jaxdl.distributed import parallel
 from jaxdl.distributed.memory import check_fits
 from jaxdl.distributed.precision import PRECISIONS, find_precision, products_as
@@ -43,7 +43,6 @@ from jaxdl.run.task import Hook, Task
 from jaxdl.training import gan, rngs
 from jaxdl.training.collapse import collapse_warnings, sample_figures
 from jaxdl.training.reprs import short_repr
-from jaxdl.training.state import NetworkState, num_parameters
 
 THEME = "Generative adversarial networks"
 
@@ -300,16 +299,12 @@ def summarize(fitted: Fitted, session: Session, wall_seconds: float) -> dict[str
 
 
 def model_table(state: gan.GANState) -> str:
-    """Every kernel and vector of both networks."""
-    rows: list[tuple[str, str, int]] = []
-    networks: dict[str, NetworkState] = {"G": state.generator, "D": state.discriminator}
-    for name, network in networks.items():
-        for path, leaf in jax.tree_util.tree_leaves_with_path(network.params):
-            rows.append(
-                (name + jax.tree_util.keystr(path), "×".join(map(str, leaf.shape)), leaf.size)
-            )
-        rows.append((f"{name} in all", "", num_parameters(network.params)))
-    return text_table(("parameter", "shape", "numbers"), rows)
+    """The layers of both networks, for one image."""
+    generator, discriminator = state.generator.model, state.discriminator.model
+    image = (1, generator.image_size, generator.image_size, generator.channels)
+    return (
+        f"{nn.summary(generator, (1, generator.latent_dim))}\n\n{nn.summary(discriminator, image)}"
+    )
 
 
 def run(config: DCGANConfig) -> Result | None:
@@ -353,7 +348,7 @@ def train_and_draw(session: Session, begin: float) -> Result | None:
         tell(model_table(create_state(config, session.dataset.images.shape[-1])))
         return None
     size = config.image_size
-    images = data.resize_in_slices(session.dataset.images, size, size)
+    images = data.resize_bilinear(session.dataset.images, size, size)
     tell(
         f"{schedule.total_steps} steps of {config.batch_size} images, "
         f"{schedule.steps_per_epoch} an epoch, on {session.devices.total} × "

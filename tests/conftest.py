@@ -8,8 +8,13 @@ import tempfile
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "agg")
-# Many tests run the same small programs: compiled once a session, and never in the user's cache.
-os.environ["JAXDL_CACHE_DIR"] = tempfile.mkdtemp(prefix="jaxdl-tests-")
+# Many tests run the same small programs: compiled once a session by whichever worker comes first,
+# and never in the user's cache.
+os.environ["JAXDL_CACHE_DIR"] = (
+    os.environ["JAXDL_CACHE_DIR"]
+    if "PYTEST_XDIST_WORKER" in os.environ
+    else tempfile.mkdtemp(prefix="jaxdl-tests-")
+)
 
 import jax
 import numpy as np
@@ -18,6 +23,7 @@ import pytest
 from jaxdl.distributed.compilation import enable_cache
 
 collect_ignore = ["references"]  # scripts that need PyTorch, run by hand
+MAX_WORKERS = 8  # each takes about a gigabyte
 
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -25,9 +31,42 @@ enable_cache()
 jax.config.update("jax_default_matmul_precision", "highest")
 
 
+def pytest_addoption(parser):
+    """`--optimize`, see `pytest_configure`."""
+    parser.addoption(
+        "--optimize", action="store_true", help="compile all tests' programs with optimisation"
+    )
+
+
+def pytest_configure(config):
+    """Compiles without optimisation, in a third of the time; child processes keep theirs."""
+    jax.config.update("jax_disable_most_optimizations", not config.getoption("--optimize"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config):
+    """One process a core that this process may use; none beside this one for named files."""
+    if all(argument.partition("::")[0].endswith(".py") for argument in config.args):
+        return 0
+    affinity = getattr(os, "sched_getaffinity", None)  # not on every system
+    return min(len(affinity(0)) if affinity else os.cpu_count() or 1, MAX_WORKERS)
+
+
 def pytest_unconfigure(config):
     """Removes the compiled programs."""
-    shutil.rmtree(os.environ["JAXDL_CACHE_DIR"], ignore_errors=True)
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        shutil.rmtree(os.environ["JAXDL_CACHE_DIR"], ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def optimized():
+    """Compiles a module's programs as users do: for tests of bits, or of the compiler's defects."""
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", False)
+    jax.clear_caches()
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
+    jax.clear_caches()
 
 
 @pytest.fixture

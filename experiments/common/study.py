@@ -18,9 +18,9 @@ import optax
 from experiments.common.comparison import Course, Outcome, compare, comparison_table
 from experiments.common.config import TrainingConfig, option
 from experiments.common.session import Session, open_session
-from experiments.common.table import flag_table, text_table
+from experiments.common.table import flag_table
 from experiments.common.training import exit_status, is_replayed, run_options
-from jaxdl import data, plot
+from jaxdl import data, nn, plot
 from jaxdl.distributed.memory import check_fits
 from jaxdl.errors import ConfigError
 from jaxdl.run.classifiers import (
@@ -37,7 +37,6 @@ from jaxdl.training.collapse import chance_warnings
 from jaxdl.training.early_stopping import EarlyStopping
 from jaxdl.training.reprs import short_repr
 from jaxdl.training.several_seeds import stacked_states
-from jaxdl.training.state import num_parameters
 
 BASELINE = "baseline"
 NEAR_ZERO = 1e-3  # a weight smaller than this counts as near zero
@@ -153,14 +152,12 @@ def print_plan(session: Session, runs: Sequence[Run]) -> None:
     """What a dry run shows: the configuration, and each run's network."""
     tell = session.console.message
     tell(flag_table(session.config))
-    example = jax.ShapeDtypeStruct((1, *session.dataset.images.shape[1:]), np.float32)
-    rows = []
+    names: dict[linen.Module, list[str]] = {}
     for run in runs:
-        init = jax.eval_shape(
-            lambda x, model=run.model: model.init(jax.random.key(0), x, train=False), example
-        )
-        rows.append((run.name, type(run.model).__name__, num_parameters(init["params"])))
-    tell(text_table(("run", "network", "parameters"), rows))
+        names.setdefault(run.model, []).append(run.name)
+    for model, its_runs in names.items():
+        table = nn.summary(model, (1, *session.dataset.images.shape[1:]))
+        tell(f"\n{', '.join(its_runs)}: {table}")
 
 
 def train_run(

@@ -205,7 +205,7 @@ def pipeline(batch_size: int, size: int, steps: int = 100) -> Prepared:
     The images are resized once, before the first epoch, as DCGAN does; that is not in the figure.
     """
     raw = np.random.default_rng(0).integers(0, 256, (batch_size * steps, 28, 28, 1), np.uint8)
-    images = jnp.asarray(data.resize_in_slices(raw, size, size))
+    images = jnp.asarray(data.resize_bilinear(raw, size, size))
     order = data.epoch_permutation(jax.random.key(0), 0, len(images))
 
     @jax.jit

@@ -15,7 +15,7 @@ from jaxdl.data.dataset import (
     fingerprint,
     make_dataset,
 )
-from jaxdl.data.resize import resize_bilinear, resize_in_slices
+from jaxdl.data.resize import resize_bilinear
 from jaxdl.data.sampling import (
     batch_indices,
     epoch_permutation,
@@ -65,7 +65,6 @@ __all__ = [
     "padded_batch_indices",
     "read_idx",
     "resize_bilinear",
-    "resize_in_slices",
     "sources",
     "steps_per_epoch",
     "stratified_k_fold",

@@ -30,8 +30,8 @@ def to_unit_range(images: jax.typing.ArrayLike) -> jax.Array:
         ShapeError: ``images`` is not uint8.
 
     Example:
-        >>> to_unit_range(np.array([0, 51, 255], np.uint8)).round(3).tolist()
-        [0.0, 0.20000000298023224, 1.0]
+        >>> [f"{value:.3f}" for value in to_unit_range(np.array([0, 51, 255], np.uint8))]
+        ['0.000', '0.200', '1.000']
     """
     return _look_up(images, lambda unit: unit)
 

@@ -33,7 +33,7 @@ from jaxdl.errors import ConfigError, DeviceError
 MOST_VIRTUAL_DEVICES = 256
 INITIALIZATION_TIMEOUT = 300  # seconds in which all processes have to be started
 THREADS = "NPROC"  # XLA's CPU client reads it when it starts
-HEARTBEAT_TIMEOUT = 60  # seconds; JAX's own watch, which ends in a stack trace: peers' is earlier
+HEARTBEAT_TIMEOUT = 60  # seconds; JAX's own ends in a stack trace, so that of peers is earlier
 
 
 class Devices(NamedTuple):
@@ -112,7 +112,7 @@ def join_processes(
         ) from error
     finally:
         alarm.cancel()
-    peers.watch()
+    peers.start_heartbeat()
 
 
 def _check_address(address: str) -> None:

@@ -83,8 +83,9 @@ def clipped_cross_entropy(outputs: jax.Array, targets: jax.Array) -> jax.Array:
         ShapeError: the shapes differ.
 
     Example:
-        >>> print(clipped_cross_entropy(jnp.array([0.5, 0.5]), jnp.array([0, 1])).round(4))
-        [0.6931 0.6931]
+        >>> losses = clipped_cross_entropy(jnp.array([0.5, 0.5]), jnp.array([0, 1]))
+        >>> [f"{loss:.4f}" for loss in losses]
+        ['0.6931', '0.6931']
     """
     if outputs.shape != targets.shape:
         raise ShapeError(

@@ -44,8 +44,9 @@ def negative_log_likelihood(
 
     Example:
         >>> values = jnp.array([[0.1, 0.2, 0.7], [0.1, 0.6, 0.3]])
-        >>> print(negative_log_likelihood(values, jnp.array([2, 1]), reduction="mean").round(4))
-        -0.65
+        >>> loss = negative_log_likelihood(values, jnp.array([2, 1]), reduction="mean")
+        >>> print(f"{loss:.4f}")
+        -0.6500
 
     References:
         course document 002, section 9.1; PyTorch's NLLLoss.
@@ -93,8 +94,8 @@ def cross_entropy(
         ConfigError: if ε is out of its range, or probabilities meet ``ignore_index``.
 
     Example:
-        >>> print(cross_entropy(jnp.array([[0.25, 0.4]]), jnp.array([1])).round(6))
-        [0.620957]
+        >>> print(f"{cross_entropy(jnp.array([[0.25, 0.4]]), jnp.array([1]))[0]:.4f}")
+        0.6210
 
     References:
         Szegedy et al., Rethinking the Inception Architecture, 2016 (label smoothing);
@@ -148,8 +149,8 @@ def focal(
         ConfigError: if γ is negative.
 
     Example:
-        >>> print(focal(jnp.array([[0.0, 0.0]]), jnp.array([1])).round(4))
-        [0.1733]
+        >>> print(f"{focal(jnp.array([[0.0, 0.0]]), jnp.array([1]))[0]:.4f}")
+        0.1733
 
     References:
         Lin et al., Focal Loss for Dense Object Detection, 2017; course document 002, section 9.7.

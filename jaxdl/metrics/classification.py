@@ -19,7 +19,7 @@ class Accuracy(WeightedSum):
 
     Example:
         >>> logits = jnp.array([[0.1, 2.0], [3.0, 0.2], [0.0, 1.0]])
-        >>> print(Accuracy.from_batch(logits, jnp.array([1, 0, 0])).compute().round(4))
+        >>> print(f"{Accuracy.from_batch(logits, jnp.array([1, 0, 0])).compute():.4f}")
         0.6667
     """
 

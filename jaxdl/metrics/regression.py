@@ -56,7 +56,8 @@ class RMSE(MSE):
     """Root mean squared error √(Σ w·e² / Σ w).
 
     Example:
-        >>> print(RMSE.from_batch(jnp.array([1.0, 2.0]), jnp.array([2.0, 5.0])).compute().round(4))
+        >>> metric = RMSE.from_batch(jnp.array([1.0, 2.0]), jnp.array([2.0, 5.0]))
+        >>> print(f"{metric.compute():.4f}")
         2.2361
     """
 
@@ -73,7 +74,7 @@ class CourseRMSE(MSE):
 
     Example:
         >>> metric = CourseRMSE.from_batch(jnp.array([1.0, 2.0]), jnp.array([2.0, 5.0]))
-        >>> print(metric.compute().round(4))
+        >>> print(f"{metric.compute():.4f}")
         1.5811
 
     References:

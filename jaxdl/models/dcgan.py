@@ -67,6 +67,11 @@ def _batch_norm(name: str) -> nn.BatchNorm:
     return nn.BatchNorm(momentum=0.9, epsilon=1e-5, scale_init=nn.dcgan_scale_init, name=name)
 
 
+def _widened(x: jax.Array) -> jax.Array:
+    """float32 at least, and float64 where the network computes in it."""
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+
 class Generator(linen.Module):
     """Draws images from noise: transposed convolutions, BatchNorm, ReLU, and tanh at the end.
 
@@ -78,8 +83,8 @@ class Generator(linen.Module):
         channels: channels of the images, 1 (grey) or 3 (colour).
         conv: how convolutions are computed in the layers it applies to, see
             :func:`jaxdl.nn.transposed_convolution`.
-        dtype: type of the activations and of the products; parameters, statistics and results
-            are float32.
+        dtype: type of the activations and of the products; parameters and statistics are
+            float32, results float32 or wider.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -127,7 +132,7 @@ class Generator(linen.Module):
             x = upsample(x, self.features * 2 ** (doublings - 1 - layer), layer)
             x = _batch_norm(f"batch_norm_{layer}")(x, train=train, axis_name=axis_name)
             x = nn.relu(x)
-        return nn.tanh(upsample(x, self.channels, doublings).astype(jnp.float32))
+        return nn.tanh(_widened(upsample(x, self.channels, doublings)))
 
 
 class Discriminator(linen.Module):
@@ -141,8 +146,8 @@ class Discriminator(linen.Module):
         image_size: height and width of the images in pixels, see :func:`image_pyramid`.
         conv: how convolutions are computed in the layers it applies to, see
             :func:`jaxdl.nn.convolution`.
-        dtype: type of the activations and of the products; parameters, statistics and results
-            are float32.
+        dtype: type of the activations and of the products; parameters and statistics are
+            float32, results float32 or wider.
         normalization: between the layers: "batch", each pass by its own batch as the course has
             it; "layer", each image by itself; "none". A penalty on single images allows no "batch".
 
@@ -206,7 +211,7 @@ class Discriminator(linen.Module):
             if layer > 0:
                 x = self._normalize(x, layer, train, axis_name)
             x = nn.leaky_relu(x, LEAKY_SLOPE)
-        return convolve(x, 1, doublings).reshape(-1).astype(jnp.float32)
+        return _widened(convolve(x, 1, doublings).reshape(-1))
 
     def _normalize(self, x: jax.Array, layer: int, train: bool, axis_name: str | None) -> jax.Array:
         if self.normalization == "batch":

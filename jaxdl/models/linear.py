@@ -57,8 +57,8 @@ def least_squares(inputs: ArrayLike, targets: ArrayLike) -> dict:
 
     Example:
         >>> variables = least_squares(jnp.array([[0.0], [1.0], [2.0]]), jnp.array([1.0, 3.0, 5.0]))
-        >>> jax.tree.map(lambda a: a.round(3).tolist(), variables["params"]["dense_1"])
-        {'bias': [1.0], 'kernel': [[2.0]]}
+        >>> jax.tree.map(lambda a: f"{a.item():.3f}", variables["params"]["dense_1"])
+        {'bias': '1.000', 'kernel': '2.000'}
     """
     inputs, targets = jnp.asarray(inputs, jnp.float32), jnp.asarray(targets, jnp.float32)
     if inputs.ndim != 2 or not len(inputs) or targets.shape != inputs.shape[:1]:

@@ -1,7 +1,7 @@
 """Layers and their arithmetic."""
 
 from jaxdl._face import face
-from jaxdl.nn import arithmetic, batch_norm, cost, lowerings
+from jaxdl.nn import lowerings
 from jaxdl.nn.activations import (
     elu,
     leaky_relu,
@@ -49,13 +49,10 @@ __all__ = [
     "ReceptiveField",
     "Summary",
     "Window",
-    "arithmetic",
     "avg_pool",
-    "batch_norm",
     "batch_normalize",
     "convolution",
     "convolution_cost",
-    "cost",
     "dcgan_kernel_init",
     "dcgan_scale_init",
     "dense_cost",

@@ -24,7 +24,8 @@ class BatchNorm(nn.Module):
     biased one. Otherwise μ and σ² are the running statistics.
 
     The variance is the mean of (x - μ)², never E[x²] - E[x]², which cancels: data of mean 1000
-    and deviation 0.1 would come out as noise. Statistics are float32 whatever the input's type.
+    and deviation 0.1 would come out as noise. Statistics are computed in float32, or in float64 for
+    input in float64.
 
     Attributes:
         momentum: The share of the running statistics that is kept at a step, in [0, 1]: flax's
@@ -41,8 +42,8 @@ class BatchNorm(nn.Module):
         >>> x = jnp.array([[1.0], [3.0]])
         >>> variables = layer.init(jax.random.key(0), x, train=True)
         >>> y, updates = layer.apply(variables, x, train=True, mutable=["batch_stats"])
-        >>> print(y[:, 0].round(4))
-        [-1.  1.]
+        >>> y[:, 0].round()
+        Array([-1.,  1.], dtype=float32)
         >>> {name: round(float(value[0]), 3) for name, value in updates["batch_stats"].items()}
         {'mean': 0.2, 'var': 1.1}
 
@@ -99,7 +100,8 @@ class BatchNorm(nn.Module):
         return y
 
     def _blend(self, running: jax.Array, batch: jax.Array) -> jax.Array:
-        return self.momentum * running + (1 - self.momentum) * batch
+        blended = self.momentum * running + (1 - self.momentum) * batch
+        return blended.astype(running.dtype)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(4, 5))
@@ -135,17 +137,17 @@ def batch_normalize(
             device's part, as any gradient's in a pmap.
 
     Returns:
-        y, of x's shape and type; the mean (C,) and the biased variance (C,) in float32, through
-        which no gradient flows.
+        y, of x's shape and type; the mean (C,) and the biased variance (C,) in float32 or wider,
+        through which no gradient flows.
 
     Example:
         >>> x = jnp.array([[1.0], [3.0]])
         >>> y, mean, var = batch_normalize(x, jnp.ones(1), jnp.zeros(1), None, 0.0, None)
-        >>> y[:, 0], float(mean[0]), float(var[0])
+        >>> y[:, 0].round(), float(mean[0]), float(var[0])
         (Array([-1.,  1.], dtype=float32), 2.0, 1.0)
     """
-    mean = _channel_mean(x.astype(jnp.float32), axis_name, mask)
-    centred = x.astype(jnp.float32) - _broadcast(mean, x.ndim)
+    mean = _channel_mean(_wide(x), axis_name, mask)
+    centred = _wide(x) - _broadcast(mean, x.ndim)
     var = _channel_mean(jnp.square(centred), axis_name, mask)
     return normalize(x, mean, var, scale, bias, epsilon), mean, var
 
@@ -170,10 +172,13 @@ def _batch_normalize_backward(
 ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array | None]:
     x, scale, mean, inverse, mask = saved
     # Made once, or XLA works out the activation's gradient again in each of the three loops below.
-    y_bar = lax.optimization_barrier(gradients[0].astype(jnp.float32))
-    normalized = (x.astype(jnp.float32) - _broadcast(mean, x.ndim)) * _broadcast(inverse, x.ndim)
+    y_bar = lax.optimization_barrier(_wide(gradients[0]))
+    normalized = (_wide(x) - _broadcast(mean, x.ndim)) * _broadcast(inverse, x.ndim)
     if mask is not None:
-        return _masked_backward(x, y_bar, normalized, scale * inverse, mask, axis_name)
+        x_bar, scale_bar, bias_bar = _masked_backward(
+            x, y_bar, normalized, scale * inverse, mask, axis_name
+        )
+        return x_bar.astype(x.dtype), *_as(scale, scale_bar, bias_bar), jnp.zeros_like(mask)
     bias_mean = _channel_mean(y_bar, None, None)
     scale_mean = _channel_mean(y_bar * normalized, None, None)
     count = _count(x, None, None)
@@ -183,7 +188,7 @@ def _batch_normalize_backward(
         mean_y, mean_xy = bias_mean, scale_mean
     x_bar = y_bar - _broadcast(mean_y, x.ndim) - normalized * _broadcast(mean_xy, x.ndim)
     x_bar = x_bar * _broadcast(scale * inverse, x.ndim)
-    return x_bar.astype(x.dtype), count * scale_mean, count * bias_mean, None
+    return x_bar.astype(x.dtype), *_as(scale, count * scale_mean, count * bias_mean), None
 
 
 def _masked_backward(
@@ -193,7 +198,7 @@ def _masked_backward(
     factor: jax.Array,
     mask: jax.Array,
     axis_name: str | None,
-) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+) -> tuple[jax.Array, jax.Array, jax.Array]:
     axes = tuple(range(x.ndim - 1))
     bias_bar, scale_bar = y_bar.sum(axes), (y_bar * normalized).sum(axes)
     sums = (bias_bar, scale_bar)
@@ -201,7 +206,11 @@ def _masked_backward(
     common = _broadcast(sum_y, x.ndim) + normalized * _broadcast(sum_xy, x.ndim)
     x_bar = y_bar - _samples(mask, x.ndim) * common / _count(x, axis_name, mask)
     x_bar = x_bar * _broadcast(factor, x.ndim)
-    return x_bar.astype(x.dtype), scale_bar, bias_bar, jnp.zeros_like(mask)
+    return x_bar, scale_bar, bias_bar
+
+
+def _as(scale: jax.Array, *gradients: jax.Array) -> tuple[jax.Array, ...]:
+    return tuple(gradient.astype(scale.dtype) for gradient in gradients)
 
 
 batch_normalize.defvjp(_batch_normalize_forward, _batch_normalize_backward)
@@ -226,16 +235,21 @@ def normalize(
         epsilon: Added to the variance.
 
     Returns:
-        An array of x's shape and type, computed in float32.
+        An array of x's shape and type, computed in float32 or wider.
 
     Example:
         >>> one = jnp.ones(1)
-        >>> normalize(jnp.array([[5.0]]), one, 4 * one, 3 * one, one, 0.0)
+        >>> normalize(jnp.array([[5.0]]), one, 4 * one, 3 * one, one, 0.0).round()
         Array([[7.]], dtype=float32)
     """
     factor = scale * lax.rsqrt(var + epsilon)
-    centred = x.astype(jnp.float32) - _broadcast(mean, x.ndim)
+    centred = _wide(x) - _broadcast(mean, x.ndim)
     return (centred * _broadcast(factor, x.ndim) + _broadcast(bias, x.ndim)).astype(x.dtype)
+
+
+def _wide(x: jax.Array) -> jax.Array:
+    """Sums in bfloat16 lose digits; float64 keeps its own."""
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
 def _broadcast(vector: jax.Array, ndim: int) -> jax.Array:

@@ -52,7 +52,7 @@ def convolution(
     Example:
         >>> edge = jnp.array([1.0, -1.0]).reshape(1, 2, 1, 1)
         >>> image = jnp.array([0.0, 0.0, 1.0, 1.0]).reshape(1, 1, 4, 1)
-        >>> convolution(image, edge).ravel()
+        >>> convolution(image, edge).ravel().round()
         Array([ 0., -1.,  0.], dtype=float32)
     """
     geometry = Geometry(stride, padding)
@@ -105,7 +105,7 @@ def transposed_convolution(
     Example:
         >>> kernel = jnp.array([1.0, 2.0, 3.0]).reshape(1, 3, 1, 1)
         >>> image = jnp.array([1.0, 10.0]).reshape(1, 1, 2, 1)
-        >>> transposed_convolution(image, kernel, stride=2, padding=0).ravel()
+        >>> transposed_convolution(image, kernel, stride=2, padding=0).ravel().round()
         Array([ 3.,  2., 31., 20., 10.], dtype=float32)
     """
     geometry = Geometry(stride, padding, output_padding)

@@ -1,20 +1,15 @@
 """Optimisers: PyTorch's conventions in optax, and steepest descent with a line search."""
 
 from jaxdl._face import face
-from jaxdl.optim import scaling
 from jaxdl.optim.line_search import Descent, steepest_descent
 from jaxdl.optim.partial import train_only
-from jaxdl.optim.torch_style import adadelta, adagrad, adam, adamw, add_l1, rmsprop, sgd
+from jaxdl.optim.torch_style import adadelta, adam, add_l1, sgd
 
 __all__ = [
     "Descent",
     "adadelta",
-    "adagrad",
     "adam",
-    "adamw",
     "add_l1",
-    "rmsprop",
-    "scaling",
     "sgd",
     "steepest_descent",
     "train_only",

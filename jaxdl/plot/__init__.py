@@ -10,7 +10,7 @@ takes ``ax=`` to draw into a panel of :func:`figure_with_panels`.
 """
 
 from jaxdl._face import face
-from jaxdl.plot import checks, figure, style
+from jaxdl.plot import checks, style
 from jaxdl.plot.animation import Animation, html_player, save_gif
 from jaxdl.plot.charts import bars, histogram, scatter_with_diagonal, values_per_seed
 from jaxdl.plot.confusion import confusion_matrix, row_shares

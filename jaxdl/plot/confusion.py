@@ -82,7 +82,7 @@ def confusion_matrix(
     size = len(counts)
     names = [str(name) for name in (range(size) if class_names is None else class_names)]
     if len(names) != size:
-        raise ShapeError(f"{len(names)} class names for {size} classes: one each is due")
+        raise ShapeError(f"{len(names)} class names for {size} classes: give one for each")
     shares = row_shares(counts)
     side = min(2.2 + 0.52 * size, 9.0)
     ax = axes_or_new(ax, (side, side))

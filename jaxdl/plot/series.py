@@ -120,9 +120,6 @@ def curves(
         log_y: Whether the y axis is logarithmic (values that are not positive are gaps then).
         ax: Where to draw; None makes a figure.
 
-    Returns:
-        The figure.
-
     Raises:
         ShapeError: A curve or band is not as long as ``x``.
         ConfigError: No curve, a band for an unknown one, or nothing positive for ``log_y``.
@@ -170,18 +167,8 @@ def line_band(
 ) -> Figure:
     """Draws the mean over repeated runs, and from their lowest to their highest value a band.
 
-    Args:
-        x: Shape (N,).
-        runs: Name of each curve and its values, shape (R, N): a row for each of R runs.
-        xlabel: Label of the x axis.
-        ylabel: Label of the y axis.
-        title: Title above the plot.
-        references: Dashed horizontal lines.
-        log_y: Whether the y axis is logarithmic.
-        ax: Where to draw; None makes a figure.
-
-    Returns:
-        The figure.
+    ``runs`` holds for each curve its values, shape (R, N): a row for each of R runs. The other
+    arguments are those of :func:`curves`.
 
     Raises:
         ShapeError: The runs are not (R, N).
@@ -196,7 +183,7 @@ def line_band(
     for name, values in runs.items():
         rows = np.asarray(values).astype(np.float64)
         if rows.ndim != 2 or len(rows) == 0:
-            raise ShapeError(f"runs {name!r} have shape {rows.shape}: (runs, points) is due")
+            raise ShapeError(f"runs {name!r} have shape {rows.shape}: need (runs, points)")
         means[name] = rows.mean(axis=0)
         bands[name] = (rows.min(axis=0), rows.max(axis=0))
     return curves(

@@ -18,6 +18,7 @@ from jaxdl.run.classifiers import ClassifierOptions, fit_classifier
 from jaxdl.run.task import RunOptions
 from jaxdl.training import gan, rngs
 
+pytestmark = pytest.mark.usefixtures("optimized")
 COUNTS = (1, 2, 4, 8)
 SLOW = pytest.mark.slow
 

@@ -230,8 +230,8 @@ def test_a_dry_run_prints_the_models_and_writes_nothing(tmp_path, capsys):
     result = dcgan.run(config(tmp_path / "run", dry_run=True, image_size=64, features=64))
     printed = capsys.readouterr().out
     assert result is None
-    assert re.search(r"G in all +3574656", printed)
-    assert re.search(r"D in all +2763520", printed)
+    assert re.search(r"total +3,574,656 +102,531,072", printed)
+    assert re.search(r"total +2,763,520 +101,720,064", printed)
     assert re.search(r"learning_rate +0.0002", printed)
     assert not (tmp_path / "run").exists()
 

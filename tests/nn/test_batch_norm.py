@@ -118,6 +118,18 @@ def test_bfloat16_input_has_float32_statistics(rng):
     np.testing.assert_allclose(variables["batch_stats"]["var"], wide["batch_stats"]["var"])
 
 
+def test_float64_input_is_computed_in_float64_and_leaves_the_parameters_types(rng):
+    x = rng.normal(3, 2, (32, 2))
+    with jax.enable_x64(True):
+        variables = variables_of(jnp.ones(2, jnp.float32), jnp.zeros(2, jnp.float32))
+        y, updated = train(variables, jnp.asarray(x))
+        gradient = jax.grad(lambda scale: train(variables_of(scale, scale), x)[0].sum())
+        assert gradient(jnp.ones(2, jnp.float32)).dtype == jnp.float32
+    exact = (x - x.mean(0)) / np.sqrt(x.var(0) + 1e-5)
+    np.testing.assert_allclose(y, exact, rtol=1e-12, atol=1e-14)
+    assert {leaf.dtype for leaf in jax.tree.leaves(updated)} == {np.dtype("float32")}
+
+
 def test_constant_channel_gives_the_bias():
     y, variables = train(variables_of(jnp.ones(1), jnp.full(1, 7.0)), jnp.full((4, 1), 3.0))
     np.testing.assert_array_equal(y, 7.0)

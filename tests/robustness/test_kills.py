@@ -40,7 +40,7 @@ def start(program, folder, cache):
 
 def finish(program, folder, cache):
     process = start(program, folder, cache)
-    said, _ = process.communicate(timeout=120)
+    said, _ = process.communicate(timeout=300)
     assert process.returncode == 0, said
     return said
 

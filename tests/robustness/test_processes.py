@@ -59,7 +59,6 @@ class Group:
 
     def __init__(self, tmp_path, commands, environments=None):
         environment = {**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
-        environment.pop("XLA_FLAGS", None)
         self.out, self.err, self.processes = [], [], []
         for i, command in enumerate(commands):
             name = f"{time.monotonic_ns()}-{i}"

@@ -33,7 +33,7 @@ def hold(folder):
 
 def end(process):
     process.stdin.close()
-    process.wait(timeout=10)
+    process.wait(timeout=60)
     process.stdout.close()
 
 
@@ -49,7 +49,7 @@ def test_a_folder_in_use_is_refused_with_the_process_s_number(tmp_path):
 def test_a_killed_run_locks_nothing(tmp_path):
     other = hold(tmp_path)
     other.send_signal(signal.SIGKILL)
-    other.wait(timeout=10)
+    other.wait(timeout=60)
     other.stdin.close()
     other.stdout.close()
     with run_lock(tmp_path):
@@ -100,7 +100,7 @@ def run_processes(folders, max_steps):
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
     processes = [start_process(i, port, folder, max_steps) for i, folder in enumerate(folders)]
-    said = [process.communicate(timeout=100) for process in processes]
+    said = [process.communicate(timeout=300) for process in processes]
     return [(process.returncode, *texts) for process, texts in zip(processes, said, strict=True)]
 
 
