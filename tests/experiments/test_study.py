@@ -18,9 +18,11 @@ from experiments import (
 )
 from experiments.common.console import Console
 from experiments.common.study import Course, Outcome, compare, comparison_table
+from jaxdl.data import stratified_train_test_split
 from jaxdl.data.sources.embedded import load_embedded
 from jaxdl.errors import ConfigError
 from jaxdl.training.early_stopping import EarlyStopping
+from jaxdl.training.rngs import root_key
 
 STUDIES = {
     "mlp_l2": (mlp_l2, mlp_l2.MLPL2Config, ["baseline", "l2", "l1"]),
@@ -181,6 +183,8 @@ def test_the_held_out_part_is_disjoint_and_balanced():
     kept, held = mlp_early_stopping.hold_out(config, digits.train)
     assert (len(kept.labels), len(held.labels)) == (3600, 400)
     assert np.bincount(held.labels).tolist() == [40] * 10
+    _, bare = stratified_train_test_split(digits.train.labels, 0.9, key=root_key(config.seed))
+    assert (held.labels != digits.train.labels[bare]).any()  # the root key itself draws nothing
     ours = {image.tobytes() for image in np.concatenate([kept.images, held.images])}
     assert ours == {image.tobytes() for image in digits.train.images}
 
