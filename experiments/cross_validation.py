@@ -19,7 +19,14 @@ import numpy as np
 from experiments.common import command_line
 from experiments.common.config import option
 from experiments.common.session import Session
-from experiments.common.study import Run, StudyConfig, open_study, print_plan, train_run
+from experiments.common.study import (
+    Run,
+    StoppedError,
+    StudyConfig,
+    open_study,
+    print_plan,
+    train_runs,
+)
 from experiments.common.table import text_table
 from jaxdl import data, optim, plot
 from jaxdl.errors import ConfigError
@@ -111,20 +118,21 @@ def fold_splits(config: CrossValidationConfig, train: data.Split) -> list[tuple]
     ]
 
 
-def cross_validate(session: Session) -> tuple[dict[str, list[float]], int | None]:
-    """Each setting's accuracy on each fold (the mean over seeds), and why it was stopped if so."""
-    config, accuracies = session.config, {}
+def cross_validate(session: Session, accuracies: dict[str, list[float]]) -> None:
+    """Fills in each setting's accuracy on each fold, the mean over seeds.
+
+    Raises:
+        StoppedError: a run was stopped.
+    """
+    config = session.config
     splits = fold_splits(config, session.dataset.train)
     for setting in SETTINGS:
         accuracies[setting] = []
         for fold, (train, held) in enumerate(splits, start=1):
             name = f"{setting}-fold{fold}"
-            one = setting_run(config, setting, name, train=train, validation=held)
-            fitted = train_run(session, one, test=None)
-            if fitted.exit_status is not None:
-                return accuracies, fitted.exit_status
+            one = setting_run(config, setting, name, train=train)
+            fitted = train_runs(session, [one], {"val": held})[name]
             accuracies[setting].append(float(np.mean(fitted.final("val_accuracy"))))
-    return accuracies, None
 
 
 def summarize_choice(
@@ -160,14 +168,14 @@ def run(config: CrossValidationConfig) -> Result | None:
         if config.dry_run:
             print_plan(session, make_runs(session.config, session.dataset))
             return None
-        validation, status = cross_validate(session)
-        if status is None:
+        validation: dict[str, list[float]] = {}
+        try:
+            cross_validate(session, validation)
             chosen = max(validation, key=lambda name: np.mean(validation[name]))
             one = setting_run(session.config, chosen, f"{chosen}-final")
-            final = train_run(session, one, session.dataset.test)
-            status = final.exit_status
-        if status is not None:
-            return Result(validation, "", [], [], {}, {}, status)
+            final = train_runs(session, [one], {"test": session.dataset.test})[one.name]
+        except StoppedError as stopped:
+            return Result(validation, "", [], [], {}, {}, stopped.status)
         return finish(session, validation, chosen, final)
 
 

@@ -22,26 +22,27 @@ from typing import Any, ClassVar, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from experiments.common import command_line
 from experiments.common.config import TrainingConfig, option
-from experiments.common.console import clock
 from experiments.common.session import Session, open_session
 from experiments.common.table import flag_table, text_table
+from experiments.common.training import exit_status, fit_or_replay, run_options
 from experiments.common.workdir import SAMPLES, SUMMARY, Workdir
-from jaxdl import data, models, plot
+from jaxdl import data, models, nn, optim, plot
 from jaxdl.distributed import parallel
 from jaxdl.distributed.memory import check_fits
 from jaxdl.distributed.precision import PRECISIONS, find_precision, products_as
 from jaxdl.errors import ConfigError, DataError
 from jaxdl.run.divergence import Inspection
-from jaxdl.run.fit import Fitted, fit
+from jaxdl.run.fit import Fitted
 from jaxdl.run.log import Record, RunLog
-from jaxdl.run.loop import Hook, Point, Schedule
+from jaxdl.run.progress import clock
+from jaxdl.run.schedule import Point, Schedule
+from jaxdl.run.task import Hook, Task
 from jaxdl.training import gan, rngs
 from jaxdl.training.collapse import collapse_warnings, sample_figures
-from jaxdl.training.state import NetworkState, num_parameters
+from jaxdl.training.reprs import short_repr
 
 THEME = "Generative adversarial networks"
 
@@ -94,8 +95,6 @@ class DCGANConfig(TrainingConfig):
     sample_every: int | None = option(
         None, "also write a sample grid every this many steps; unset: each epoch only", low=1
     )
-    keep_every: int = option(0, "keep the checkpoint of every this many epochs; 0: newest", low=0)
-    log_every: int = option(1, "steps between logged steps", low=1)
     precision: str = option(
         "float32", "arithmetic of the products; on a GPU less is faster", choices=tuple(PRECISIONS)
     )
@@ -120,6 +119,8 @@ class Result(NamedTuple):
     figures: dict[str, Any]
     summary: dict[str, Any]
     exit_status: int | None = None
+
+    __repr__ = short_repr
 
 
 def describe(record: Record) -> str:
@@ -147,7 +148,7 @@ def check(config: DCGANConfig, dataset: data.Dataset) -> None:
 
 def create_state(config: DCGANConfig, channels: int) -> gan.GANState:
     """Both networks before the first step; their weights depend on the seed alone."""
-    adam = optax.adam(config.learning_rate, b1=config.beta1, b2=0.999)
+    adam = optim.adam(config.learning_rate, b1=config.beta1, b2=0.999)
     how = {"conv": config.conv, "dtype": find_precision(config.precision).dtype}
     return gan.create_state(
         rngs.stream(rngs.root_key(config.seed), rngs.Stream.WEIGHTS),
@@ -182,39 +183,30 @@ def sample_writer(config: DCGANConfig, workdir: Workdir, name: str) -> Hook:
     return Hook(write, config.sample_every if "step" in name else None)
 
 
-def train(config: DCGANConfig, session: Session, images: jax.Array, schedule: Schedule) -> Fitted:
-    """Runs the adversarial training."""
+def train(
+    config: DCGANConfig, session: Session, images: jax.Array, schedule: Schedule
+) -> Fitted | None:
+    """Runs the adversarial training; None where steps were repeated to look into them."""
     root, batch_size = rngs.root_key(config.seed), config.batch_size
     images = parallel.replicate(images, session.devices.local)
-    shuffle, noise = rngs.stream(root, rngs.Stream.SHUFFLE), rngs.stream(root, rngs.Stream.NOISE)
+    shuffle = rngs.stream(root, rngs.Stream.SHUFFLE)
     permutation = jax.jit(data.epoch_permutation, static_argnums=2)
 
     def inputs_for_epoch(epoch: int) -> gan.GANInputs:
-        return gan.GANInputs(images, permutation(shuffle, epoch, len(images)), noise)
+        return gan.GANInputs(images, permutation(shuffle, epoch, len(images)), root)
 
     # Every process has the same hooks, so that all stop at the same steps; one of them writes.
     hooks = [sample_writer(config, session.workdir, "epoch_{point.epoch:04d}.png")]
     if config.sample_every:
         hooks.append(sample_writer(config, session.workdir, "step_{point.step:06d}.png"))
-    return fit(
-        functools.partial(gan.batch_step, batch_size=batch_size),
+    task = Task(
+        functools.partial(gan.batch_step, recipe=gan.GANRecipe(batch_size)),
         create_state(config, images.shape[-1]),
         inputs_for_epoch,
-        schedule,
-        devices=session.devices.local,
-        folder=session.workdir.path,
-        hooks=hooks,
-        reporter=session.console,
-        keep_every_epochs=config.keep_every,
-        save_every_steps=config.save_every_steps,
-        save_every_seconds=config.save_every_seconds,
-        log_every=config.log_every,
-        watch=collapse_warnings,
-        identity=session.workdir.identity,
         inspection=Inspection(lambda i, n: data.batch_indices(i.permutation, n, batch_size)),
-        debug_step=config.debug_step,
-        virtual_shards=config.virtual_shards,
     )
+    options = run_options(session, hooks=hooks, warnings=collapse_warnings)
+    return fit_or_replay(task, schedule, options, config.debug_step)
 
 
 def loss_curves(history: RunLog, steps_per_epoch: int) -> Any:
@@ -307,16 +299,12 @@ def summarize(fitted: Fitted, session: Session, wall_seconds: float) -> dict[str
 
 
 def model_table(state: gan.GANState) -> str:
-    """Every kernel and vector of both networks."""
-    rows: list[tuple[str, str, int]] = []
-    networks: dict[str, NetworkState] = {"G": state.generator, "D": state.discriminator}
-    for name, network in networks.items():
-        for path, leaf in jax.tree_util.tree_leaves_with_path(network.params):
-            rows.append(
-                (name + jax.tree_util.keystr(path), "×".join(map(str, leaf.shape)), leaf.size)
-            )
-        rows.append((f"{name} in all", "", num_parameters(network.params)))
-    return text_table(("parameter", "shape", "numbers"), rows)
+    """The layers of both networks, for one image."""
+    generator, discriminator = state.generator.model, state.discriminator.model
+    image = (1, generator.image_size, generator.image_size, generator.channels)
+    return (
+        f"{nn.summary(generator, (1, generator.latent_dim))}\n\n{nn.summary(discriminator, image)}"
+    )
 
 
 def run(config: DCGANConfig) -> Result | None:
@@ -326,7 +314,7 @@ def run(config: DCGANConfig) -> Result | None:
         config: the configuration.
 
     Returns:
-        State, history, figures and summary; None for a dry run.
+        State, history, figures and summary; None for a dry run, or where steps were repeated.
 
     Raises:
         UserError: anything the user can put right, before anything is written.
@@ -360,7 +348,7 @@ def train_and_draw(session: Session, begin: float) -> Result | None:
         tell(model_table(create_state(config, session.dataset.images.shape[-1])))
         return None
     size = config.image_size
-    images = data.resize_in_slices(session.dataset.images, size, size)
+    images = data.resize_bilinear(session.dataset.images, size, size)
     tell(
         f"{schedule.total_steps} steps of {config.batch_size} images, "
         f"{schedule.steps_per_epoch} an epoch, on {session.devices.total} × "
@@ -372,8 +360,10 @@ def train_and_draw(session: Session, begin: float) -> Result | None:
     with products_as(config.precision, platform):
         fitted = train(config, session, images, schedule)
     session.console.close()
-    if fitted.exit_status is not None or not session.devices.is_main:
-        return Result(fitted.state, fitted.log, {}, {}, fitted.exit_status)
+    if fitted is None:
+        return None
+    if fitted.stopped_by is not None or not session.devices.is_main:
+        return Result(fitted.state, fitted.log, {}, {}, exit_status(fitted))
     figures = draw_figures(config, session, images, schedule, fitted)
     summary = summarize(fitted, session, time.perf_counter() - begin)
     trained = fitted.progress.step > (fitted.resumed_from or 0)

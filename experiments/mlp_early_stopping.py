@@ -28,6 +28,7 @@ from experiments.common.study import (
     Outcome,
     Result,
     Run,
+    StoppedError,
     StudyConfig,
     final_outcome,
     finish,
@@ -80,7 +81,7 @@ def make_runs(config: MLPEarlyStoppingConfig, dataset: data.Dataset) -> Sequence
     stopping = EarlyStopping("val_accuracy", "max", config.patience)
     return [
         Run(LONG, model, adam, Course(0.5489, 0.8270)),
-        Run(SOUND, model, adam, train=kept, validation=held, early_stopping=stopping),
+        Run(SOUND, model, adam, train=kept, evaluate_on={"val": held}, early_stopping=stopping),
     ]
 
 
@@ -137,9 +138,10 @@ def run(config: MLPEarlyStoppingConfig) -> Result | None:
         if config.dry_run:
             print_plan(session, runs)
             return None
-        fitted, status = train_runs(session, runs, session.dataset.test)
-        if status is not None:
-            return Result([], fitted, {}, {}, status)
+        try:
+            fitted = train_runs(session, runs, {"test": session.dataset.test})
+        except StoppedError as stopped:
+            return Result([], stopped.fitted, {}, {}, stopped.status)
         return compare_ways(session, runs, fitted)
 
 

@@ -15,6 +15,7 @@ device, reads no file and costs next to nothing beyond ``import jax``:
 - ``jaxdl.distributed``: devices, data parallelism, several processes
 - ``jaxdl.plot``: grids, curves, animation
 - ``jaxdl.interop``: PyTorch weights in and out
+- ``jaxdl.errors``, ``jaxdl.files``: the exceptions, and writing files whole or not at all
 
 Example:
     >>> import jaxdl
@@ -22,9 +23,9 @@ Example:
     64
 """
 
-import importlib
-from types import ModuleType
 from typing import TYPE_CHECKING
+
+from jaxdl._face import face
 
 if TYPE_CHECKING:
     from jaxdl import (
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
         distributed,
         errors,
         exercises,
+        files,
         interop,
         losses,
         metrics,
@@ -50,6 +52,7 @@ __all__ = [
     "distributed",
     "errors",
     "exercises",
+    "files",
     "interop",
     "losses",
     "metrics",
@@ -61,13 +64,4 @@ __all__ = [
     "training",
 ]
 
-
-def __getattr__(name: str) -> ModuleType:
-    """Loads a room on first use (PEP 562)."""
-    if name in __all__:
-        return importlib.import_module(f"jaxdl.{name}")
-    raise AttributeError(f"module 'jaxdl' has no attribute {name!r}; its rooms: {__all__}")
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = face(__name__, __all__)

@@ -1,9 +1,8 @@
 """The project's exceptions.
 
 Every message says what happened (with the value), where, and what to do about it. A
-:class:`UserError` is something that the person at the keyboard can put right: programs end
-with status 2 and the message alone. Any other :class:`JaxdlError` is a fault inside a run:
-status 1.
+:class:`UserError` is something that the person at the keyboard can put right: its message is all
+that a program has to show. Any other :class:`JaxdlError` is a fault inside a run.
 """
 
 
@@ -12,11 +11,11 @@ class JaxdlError(Exception):
 
 
 class UserError(JaxdlError):
-    """Something the user can put right: a flag, a file, a device count."""
+    """Something the user can put right: a value, a file, a device count."""
 
 
 class ConfigError(UserError, ValueError):
-    """A flag, a configuration field or an argument has an unusable value."""
+    """A configuration field or an argument has an unusable value."""
 
 
 class ShapeError(UserError, ValueError):
@@ -49,6 +48,18 @@ class WeightsError(UserError, ValueError):
 
 class TrainingError(JaxdlError, RuntimeError):
     """A fault inside a run, for example a loss that is no longer finite."""
+
+
+class DivergenceError(TrainingError):
+    """A run's numbers are no longer finite.
+
+    Attributes:
+        step: the step at which it was seen.
+    """
+
+    def __init__(self, message: str, step: int) -> None:
+        super().__init__(message)
+        self.step = step
 
 
 LONGEST_QUOTE = 200  # characters

@@ -1,7 +1,9 @@
 """Test set-up: eight virtual CPU devices, strict shapes; made before JAX starts a backend."""
 
+import io
 import os
 import shutil
+import sys
 import tempfile
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -71,3 +73,23 @@ def optimized():
 def rng():
     """A NumPy generator with a fixed seed."""
     return np.random.default_rng(0)
+
+
+class Terminal(io.StringIO):
+    """What a terminal shows."""
+
+    def isatty(self):
+        """Says that it is one."""
+        return True
+
+
+@pytest.fixture
+def open_terminal(monkeypatch):
+    """Makes the error stream a terminal; to be called in a test, after pytest has set its own."""
+
+    def open_terminal():
+        stream = Terminal()
+        monkeypatch.setattr(sys, "stderr", stream)
+        return stream
+
+    return open_terminal

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from experiments.common.allocator import restart_with_huge_pages
 from experiments.common.config import Config, TrainingConfig, field_type
 from jaxdl.distributed import peers
-from jaxdl.errors import ConfigError, JaxdlError, UserError
+from jaxdl.errors import ConfigError, DivergenceError, JaxdlError, UserError
 
 STATUS_USER_ERROR = 2
 STATUS_FAULT = 1
@@ -114,6 +114,13 @@ def parse(
     return config_class.from_preset(fields.pop("preset", None), **fields)
 
 
+def _advice(error: JaxdlError) -> str:
+    """What the program has to say to a library's error."""
+    if isinstance(error, DivergenceError):
+        return f"; the same command with --debug_step {error.step} does that"
+    return ""
+
+
 def main(
     program: str,
     config_class: type[Config],
@@ -142,7 +149,7 @@ def main(
             result = run(config)
         status = getattr(result, "exit_status", None) or 0
     except JaxdlError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {error}{_advice(error)}", file=sys.stderr)
         status = STATUS_USER_ERROR if isinstance(error, UserError) else STATUS_FAULT
         peers.leave(str(error), status)
     except KeyboardInterrupt:

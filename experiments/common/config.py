@@ -164,6 +164,8 @@ class TrainingConfig(DataConfig):
         "also save a checkpoint when so many seconds have passed since the last; 0: no",
         low=0,
     )
+    keep_every: int = option(0, "keep the checkpoint of every this many epochs; 0: newest", low=0)
+    log_every: int = option(1, "steps between logged steps", low=1)
     debug_step: int | None = option(
         None, "train nothing: repeat the steps up to this one, find what is not finite", low=1
     )

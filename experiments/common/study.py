@@ -7,6 +7,7 @@ are Student's t intervals (``jaxdl.metrics.statistics``).
 import contextlib
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import flax.linen as linen
@@ -16,17 +17,26 @@ import optax
 
 from experiments.common.comparison import Course, Outcome, compare, comparison_table
 from experiments.common.config import TrainingConfig, option
-from experiments.common.console import clock
 from experiments.common.session import Session, open_session
-from experiments.common.table import flag_table, text_table
-from jaxdl import data, plot
+from experiments.common.table import flag_table
+from experiments.common.training import exit_status, is_replayed, run_options
+from jaxdl import data, nn, plot
 from jaxdl.distributed.memory import check_fits
 from jaxdl.errors import ConfigError
-from jaxdl.run.classifiers import FittedClassifier, fit_classifier, stacked_states
+from jaxdl.run.classifiers import (
+    ClassifierOptions,
+    FittedClassifier,
+    classifier_task,
+    fit_classifier,
+)
 from jaxdl.run.log import Record
+from jaxdl.run.progress import clock
+from jaxdl.run.replay import replay
 from jaxdl.training.classifier import Augmentation
+from jaxdl.training.collapse import chance_warnings
 from jaxdl.training.early_stopping import EarlyStopping
-from jaxdl.training.state import num_parameters
+from jaxdl.training.reprs import short_repr
+from jaxdl.training.several_seeds import stacked_states
 
 BASELINE = "baseline"
 NEAR_ZERO = 1e-3  # a weight smaller than this counts as near zero
@@ -60,7 +70,7 @@ class Run(NamedTuple):
         course: the course's figures, None where it has none.
         augment: what happens to the training images.
         train: the part to train on; None for the whole training part.
-        validation: a part held out from it.
+        evaluate_on: parts that it alone is evaluated on, by name.
         early_stopping: when to stop a seed.
     """
 
@@ -70,7 +80,7 @@ class Run(NamedTuple):
     course: Course | None = None
     augment: Augmentation | None = None
     train: data.Split | None = None
-    validation: data.Split | None = None
+    evaluate_on: Mapping[str, data.Split] = MappingProxyType({})
     early_stopping: EarlyStopping | None = None
 
 
@@ -95,6 +105,8 @@ class Result(NamedTuple):
     summary: dict[str, Any]
     exit_status: int | None = None
 
+    __repr__ = short_repr
+
 
 def _count(seeds: int) -> str:
     return "1 seed" if seeds == 1 else f"mean of {seeds} seeds"
@@ -102,8 +114,9 @@ def _count(seeds: int) -> str:
 
 def describe(record: Record) -> str:
     """The console line's middle part."""
-    loss, accuracy = np.mean(record["loss"]), np.mean(record["accuracy"])
-    return f"Loss: {loss:.4f} Accuracy: {accuracy:.2%} ({_count(np.size(record['loss']))})"
+    trained = [i for i, value in enumerate(record["loss"]) if value is not None]
+    loss, accuracy = (np.mean([record[name][i] for i in trained]) for name in ("loss", "accuracy"))
+    return f"Loss: {loss:.4f} Accuracy: {accuracy:.2%} ({_count(len(trained))})"
 
 
 def check(config: StudyConfig, dataset: data.Dataset) -> None:
@@ -139,61 +152,78 @@ def print_plan(session: Session, runs: Sequence[Run]) -> None:
     """What a dry run shows: the configuration, and each run's network."""
     tell = session.console.message
     tell(flag_table(session.config))
-    example = jax.ShapeDtypeStruct((1, *session.dataset.images.shape[1:]), np.float32)
-    rows = []
+    names: dict[linen.Module, list[str]] = {}
     for run in runs:
-        init = jax.eval_shape(
-            lambda x, model=run.model: model.init(jax.random.key(0), x, train=False), example
-        )
-        rows.append((run.name, type(run.model).__name__, num_parameters(init["params"])))
-    tell(text_table(("run", "network", "parameters"), rows))
+        names.setdefault(run.model, []).append(run.name)
+    for model, its_runs in names.items():
+        table = nn.summary(model, (1, *session.dataset.images.shape[1:]))
+        tell(f"\n{', '.join(its_runs)}: {table}")
 
 
-def train_run(session: Session, run: Run, test: data.Split | None) -> FittedClassifier:
-    """Trains one run from all seeds."""
+def train_run(
+    session: Session, run: Run, evaluate_on: Mapping[str, data.Split]
+) -> FittedClassifier | None:
+    """Trains one run from all seeds; None where its steps were repeated for ``--debug_step``."""
     config = session.config
     session.console.message(f"{run.name}: {config.seeds} seed{'s' * (config.seeds > 1)}")
-    fitted = fit_classifier(
-        run.model,
-        run.optimizer,
-        run.train or session.dataset.train,
-        epochs=config.epochs,
-        seeds=config.all_seeds,
-        batch_size=config.batch_size,
-        max_steps=config.max_steps,
-        validation=run.validation,
-        test=test,
-        early_stopping=run.early_stopping,
-        augment=run.augment,
-        devices=session.devices.local,
-        folder=session.workdir.path,
-        name=run.name,
-        reporter=session.console,
-        log_every=config.log_every,
-        save_every_steps=config.save_every_steps,
-        save_every_seconds=config.save_every_seconds,
-        identity={**session.workdir.identity, "run": run.name},
-        debug_step=config.debug_step,
-        virtual_shards=config.virtual_shards,
-    )
+    arguments = {
+        "model": run.model,
+        "optimizer": run.optimizer,
+        "train": run.train or session.dataset.train,
+        "evaluate_on": {**run.evaluate_on, **evaluate_on},
+        "epochs": config.epochs,
+        "batch_size": config.batch_size,
+        "how": ClassifierOptions(
+            seeds=config.all_seeds,
+            max_steps=config.max_steps,
+            early_stopping=run.early_stopping,
+            augment=run.augment,
+        ),
+        "options": run_options(
+            session,
+            name=run.name,
+            identity={**session.workdir.identity, "run": run.name},
+            warnings=chance_warnings,
+        ),
+    }
+    if is_replayed(config, arguments["options"]):
+        replay(*classifier_task(**arguments), arguments["options"], config.debug_step)
+        return None
+    fitted = fit_classifier(**arguments)
     session.console.close()
     return fitted
 
 
-def train_runs(
-    session: Session, runs: Sequence[Run], test: data.Split | None
-) -> tuple[dict[str, FittedClassifier], int | None]:
-    """Trains one run after the other, as long as none is stopped.
+class StoppedError(Exception):
+    """A study has ended before its last run.
 
-    Returns:
-        The trained classifiers, and the exit status if one was stopped.
+    Attributes:
+        fitted: the runs that were trained.
+        status: what the program ends with.
+    """
+
+    def __init__(self, fitted: dict[str, FittedClassifier], status: int) -> None:
+        super().__init__(f"ended with status {status}")
+        self.fitted, self.status = fitted, status
+
+
+def train_runs(
+    session: Session, runs: Sequence[Run], evaluate_on: Mapping[str, data.Split]
+) -> dict[str, FittedClassifier]:
+    """Trains one run after the other.
+
+    Raises:
+        StoppedError: a signal has ended one, or ``--debug_step`` repeated the steps of one.
     """
     fitted: dict[str, FittedClassifier] = {}
     for run in runs:
-        fitted[run.name] = train_run(session, run, test)
-        if (status := fitted[run.name].exit_status) is not None:
-            return fitted, status
-    return fitted, None
+        one = train_run(session, run, evaluate_on)
+        if one is None:
+            raise StoppedError(fitted, 0)
+        fitted[run.name] = one
+        if (status := exit_status(one.fitted)) is not None:
+            raise StoppedError(fitted, status)
+    return fitted
 
 
 def final_outcome(run: Run, fitted: FittedClassifier) -> Outcome:
@@ -222,7 +252,7 @@ def figures_of(outcomes: Sequence[Outcome], fitted: Mapping[str, FittedClassifie
     curves = {name: f.log.series("loss") for name, f in fitted.items()}
     shortest = min(len(steps) for steps, _ in curves.values())
     if shortest:
-        longest_first = {n: (s, np.array(v).T) for n, (s, v) in curves.items()}
+        longest_first = {n: (s, np.array(v, float).T) for n, (s, v) in curves.items()}
         steps = next(iter(longest_first.values()))[0][:shortest]
         figures["training_loss"] = plot.line_band(
             steps,
@@ -260,7 +290,7 @@ def finish(
         runs[name] |= entries
     for name, one in fitted.items():
         if name in runs:
-            runs[name]["training_seconds"] = one.training_seconds
+            runs[name]["training_seconds"] = one.fitted.progress.seconds
     summary = {
         "program": program,
         "runs": runs,
@@ -270,7 +300,7 @@ def finish(
         "comparable_with_course": session.dataset.source != "embedded",
         "device": session.devices.kind,
         "num_devices": session.devices.total,
-        "training_seconds": sum(one.training_seconds for one in fitted.values()),
+        "training_seconds": sum(one.fitted.progress.seconds for one in fitted.values()),
     }
     figures: dict[str, Any] = {}
     if session.devices.is_main:
@@ -312,9 +342,10 @@ def run_study(
         if session.config.dry_run:
             print_plan(session, runs)
             return None
-        fitted, status = train_runs(session, runs, session.dataset.test)
-        if status is not None:
-            return Result([], fitted, {}, {}, status)
+        try:
+            fitted = train_runs(session, runs, {"test": session.dataset.test})
+        except StoppedError as stopped:
+            return Result([], stopped.fitted, {}, {}, stopped.status)
         more_figures = draw_more(session.config, session.dataset) if draw_more else {}
         return compare_runs(program, session, runs, fitted, more_figures)
 

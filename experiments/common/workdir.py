@@ -16,7 +16,7 @@ FREE_FIELDS = frozenset(
     {
         *("workdir", "preset", "data_dir", "data_source", "num_devices", "epochs", "max_steps"),
         *("resume", "dry_run", "coordinator_address", "num_processes", "process_id"),
-        *("save_every_steps", "save_every_seconds", "debug_step"),
+        *("save_every_steps", "save_every_seconds", "keep_every", "debug_step"),
     }
 )
 

@@ -44,7 +44,7 @@ class TinyNetConfig(DataConfig):
 
 def prepare(split: data.Split) -> tuple[np.ndarray, np.ndarray]:
     """Images (N, 3, 8, 8) in [0, 1] and labels (N,)."""
-    small = data.resize_in_slices(split.images, 8, 8)
+    small = data.resize_bilinear(split.images, 8, 8)
     channels = np.repeat(small, 3, axis=3).transpose(0, 3, 1, 2)
     return np.asarray(data.to_unit_range(channels)), split.labels
 

@@ -10,7 +10,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from experiments.measuring.layers import Layer
 from experiments.measuring.worker import Prepared
@@ -22,7 +21,7 @@ from jaxdl.distributed.precision import find_precision, products_as
 from jaxdl.distributed.virtual_shards import with_virtual_shards
 from jaxdl.run.checkpoint import CheckpointStore
 from jaxdl.run.classifiers import normalize_mnist
-from jaxdl.run.save_policy import Keeper
+from jaxdl.run.saving import SavePolicy
 from jaxdl.run.signals import StopSignals
 from jaxdl.training import classifier, gan, rngs
 
@@ -79,7 +78,7 @@ def dcgan(
     if cache:
         enable_cache()
     fix_threads(spread.get("virtual_shards", 0))
-    adam = optax.adam(2e-4, b1=0.5)
+    adam = optim.adam(2e-4, b1=0.5)
     how = {"conv": conv, "dtype": find_precision(precision).dtype}
     generator = models.Generator(features, **how)
     state = gan.create_state(
@@ -88,7 +87,7 @@ def dcgan(
     count = batch_size * steps
     images = np.random.default_rng(0).integers(0, 256, (count, 64, 64, 1), np.uint8)
     inputs = gan.GANInputs(jnp.asarray(images), jnp.arange(count), rngs.root_key(1))
-    step = functools.partial(gan.batch_step, batch_size=batch_size)
+    step = functools.partial(gan.batch_step, recipe=gan.GANRecipe(batch_size))
     if loop:
         prepared = _looped(step, state, inputs, steps, **spread)
     else:
@@ -106,11 +105,11 @@ def dcgan_saving(
 ) -> Prepared:
     """Adversarial steps while a checkpoint is written and hashed, or is not; one call is all."""
     generator, discriminator = models.Generator(features), models.Discriminator(features)
-    adam = optax.adam(2e-4, b1=0.5)
+    adam = optim.adam(2e-4, b1=0.5)
     state = gan.create_state(rngs.root_key(0), generator, discriminator, adam, adam)
     images = np.random.default_rng(0).integers(0, 256, (batch_size, 64, 64, 1), np.uint8)
     inputs = gan.GANInputs(jnp.asarray(images), jnp.arange(batch_size), rngs.root_key(1))
-    step = functools.partial(gan.batch_step, batch_size=batch_size)
+    step = functools.partial(gan.batch_step, recipe=gan.GANRecipe(batch_size))
     run = parallel.compile_steps(step, jax.local_devices()[:1], 1)
     store = CheckpointStore(tempfile.mkdtemp(prefix="jaxdl-benchmark-"))
     atexit.register(shutil.rmtree, store.folder, ignore_errors=True)
@@ -120,7 +119,7 @@ def dcgan_saving(
         saved[0] += 1
         if saves:
             with StopSignals() as signals:
-                Keeper(store, signals).save(saved[0], held[0], {})
+                SavePolicy(store, signals).save(saved[0], held[0], {})
         for _ in range(steps):
             held[0], history = run(held[0], inputs, 0, 1)
         jax.block_until_ready((held[0], history))
@@ -159,11 +158,12 @@ def _mlp_steps(
     inputs = classifier.ClassifierInputs(
         jnp.asarray(images),
         jnp.asarray(labels),
+        None,
         jnp.arange(len(labels)),
         rngs.root_key(1),
     )
     step = functools.partial(
-        classifier.batch_step, batch_size=64, transform=normalize_mnist, augment=None
+        classifier.batch_step, recipe=classifier.BatchRecipe(64, normalize_mnist)
     )
     return _looped(step, state, inputs, steps, **spread)
 
@@ -205,7 +205,7 @@ def pipeline(batch_size: int, size: int, steps: int = 100) -> Prepared:
     The images are resized once, before the first epoch, as DCGAN does; that is not in the figure.
     """
     raw = np.random.default_rng(0).integers(0, 256, (batch_size * steps, 28, 28, 1), np.uint8)
-    images = jnp.asarray(data.resize_in_slices(raw, size, size))
+    images = jnp.asarray(data.resize_bilinear(raw, size, size))
     order = data.epoch_permutation(jax.random.key(0), 0, len(images))
 
     @jax.jit

@@ -4,14 +4,24 @@
 returns uint8 images with int32 labels; everything after it is a pure function of arrays.
 """
 
-from jaxdl.data import augmentation
-from jaxdl.data.dataset import Dataset, Split, fingerprint, make_dataset
-from jaxdl.data.resize import resize_bilinear, resize_in_slices
+from jaxdl._face import face
+from jaxdl.data import augmentation, sources
+from jaxdl.data.dataset import (
+    Dataset,
+    Split,
+    as_images,
+    as_split,
+    check_split,
+    fingerprint,
+    make_dataset,
+)
+from jaxdl.data.resize import resize_bilinear
 from jaxdl.data.sampling import (
     batch_indices,
     epoch_permutation,
     padded_batch_indices,
     steps_per_epoch,
+    weighted_sampler,
 )
 from jaxdl.data.sources.idx import IDXError, read_idx, write_idx
 from jaxdl.data.sources.loading import DATA_DIR_VARIABLE, SOURCES, load
@@ -40,8 +50,11 @@ __all__ = [
     "Dataset",
     "IDXError",
     "Split",
+    "as_images",
+    "as_split",
     "augmentation",
     "batch_indices",
+    "check_split",
     "course_train_test_split",
     "epoch_permutation",
     "fingerprint",
@@ -52,7 +65,7 @@ __all__ = [
     "padded_batch_indices",
     "read_idx",
     "resize_bilinear",
-    "resize_in_slices",
+    "sources",
     "steps_per_epoch",
     "stratified_k_fold",
     "stratified_train_test_split",
@@ -61,5 +74,8 @@ __all__ = [
     "to_uint8",
     "to_unit_range",
     "train_test_split",
+    "weighted_sampler",
     "write_idx",
 ]
+
+__getattr__, __dir__ = face(__name__, __all__)

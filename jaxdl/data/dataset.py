@@ -6,11 +6,11 @@ checks on shapes and labels are made once, on the host. They matter: a label of 
 """
 
 import hashlib
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxdl.errors import DataError
+from jaxdl.errors import DataError, brief
 
 
 class Split(NamedTuple):
@@ -23,6 +23,9 @@ class Split(NamedTuple):
 
     images: np.ndarray
     labels: np.ndarray
+
+    def __repr__(self) -> str:
+        return f"Split(images={_shape_of(self.images)}, labels={_shape_of(self.labels)})"
 
 
 class Dataset(NamedTuple):
@@ -72,6 +75,9 @@ class Dataset(NamedTuple):
             f"from source {self.source!r} ({self.location})"
         )
         return "\n".join([line, *(f"Notice: {text}" for text in self.notice.splitlines())])
+
+    def __repr__(self) -> str:
+        return f"Dataset({self.description.splitlines()[0]})"
 
 
 def make_dataset(
@@ -156,6 +162,126 @@ def fingerprint(images: np.ndarray, labels: np.ndarray, num_train: int) -> str:
     return digest.hexdigest()
 
 
+def as_split(part: Any, where: str = "data") -> Split:
+    """Images and labels as they come in a notebook, as a :class:`Split` of NumPy arrays.
+
+    Takes NumPy, JAX and PyTorch arrays, pandas columns and lists. What would train on something
+    else than it seems to is refused, with the conversion to make.
+
+    Args:
+        part: a :class:`Split`, or a pair (images, labels); images as for :func:`as_images`, labels
+            integers (N,).
+        where: what the part is, for messages.
+
+    Returns:
+        The same images and labels; arrays that need no conversion are not copied. Their number and
+        the labels' range are :func:`check_split`'s to check.
+
+    Raises:
+        DataError: not a pair; images or labels of another type or shape.
+
+    Example:
+        >>> as_split(([[[0, 255], [9, 0]]], [3]))
+        Split(images=uint8[1, 2, 2, 1], labels=int64[1])
+    """
+    if isinstance(part, Dataset):
+        raise DataError(f"the {where} is a whole Dataset: give its .train or its .test")
+    if not isinstance(part, tuple | list) or len(part) != 2:
+        raise DataError(f"the {where} is a {type(part).__name__}: need a pair (images, labels)")
+    return Split(as_images(part[0], where), _as_labels(part[1], where))
+
+
+def as_images(images: Any, where: str = "data") -> np.ndarray:
+    """Images as a NumPy array (N, H, W, C).
+
+    Args:
+        images: grey values 0..255 of any integer type, (N, H, W, C) or (N, H, W), which gets
+            C = 1. Floating point stays as it is, for a transform that takes it; so do rows (N, D).
+        where: what they are, for messages.
+
+    Returns:
+        uint8 for integers, otherwise the type they have.
+
+    Raises:
+        DataError: not numbers, integers outside 0..255 or only 0 and 1, one image, or PyTorch's
+            order of axes.
+
+    Example:
+        >>> as_images(np.zeros((5, 28, 28), int)).shape
+        (5, 28, 28, 1)
+    """
+    images = _as_array(images, f"images of the {where}")
+    shape = images.shape
+    if images.ndim < 2:
+        raise DataError(f"images of the {where} have shape {shape}: need (N, H, W, C)")
+    if images.ndim == 3 and shape[2] in (1, 3):
+        raise DataError(
+            f"images of the {where} have shape {shape}, as one image has: need (N, H, W, C); "
+            "images[None] is a batch of one"
+        )
+    if images.ndim == 4 and shape[1] in (1, 3) and shape[3] > 4:
+        raise DataError(
+            f"images of the {where} have shape {shape}, as PyTorch's (N, C, H, W): need "
+            "(N, H, W, C), by images.transpose(0, 2, 3, 1) or a tensor's .permute(0, 2, 3, 1)"
+        )
+    if images.ndim == 3:
+        images = images[..., np.newaxis]
+    return _as_grey_values(images, where) if images.ndim > 2 and images.size else images
+
+
+def _as_grey_values(images: np.ndarray, where: str) -> np.ndarray:
+    """Integers as uint8; floating point as it is."""
+    if images.dtype.kind not in "iub":
+        return images
+    low, high = images.min(), images.max()
+    if images.dtype == bool or (low >= 0 and high == 1):
+        raise DataError(
+            f"images of the {where} are {images.dtype} and hold nothing above 1, where white is "
+            "255: give 255 * images.astype('uint8'); pixels in [0, 1] that were cut to integers "
+            "are (255 * pixels).round().astype('uint8')"
+        )
+    if low < 0 or high > 255:
+        raise DataError(
+            f"images of the {where} are {images.dtype} from {low} to {high}: need grey values "
+            "in 0..255"
+        )
+    return images.astype(np.uint8, copy=False)
+
+
+def _as_labels(labels: Any, where: str) -> np.ndarray:
+    labels = _as_array(
+        labels, f"labels of the {where}", "np.unique(labels, return_inverse=True)[1]"
+    )
+    problem = f"labels of the {where} are {labels.dtype} of shape {labels.shape}"
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        raise DataError(f"{problem}: need (N,), by labels.ravel()")
+    if labels.ndim == 2:
+        raise DataError(f"{problem}: need (N,); one-hot rows become so by labels.argmax(-1)")
+    if labels.dtype.kind in "iu" or labels.ndim != 1:
+        return labels
+    numbers = labels.astype(np.float64)
+    not_whole = np.flatnonzero(~np.isfinite(numbers) | (numbers != np.floor(numbers)))
+    if not_whole.size:
+        index = not_whole[0]
+        raise DataError(f"label {index} of the {where} is {labels[index]}: no number of a class")
+    raise DataError(f"{problem}: need integers, by labels.astype('int32')")
+
+
+def _as_array(values: Any, what: str, numbers_by: str = "") -> np.ndarray:
+    """A NumPy array of numbers, from whatever knows how to become one."""
+    try:
+        if hasattr(values, "detach"):  # a PyTorch tensor, which may have a gradient or a device
+            values = values.detach().cpu()
+            values = values.float() if str(values.dtype) == "torch.bfloat16" else values
+        array = np.asarray(values)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise DataError(f"{what} are a {type(values).__name__}, no array: {brief(error)}") from None
+    if array.dtype.kind not in "biuf" and not np.can_cast(array.dtype, np.float32):
+        hint = f", by {numbers_by}" if numbers_by else ""
+        raise DataError(f"{what} are {array.dtype}: need numbers{hint}")
+    return array
+
+
 def check_split(part: Split, num_classes: int, where: str) -> None:
     """Refuses images and labels that nothing can be learnt from, or only NaN.
 
@@ -193,6 +319,10 @@ def check_split(part: Split, num_classes: int, where: str) -> None:
             f"label {labels[index]} of sample {index} is outside 0..{num_classes - 1} "
             f"in the {where}: the files are damaged or are another data set's"
         )
+
+
+def _shape_of(array: np.ndarray) -> str:
+    return f"{array.dtype}{list(array.shape)}" if hasattr(array, "shape") else repr(array)
 
 
 def _check_part(part: Split, num_classes: int, where: str) -> None:

@@ -3,8 +3,11 @@
 A resumed run, and a run on another number of devices, therefore see the same batches.
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxdl.errors import ConfigError
 
@@ -30,6 +33,44 @@ def epoch_permutation(key: jax.Array, epoch: jax.typing.ArrayLike, num_examples:
     _check_positive(num_examples=num_examples)
     indices = jnp.arange(num_examples, dtype=jnp.int32)
     return jax.random.permutation(jax.random.fold_in(key, epoch), indices)
+
+
+def weighted_sampler(
+    weights: jax.typing.ArrayLike, count: int | None = None
+) -> Callable[[jax.Array, jax.typing.ArrayLike], jax.Array]:
+    """Draws an epoch's examples with replacement, each as often as its weight says.
+
+    With ``weights = 1 / np.bincount(labels)[labels]`` every class is drawn equally often.
+
+    Args:
+        weights: at least 0, one an example, (N,).
+        count: examples in an epoch; None for N.
+
+    Returns:
+        ``sampler(key, epoch)``, which gives integers (count,).
+
+    Raises:
+        ConfigError: a weight is negative or not finite, or all are 0.
+
+    Example:
+        >>> sampler = weighted_sampler([0.0, 1.0, 0.0], count=2)
+        >>> sampler(jax.random.key(0), 1).tolist()
+        [1, 1]
+    """
+    weights = np.asarray(weights, np.float64)
+    if weights.ndim != 1 or not np.isfinite(weights).all() or weights.min(initial=1) < 0:
+        raise ConfigError("weights must be finite and at least 0, one an example")
+    if not weights.sum() > 0:
+        raise ConfigError("weights are all 0: no example could be drawn")
+    shares = jnp.asarray(weights / weights.sum(), jnp.float32)
+    size = len(weights) if count is None else count
+    _check_positive(count=size)
+
+    def sampler(key: jax.Array, epoch: jax.typing.ArrayLike) -> jax.Array:
+        key = jax.random.fold_in(key, epoch)
+        return jax.random.choice(key, len(weights), (size,), p=shares).astype(jnp.int32)
+
+    return sampler
 
 
 def steps_per_epoch(num_examples: int, batch_size: int, drop_last: bool) -> int:

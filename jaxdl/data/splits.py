@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 
 import jax
 import numpy as np
+from numpy.typing import ArrayLike
 
 from jaxdl.errors import ConfigError, DataError, ShapeError
 
@@ -69,7 +70,7 @@ def three_way_split(
 
 
 def stratified_train_test_split(
-    labels: np.ndarray, train: float = 0.6, *, key: jax.Array
+    labels: ArrayLike, train: float = 0.6, *, key: jax.Array
 ) -> tuple[np.ndarray, np.ndarray]:
     """Splits at random so that both parts have each class in the same share.
 
@@ -137,7 +138,7 @@ def k_fold(
 
 
 def stratified_k_fold(
-    labels: np.ndarray, num_folds: int = 5, *, key: jax.Array | None = None
+    labels: ArrayLike, num_folds: int = 5, *, key: jax.Array | None = None
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Cuts the samples into k folds with each class spread evenly.
 
@@ -267,7 +268,7 @@ def _check_num_folds(num_folds: int, num_examples: int) -> None:
         raise ConfigError(f"num_folds is {num_folds}: it must be in 2..{num_examples}")
 
 
-def _check_labels(labels: np.ndarray) -> np.ndarray:
+def _check_labels(labels: ArrayLike) -> np.ndarray:
     labels = np.asarray(labels)
     if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
         raise ShapeError(

@@ -139,6 +139,9 @@ def _look_up(images: jax.typing.ArrayLike, scale: Callable[[np.ndarray], np.ndar
     """Applies ``scale`` to the 256 unit-range values and picks each pixel's."""
     images = jnp.asarray(images)
     if images.dtype != jnp.uint8:
-        raise ShapeError(f"images are {images.dtype}: need uint8 in 0..255")
+        raise ShapeError(
+            f"images are {images.dtype}: need uint8 in 0..255, from [0, 1] by "
+            "(255 * images).round().astype('uint8'), from 0..255 by images.astype('uint8')"
+        )
     table = scale(np.arange(256, dtype=np.float32) / np.float32(255))
     return jnp.asarray(table, jnp.float32)[images]

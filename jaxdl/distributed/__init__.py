@@ -1,5 +1,6 @@
 """Devices and processes: how steps are spread over them, and in what arithmetic."""
 
+from jaxdl._face import face
 from jaxdl.distributed import (
     agreement,
     compilation,
@@ -30,3 +31,5 @@ __all__ = [
     "unreplicate",
     "virtual_shards",
 ]
+
+__getattr__, __dir__ = face(__name__, __all__)

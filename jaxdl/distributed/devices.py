@@ -1,24 +1,23 @@
 """Finding the devices a run asks for, before JAX starts its backend where that matters.
 
-One process drives all devices of its host. For more hosts the same command is started on each of
+One process drives all devices of its host. For more hosts the same program is started on each of
 them, and :func:`join_processes` brings them together through ``jax.distributed``.
 
-*Started by hand*, one line a host; the address is that of the first host, the port any free one::
-
-    python -m experiments.dcgan --coordinator_address node0:12345 --num_processes 2 --process_id 0
-    python -m experiments.dcgan --coordinator_address node0:12345 --num_processes 2 --process_id 1
+*Started by hand*, each process says which one it is; the address is that of the first host, the
+port any free one: ``join_processes("node0:12345", 2, 0)`` on the first host and
+``join_processes("node0:12345", 2, 1)`` on the second.
 
 *Under Slurm* JAX finds the address and each process's number in the environment that ``srun``
-makes; one flag says that they are to be used. Each task gets one GPU, so there is a task a GPU::
+makes: ``join_processes(None, 16, None)``. Each task gets one GPU, so there is a task a GPU::
 
-    srun -N 2 --ntasks-per-node=8 --gpus-per-node=8 python -m experiments.dcgan --num_processes 16
+    srun -N 2 --ntasks-per-node=8 --gpus-per-node=8 python program.py
 
-What is the same with every number of processes: ``--num_devices`` and ``--batch_size`` are totals;
+What is the same with every number of processes: ``num_devices`` and ``batch_size`` are totals;
 every process reads the whole data set and computes the same order, and each device takes its own
 consecutive part of every batch; process 0 alone writes files and prints; a checkpoint can be
 continued with any number of processes and devices. The run's folder must be one that all of them
 see. If a process is lost, the others end within about 30 seconds (``jaxdl.distributed.peers``), and
-the same commands continue the run.
+the same programs, started again, continue the run.
 """
 
 import contextlib
@@ -34,7 +33,7 @@ from jaxdl.errors import ConfigError, DeviceError
 MOST_VIRTUAL_DEVICES = 256
 INITIALIZATION_TIMEOUT = 300  # seconds in which all processes have to be started
 THREADS = "NPROC"  # XLA's CPU client reads it when it starts
-HEARTBEAT_TIMEOUT = 60  # seconds; JAX's own watch, which ends in a stack trace: peers' is earlier
+HEARTBEAT_TIMEOUT = 60  # seconds; JAX's own ends in a stack trace, so that of peers is earlier
 
 
 class Devices(NamedTuple):
@@ -81,7 +80,7 @@ def join_processes(
         return
     if num_processes is not None and process_id is not None and process_id >= num_processes:
         raise ConfigError(
-            f"--process_id {process_id} but --num_processes {num_processes}: processes are "
+            f"process_id {process_id} but num_processes {num_processes}: processes are "
             f"numbered 0 to {num_processes - 1}"
         )
     if coordinator_address is not None:
@@ -90,7 +89,7 @@ def join_processes(
         return
     missing = (
         f"the other processes did not come within {INITIALIZATION_TIMEOUT} seconds; start all "
-        f"{num_processes or ''} of them, with one --coordinator_address that each can reach"
+        f"{num_processes or ''} of them, with one coordinator_address that each can reach"
     )
     # JAX's own time is longer: its end of waiting is a stack trace.
     alarm = threading.Timer(INITIALIZATION_TIMEOUT, peers.exit_at_once, (missing, 2))
@@ -107,20 +106,20 @@ def join_processes(
         )
     except (RuntimeError, ValueError) as error:
         raise DeviceError(
-            f"joining the other processes failed: {error}; give --coordinator_address host:port, "
-            "--num_processes and --process_id to each process, or start them under a cluster "
+            f"joining the other processes failed: {error}; give coordinator_address host:port, "
+            "num_processes and process_id to each process, or start them under a cluster "
             "manager that JAX knows"
         ) from error
     finally:
         alarm.cancel()
-    peers.watch()
+    peers.start_heartbeat()
 
 
 def _check_address(address: str) -> None:
     host, _, port = address.rpartition(":")
     if not host or not port.isascii() or not port.isdigit() or not 1 <= int(port[:6]) <= 65535:
         raise ConfigError(
-            f"--coordinator_address {address!r}: expected HOST:PORT with a port from 1 to 65535"
+            f"coordinator_address {address!r}: expected HOST:PORT with a port from 1 to 65535"
         )
 
 
@@ -196,14 +195,14 @@ def _choose(available: list[jax.Device], num_devices: int, processes: int) -> li
     wanted, left_over = divmod(num_devices, processes)
     if left_over or wanted == 0:
         raise ConfigError(
-            f"--num_devices {num_devices} cannot be shared equally by {processes} processes"
+            f"num_devices {num_devices} cannot be shared equally by {processes} processes"
         )
     if wanted > len(available):
         raise DeviceError(_too_few(wanted, available))
     if processes > 1 and wanted < len(available):
         raise ConfigError(
-            f"--num_devices {num_devices} would leave devices idle: {processes} processes have "
-            f"{len(available)} each; leave the flag out, or hide devices from JAX"
+            f"num_devices {num_devices} would leave devices idle: {processes} processes have "
+            f"{len(available)} each; leave num_devices out, or hide devices from JAX"
         )
     return available[:wanted]
 
@@ -218,7 +217,4 @@ def _too_few(wanted: int, available: list[jax.Device]) -> str:
             f'run jax.config.update("jax_num_cpu_devices", {wanted}) before anything uses JAX, '
             "after a restart of the notebook or process"
         )
-    return (
-        f"{wanted} devices wanted, but this machine has {there} ({kind}); "
-        f"use --num_devices {there} or fewer"
-    )
+    return f"{wanted} devices wanted, but this machine has {there} ({kind}); use {there} or fewer"

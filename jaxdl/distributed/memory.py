@@ -41,16 +41,16 @@ def check_fits(state: PyTree, data: PyTree, what: str) -> None:
     Args:
         state: shapes of the weights, with the optimiser's.
         data: shapes of what is there once.
-        what: what they are, and which flags make them smaller.
+        what: what they are, and which arguments make them smaller.
 
     Raises:
         ConfigError: they are larger than the device's memory.
 
     Example:
-        >>> check_fits(jax.ShapeDtypeStruct((2**50,), "float32"), (), "the weights (--width)")
+        >>> check_fits(jax.ShapeDtypeStruct((2**50,), "float32"), (), "the weights (width)")
         Traceback (most recent call last):
             ...
-        jaxdl.errors.ConfigError: the weights (--width) would take 12582912.0 GiB, ...
+        jaxdl.errors.ConfigError: the weights (width) would take 12582912.0 GiB, ...
     """
     needed, there = 3 * num_bytes(state) + num_bytes(data), device_bytes()
     if needed > there:

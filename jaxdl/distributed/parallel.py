@@ -83,7 +83,7 @@ def batch_size_for(shares: int, batch_size: int | None, default: int, name: str 
         below = batch_size // shares * shares
         nearest = [str(size) for size in (below, below + shares) if size > 0]
         raise ConfigError(
-            f"--batch_size {batch_size} is the global batch and cannot be shared equally by "
+            f"batch_size {batch_size} is the global batch and cannot be shared equally by "
             f"{shares} {name}; the nearest sizes that can: {' and '.join(nearest)}"
         )
     return batch_size

@@ -1,11 +1,16 @@
 """The other processes of a run: noticing that one is gone, and failing together.
 
-A collective operation waits for every process. If one of them is killed, its machine is lost or it
-ends with an error, the others would wait for minutes or for ever, and end with the stack of a C++
-thread. So each process says every two seconds, in JAX's own coordination service, that it is there,
-and looks whether the others did. One that has been silent for 30 seconds (:data:`SILENCE`), or says
-that it has failed, ends the whole run: every other process prints which one it was, and exits with
-status 1. The run is continued from its last checkpoint by starting the same commands again.
+A collective operation waits for every process. If one of them is killed or its machine is lost,
+the others would wait for minutes and end with the stack of a C++ thread. So each process says
+every two seconds, in JAX's own coordination service, that it is there, and looks whether the others
+did. A process that has been silent for 30 seconds (:data:`SILENCE`), or says that it has failed,
+ends the whole run: every other process names it and exits with status 1. The same commands
+continue the run from its last checkpoint.
+
+JAX's own heartbeat (``heartbeat_timeout_seconds``) is no substitute. Set to 20 seconds it ends the
+others after 16 to 18, killed or stopped, but by SIGABRT with 12 to 42 lines of a C++ stack that do
+not say what to do, and it cannot tell the others what error a process ended with. It is set
+to 60 seconds, behind this one.
 
 Process 0 is home to the coordination service. If it is killed, JAX's own client ends the others at
 once, with status 134 and the words "another task died".
@@ -35,7 +40,7 @@ _SIGNS, _STEPS = "jaxdl/peers", "jaxdl/together"
 _STATUS = re.compile(r"[A-Z_]{5,}: ")  # how XLA's messages begin: "UNKNOWN: Gloo AllGather failed"
 _DONE, _FAILED = "done", "failed: "
 
-_watch: "Watch | None" = None
+_heartbeat: "Heartbeat | None" = None
 _calls = itertools.count()  # of `together`, so that each has keys of its own
 
 
@@ -46,7 +51,7 @@ def exit_at_once(message: str, status: int = 1) -> NoReturn:
     os._exit(status)
 
 
-class Watch:
+class Heartbeat:
     """Gives signs of life and looks for those of the others, in a thread of its own.
 
     Args:
@@ -126,14 +131,14 @@ class Watch:
         return None
 
 
-def watch() -> None:
-    """Starts watching the other processes, if there are any; ``join_processes`` calls this."""
-    global _watch
+def start_heartbeat() -> None:
+    """Starts this process's heartbeat, if there are others; ``join_processes`` calls this."""
+    global _heartbeat
     client, process, count = _distributed()
-    if client is None or count < 2 or _watch is not None:
+    if client is None or count < 2 or _heartbeat is not None:
         return
-    _watch = Watch(client, process, count)
-    _watch.start()
+    _heartbeat = Heartbeat(client, process, count)
+    _heartbeat.start()
     atexit.register(_say_how_it_ended)
 
 
@@ -147,7 +152,7 @@ def lost_peers_are_errors() -> Iterator[None]:
     try:
         yield
     except (jax.errors.JaxRuntimeError, RuntimeError, ValueError) as error:
-        if _watch is None or not _is_from_xla(error):
+        if _heartbeat is None or not _is_from_xla(error):
             raise
         raise TrainingError(
             f"JAX failed with {brief(error)!r}; most likely another process is gone: look at its "
@@ -169,10 +174,10 @@ def leave(message: str, status: int) -> None:
         message: the error, which the others print.
         status: exit status.
     """
-    if _watch is None:
+    if _heartbeat is None:
         return
-    _watch.stop(_FAILED + message)
-    if _watch.process == 0:  # the service ends with this process: leave the others time to read
+    _heartbeat.stop(_FAILED + message)
+    if _heartbeat.process == 0:  # the service ends with this process: leave the others time to read
         time.sleep(3 * INTERVAL)
     sys.stdout.flush()
     sys.stderr.flush()
@@ -237,8 +242,8 @@ def _say_how_it_ended() -> None:
     error = getattr(sys, "last_value", None)
     if error is not None:
         leave(f"{type(error).__name__}: {brief(error)}", 1)
-    if _watch is not None:
-        _watch.stop(_DONE)
+    if _heartbeat is not None:
+        _heartbeat.stop(_DONE)
 
 
 def _message(process: int, what: str) -> str:

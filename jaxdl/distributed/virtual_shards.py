@@ -63,14 +63,7 @@ Operand = int | Constant  # a value's number, or the value itself
 
 
 class Operation(NamedTuple):
-    """One of JAX's primitive operations, on numbered values.
-
-    Attributes:
-        primitive: JAX's primitive.
-        params: its parameters.
-        inputs: its operands.
-        outputs: the numbers of its results.
-    """
+    """One of JAX's primitive operations, on numbered values."""
 
     primitive: Any
     params: dict[str, Any]
@@ -86,10 +79,8 @@ class Operation(NamedTuple):
 class Segment(NamedTuple):
     """Operations that are computed for one shard after the other.
 
-    Attributes:
-        operations: in order.
-        inputs: values they need, each of them one a shard, or the same for all.
-        outputs: their results that are needed later.
+    ``inputs`` are the values they need, one a shard or the same for all; ``outputs`` those of
+    their results that are needed later.
     """
 
     operations: tuple[Operation, ...]
@@ -116,27 +107,23 @@ class Plan(NamedTuple):
 def check_shards(count: int, devices: int) -> None:
     """Refuses numbers that do not go together.
 
-    Args:
-        count: number of virtual shards.
-        devices: number of devices, over all processes.
-
     Raises:
-        ConfigError: one is not a power of two, or there are more devices than shards.
+        ConfigError: a number is not a power of two, or there are more devices than shards.
 
     Example:
         >>> check_shards(8, 2)
         >>> check_shards(8, 3)
         Traceback (most recent call last):
             ...
-        jaxdl.errors.ConfigError: --virtual_shards 8 cannot be spread over 3 devices: ...
+        jaxdl.errors.ConfigError: virtual_shards 8 cannot be spread over 3 devices: ...
     """
     if count & (count - 1):
-        raise ConfigError(f"--virtual_shards {count}: expected a power of two (1, 2, 4, 8, …)")
+        raise ConfigError(f"virtual_shards {count}: expected a power of two (1, 2, 4, 8, …)")
     if count % devices:
         possible = ", ".join(str(2**i) for i in range(count.bit_length()))
         raise ConfigError(
-            f"--virtual_shards {count} cannot be spread over {devices} devices: choose "
-            f"--num_devices {possible}"
+            f"virtual_shards {count} cannot be spread over {devices} devices: choose "
+            f"{possible} of them"
         )
 
 
@@ -232,8 +219,7 @@ def _flatten(body: Any, constants: Sequence[Any], names: _Names) -> Iterator[Ope
         names.scope[variable] = Constant(value)
     for equation in body.eqns:
         name, operands = equation.primitive.name, tuple(map(names.read, equation.invars))
-        uses_axis = any(getattr(effect, "name", None) == AXIS for effect in equation.effects)
-        if not uses_axis or _is_sum(equation):
+        if not _uses_axis(equation) or _is_sum(equation):
             outputs = tuple(map(names.add, equation.outvars))
             yield Operation(equation.primitive, equation.params, operands, outputs)
         elif name in _WRAPPERS:
@@ -248,6 +234,18 @@ def _flatten(body: Any, constants: Sequence[Any], names: _Names) -> Iterator[Ope
                 f"virtual shards: the step uses its shard's axis in {name!r}; it may only add up "
                 "over all shards (jax.lax.psum, jax.lax.pmean), and not inside a loop"
             )
+
+
+def _uses_axis(equation: Any) -> bool:
+    """Whether an operation, or one inside it, names the axis (``ppermute`` has no effect)."""
+    names = equation.params.get("axis_name", ())
+    if AXIS in (names if isinstance(names, tuple) else (names,)):
+        return True
+    if any(getattr(effect, "name", None) == AXIS for effect in equation.effects):
+        return True
+    parts = (p if isinstance(p, tuple) else (p,) for p in equation.params.values())
+    bodies = (getattr(one, "jaxpr", one) for part in parts for one in part)
+    return any(_uses_axis(inner) for body in bodies for inner in getattr(body, "eqns", ()))
 
 
 def _is_sum(equation: Any) -> bool:

@@ -58,15 +58,10 @@ class TinyNet(linen.Module):
         if x.ndim != 4 or x.shape[1:] != (8, 8, 3):
             raise ShapeError(f"images have shape {x.shape}; expected (N, 8, 8, 3)")
         for layer, features in ((1, 6), (2, 12)):
-            x = jax.nn.relu(nn.Conv(features, kernel_size=3, padding=1, name=f"conv_{layer}")(x))
-            x = linen.max_pool(x, (2, 2), strides=(2, 2))
+            x = nn.relu(nn.Conv(features, kernel_size=3, padding=1, name=f"conv_{layer}")(x))
+            x = nn.max_pool(x, 2)
         flat = x.transpose(0, 3, 1, 2).reshape(x.shape[0], 48)
-        return linen.Dense(
-            self.num_classes,
-            kernel_init=nn.torch_linear,
-            bias_init=nn.torch_uniform(48),
-            name="dense_1",
-        )(flat)
+        return nn.Dense(self.num_classes, name="dense_1")(flat)
 
 
 class TinyNetWeights(NamedTuple):

@@ -26,6 +26,7 @@ import flax.linen as linen
 import jax
 import jax.numpy as jnp
 
+from jaxdl import nn
 from jaxdl.errors import ShapeError
 
 Params = dict
@@ -64,8 +65,8 @@ class TwoLayerNet(linen.Module):
         start = linen.initializers.normal(0.01)
         x = x.reshape(x.shape[0], -1)
         for layer, features in ((1, self.hidden), (2, self.num_classes)):
-            dense = linen.Dense(features, kernel_init=start, bias_init=start, name=f"dense_{layer}")
-            x = jax.nn.relu(dense(x))
+            dense = nn.Dense(features, kernel_init=start, bias_init=start, name=f"dense_{layer}")
+            x = nn.relu(dense(x))
         return x
 
 

@@ -1,11 +1,39 @@
 """PyTorch weights in and out, without PyTorch and without running code from a file.
 
-A *state dict* is what PyTorch calls a network's weights: a mapping of names to arrays. It comes
-from a file and goes into a file (:func:`load_state_dict`, :func:`save_state_dict`), and it becomes
-a network's variables and comes from them (:func:`import_weights`, :func:`export_weights`).
+A *state dict* is what PyTorch calls a network's weights: a mapping of names to arrays.
+
+- Files: :func:`load_state_dict` and :func:`save_state_dict`; for content in memory, the formats'
+  modules :mod:`npz`, :mod:`safetensors` and :mod:`torch_file` with `decode` and `encode`.
+- Networks: :func:`import_weights` and :func:`export_weights`.
 """
 
+from jaxdl._face import face
+from jaxdl.interop import (
+    archive,
+    arrays,
+    layouts,
+    npz,
+    restricted_pickle,
+    safetensors,
+    torch_file,
+    twins,
+)
 from jaxdl.interop.state_dict import load_state_dict, save_state_dict
-from jaxdl.interop.torch import export_weights, import_weights
+from jaxdl.interop.twins import export_weights, import_weights
 
-__all__ = ["export_weights", "import_weights", "load_state_dict", "save_state_dict"]
+__all__ = [
+    "archive",
+    "arrays",
+    "export_weights",
+    "import_weights",
+    "layouts",
+    "load_state_dict",
+    "npz",
+    "restricted_pickle",
+    "safetensors",
+    "save_state_dict",
+    "torch_file",
+    "twins",
+]
+
+__getattr__, __dir__ = face(__name__, __all__)

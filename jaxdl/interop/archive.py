@@ -5,6 +5,8 @@ import zipfile
 
 from jaxdl.errors import WeightsError, brief
 
+MAX_GROWTH = 2**30  # bytes
+
 
 def open_archive(data: bytes) -> tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]:
     """Opens an archive and lists its members.
@@ -34,12 +36,16 @@ def open_archive(data: bytes) -> tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]:
 
 
 def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
-    """A member's content, of exactly the size that the directory gives, its checksum verified.
+    """A member's content, of exactly the size that the directory gives.
+
+    A checksum is verified unless it is 0, which PyTorch writes when told to compute none.
 
     Raises:
         WeightsError: the member is damaged or encrypted.
     """
     try:
+        if member.CRC == 0:
+            del member.CRC  # zipfile then verifies none
         content = archive.read(member)
     except Exception as error:  # likewise on damaged, encrypted or exotic members
         raise WeightsError(
@@ -51,3 +57,19 @@ def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
             f"{member.file_size}"
         )
     return content
+
+
+def check_growth(unpacked: int, packed: int) -> None:
+    """Refuses a small file that promises very large arrays.
+
+    Args:
+        unpacked: bytes of all arrays.
+        packed: bytes of the file.
+
+    Raises:
+        WeightsError: the arrays have more than 1 GiB more than the file.
+    """
+    if unpacked - packed > MAX_GROWTH:
+        raise WeightsError(
+            f"it unpacks to {unpacked} bytes from {packed}; at most {MAX_GROWTH} more are read"
+        )

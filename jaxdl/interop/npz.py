@@ -9,10 +9,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from jaxdl.errors import WeightsError, brief
-from jaxdl.interop.archive import open_archive, read_member
-from jaxdl.interop.views import view
+from jaxdl.interop.archive import check_growth, open_archive, read_member
+from jaxdl.interop.arrays import view
 
-MAX_UNPACKED_BYTES = 2**30
 _READ_HEADER = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
@@ -29,17 +28,15 @@ def decode(data: bytes) -> dict[str, np.ndarray]:
         Arrays by name, without the ending `.npy`.
 
     Raises:
-        WeightsError: the archive or an entry is damaged, would unpack to more than 1 GiB, or
-            holds something else than numbers.
+        WeightsError: the archive or an entry is damaged, would unpack to 1 GiB more than the file
+            has, or holds something else than numbers.
 
     Example:
         >>> decode(encode({"a": np.array([1, 2], "i1")}))
         {'a': array([1, 2], dtype=int8)}
     """
     archive, members = open_archive(data)
-    total = sum(member.file_size for member in members)
-    if total > MAX_UNPACKED_BYTES:
-        raise WeightsError(f"it unpacks to {total} bytes; at most {MAX_UNPACKED_BYTES} are read")
+    check_growth(sum(member.file_size for member in members), len(data))
     arrays = {}
     for member in members:
         name = member.filename.removesuffix(".npy")
@@ -96,7 +93,8 @@ def _array(name: str, content: bytes) -> np.ndarray:
 
 
 def _check_type(name: str, dtype: np.dtype) -> None:
-    if dtype.kind not in "fiu":
+    if dtype.kind not in "fiub":
         raise WeightsError(
-            f"entry {brief(name)!r} has type {dtype}; weights are floating-point or integer numbers"
+            f"entry {brief(name)!r} has type {dtype}; possible are floating-point numbers, "
+            "integers and bool"
         )

@@ -2,24 +2,26 @@
 
 A pickle is a program for a stack machine, and one of its instructions calls any function of any
 module: loading a stranger's pickle is running a stranger's program. Python's unpickler can be
-restricted, but stays a machine that calls things. This one has no such instruction. It knows the
-few instructions that a state dict needs; names of functions and classes stay names; and "calling"
-the three functions that PyTorch uses makes a :class:`TensorRef`, a description of where a tensor
-lies in the archive. Every other name or instruction ends the reading.
+restricted, but still calls functions. This interpreter calls none. It knows the few instructions
+that a state dict needs. Names of functions and classes stay names. "Calling" one of the three
+functions that PyTorch uses makes a :class:`TensorRef`, a description of where a tensor lies in the
+archive. Every other name or instruction ends the reading, and so do more instructions than any
+state dict has.
 
 References:
     Python's `pickletools`, which documents every instruction; PyTorch's
     "Serialization semantics", https://docs.pytorch.org/docs/stable/notes/serialization.html
 """
 
+import itertools
 import pickletools
-import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from jaxdl.errors import WeightsError, brief
 
 MAX_PROGRAM_BYTES = 5_000_000
+MAX_INSTRUCTIONS = 500_000  # a tensor takes 32, a parameter with Adam's state 126
 
 
 class Name(NamedTuple):
@@ -67,6 +69,7 @@ STORAGE_KINDS = {
         "Short": "int16",
         "Char": "int8",
         "Byte": "uint8",
+        "Bool": "bool",
     }.items()
 }
 
@@ -78,11 +81,12 @@ def interpret(program: bytes) -> Any:
         program: the pickle.
 
     Returns:
-        Dicts, lists, tuples, strings, numbers, None, and :class:`TensorRef`.
+        Dicts (whose keys are text, numbers written out), lists, tuples, strings, numbers, None,
+        and :class:`TensorRef`.
 
     Raises:
-        WeightsError: the pickle is damaged, or has a name or an instruction that state dicts do
-            not need.
+        WeightsError: the pickle is damaged or too long, or has a name or an instruction that state
+            dicts do not need.
 
     Example:
         >>> import pickle
@@ -91,31 +95,45 @@ def interpret(program: bytes) -> Any:
         >>> interpret(pickle.dumps(print, protocol=2))
         Traceback (most recent call last):
             ...
-        jaxdl.errors.WeightsError: the pickle names __builtin__.print, which has no business in...
+        jaxdl.errors.WeightsError: the pickle names __builtin__.print, which a state dict...
     """
     if len(program) > MAX_PROGRAM_BYTES:
         raise WeightsError(
             f"its pickle has {len(program)} bytes; at most {MAX_PROGRAM_BYTES} are read"
         )
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", DeprecationWarning)  # of escapes that are no escapes
-        for instruction, argument, _ in _steps(program):  # first of all: names say most
-            if instruction in ("GLOBAL", "INST"):
-                _known_name(*argument.split(" ", 1))
-        machine = _Machine()
-        for instruction, argument, position in _steps(program):
-            machine.step(instruction, argument, position)
+    machine = _Machine()
+    steps = _steps(program)
+    for name, argument, position in steps:
+        if name not in _INSTRUCTIONS:
+            _refuse(name, argument, position, steps)
+        _INSTRUCTIONS[name](machine, argument)
     return machine.pop()
 
 
 def _steps(program: bytes) -> Iterator[tuple[str, Any, int]]:
     """The instructions up to STOP: name, argument, position."""
-    try:
-        for instruction, argument, position in pickletools.genops(program):
-            if instruction.name != "STOP":
-                yield instruction.name, argument, position
-    except (ValueError, OverflowError, DeprecationWarning) as error:
-        raise WeightsError(f"its pickle is damaged: {brief(error)}") from error
+    instructions = pickletools.genops(program)
+    for _ in range(MAX_INSTRUCTIONS):
+        try:
+            instruction, argument, position = next(instructions)
+        except (ValueError, OverflowError, Warning) as error:  # warnings can be made errors
+            raise WeightsError(f"its pickle is damaged: {brief(error)}") from error
+        if instruction.name == "STOP":
+            return
+        yield instruction.name, argument, position
+    raise WeightsError(f"its pickle has more than {MAX_INSTRUCTIONS} instructions: refused")
+
+
+def _refuse(name: str, argument: Any, position: int, rest: Iterator[tuple[str, Any, int]]) -> None:
+    """Refuses an instruction; if it or a later one names a function, the message says which."""
+    for later, names, _ in itertools.chain([(name, argument, position)], rest):
+        if later in ("GLOBAL", "INST"):
+            _known_name(*names.split(" ", 1))
+    about = f" ({brief(argument)!r})" if isinstance(argument, str) else ""
+    raise WeightsError(
+        f"the pickle has the instruction {name}{about} at byte {position}, which a state dict does "
+        "not need: it is refused"
+    )
 
 
 def _known_name(module: str, attribute: str) -> Name:
@@ -128,13 +146,13 @@ def _known_name(module: str, attribute: str) -> Name:
             f"it has numbers of type {name}; known: {', '.join(STORAGE_KINDS.values())}"
         )
     raise WeightsError(
-        f"the pickle names {name}, which has no business in a state dict; nothing of the file was "
-        "executed. If you trust its author, save network.state_dict() alone"
+        f"the pickle names {name}, which a state dict does not need: it is refused, and nothing of "
+        "it was executed. If you trust its author, load it with PyTorch and save "
+        "network.state_dict() alone"
     )
 
 
-class _Mark:
-    """Where a group of items on the stack begins."""
+_MARK = object()  # where a group of items on the stack begins
 
 
 class _Machine:
@@ -142,26 +160,11 @@ class _Machine:
 
     def __init__(self) -> None:
         self.stack: list[Any] = []
-        self.memo: dict[int, Any] = {}
-
-    def step(self, name: str, argument: Any, position: int) -> None:
-        """Executes one instruction."""
-        if name in _LITERALS:
-            self.stack.append(argument)
-        elif name in _CONSTANTS:
-            self.stack.append(_CONSTANTS[name]())
-        elif name in _INSTRUCTIONS:
-            _INSTRUCTIONS[name](self, argument)
-        elif name not in ("PROTO", "FRAME"):
-            about = f" ({brief(argument)!r})" if isinstance(argument, str) else ""
-            raise WeightsError(
-                f"the pickle has the instruction {name}{about} at byte {position}, which a state "
-                "dict does not need: it is refused"
-            )
+        self.memo: list[Any] = []
 
     def pop(self, kind: type | tuple[type, ...] = object) -> Any:
         """Takes the top of the stack, which must be of that type and not a mark."""
-        if not self.stack or isinstance(self.stack[-1], _Mark):
+        if not self.stack or self.stack[-1] is _MARK:
             raise WeightsError("its pickle is damaged: an instruction finds nothing to work on")
         value = self.stack.pop()
         if not isinstance(value, kind):
@@ -173,7 +176,7 @@ class _Machine:
         items = []
         while self.stack:
             item = self.stack.pop()
-            if isinstance(item, _Mark):
+            if item is _MARK:
                 return items[::-1]
             items.append(item)
         raise WeightsError("its pickle is damaged: a group has no beginning")
@@ -184,9 +187,15 @@ class _Machine:
         self.stack.append(value)
         return value
 
+    def put(self, index: int) -> None:
+        """Memorises the top of the stack under a number; pickles count them up from 0."""
+        if index > len(self.memo):
+            raise WeightsError("its pickle is damaged: it memorises out of order")
+        self.memo[index : index + 1] = [self.top(object)]
+
     def get(self, index: int) -> None:
         """Pushes what was memorised under a number."""
-        if index not in self.memo:
+        if index >= len(self.memo):
             raise WeightsError("its pickle is damaged: it refers to something it never had")
         self.stack.append(self.memo[index])
 
@@ -200,9 +209,11 @@ class _Machine:
         if len(flat) % 2:
             raise WeightsError("its pickle is damaged: a key has no value")
         for key, value in zip(flat[::2], flat[1::2], strict=True):
-            if not isinstance(key, str | int):
+            if not isinstance(key, str) and not _is_size(key):
                 raise WeightsError(f"a key of its pickle is a {type(key).__name__}, not a name")
-            target[key] = value
+            # Numbers as text: Python hashes texts with a secret, so that none can be chosen to
+            # collide and make a dict slow.
+            target[str(key)] = value
 
     def extend(self, items: list[Any]) -> None:
         """Adds items to the list on top of the stack."""
@@ -243,7 +254,7 @@ def _rebuild_tensor(arguments: tuple[Any, ...]) -> TensorRef:
     if not isinstance(storage, StorageRef) or not _is_size(offset):
         raise WeightsError("its pickle makes a tensor without a storage and an offset")
     for sizes in (shape, stride):
-        if not isinstance(sizes, tuple) or not all(map(_is_size, sizes)) or len(sizes) > 32:
+        if not isinstance(sizes, tuple) or len(sizes) > 32 or not all(map(_is_size, sizes)):
             raise WeightsError("its pickle makes a tensor of an impossible shape or stride")
     if len(shape) != len(stride):
         raise WeightsError(f"its pickle has a tensor of shape {shape} with stride {stride}")
@@ -272,29 +283,25 @@ _FUNCTIONS: dict[Name, Callable[[tuple[Any, ...]], Any]] = {
     Name("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
     Name("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
 }
-_LITERALS = frozenset(
-    {
-        *("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT"),
-        *("BINUNICODE", "SHORT_BINUNICODE"),
-    }
-)
-_CONSTANTS: dict[str, Callable[[], Any]] = {
-    "NONE": lambda: None,
-    "NEWTRUE": lambda: True,
-    "NEWFALSE": lambda: False,
-    "EMPTY_TUPLE": tuple,
-    "EMPTY_LIST": list,
-    "EMPTY_DICT": dict,
-    "MARK": _Mark,
-}
+_LITERALS = ("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE")
 _INSTRUCTIONS: dict[str, Callable[[_Machine, Any], None]] = {
-    "GLOBAL": lambda m, argument: m.stack.append(_known_name(*argument.split(" ", 1))),
+    "PROTO": lambda m, version: None,
+    "FRAME": lambda m, length: None,
+    **dict.fromkeys(_LITERALS, lambda m, value: m.stack.append(value)),
+    "NONE": lambda m, _: m.stack.append(None),
+    "NEWTRUE": lambda m, _: m.stack.append(True),
+    "NEWFALSE": lambda m, _: m.stack.append(False),
+    "EMPTY_TUPLE": lambda m, _: m.stack.append(()),
+    "EMPTY_LIST": lambda m, _: m.stack.append([]),
+    "EMPTY_DICT": lambda m, _: m.stack.append({}),
+    "MARK": lambda m, _: m.stack.append(_MARK),
+    "GLOBAL": lambda m, names: m.stack.append(_known_name(*names.split(" ", 1))),
     "STACK_GLOBAL": lambda m, _: m.stack.append(_known_name(*[m.pop(str), m.pop(str)][::-1])),
-    "BINPUT": lambda m, index: m.memo.update({index: m.top(object)}),
-    "LONG_BINPUT": lambda m, index: m.memo.update({index: m.top(object)}),
-    "MEMOIZE": lambda m, _: m.memo.update({len(m.memo): m.top(object)}),
-    "BINGET": lambda m, index: m.get(index),
-    "LONG_BINGET": lambda m, index: m.get(index),
+    "BINPUT": _Machine.put,
+    "LONG_BINPUT": _Machine.put,
+    "MEMOIZE": lambda m, _: m.put(len(m.memo)),
+    "BINGET": _Machine.get,
+    "LONG_BINGET": _Machine.get,
     "TUPLE": lambda m, _: m.stack.append(tuple(m.pop_to_mark())),
     "TUPLE1": lambda m, _: m.make_tuple(1),
     "TUPLE2": lambda m, _: m.make_tuple(2),

@@ -2,13 +2,13 @@
 
 | suffix | read | written | what it is |
 |---|---|---|---|
-| `.safetensors` | yes | yes | a JSON table and raw numbers, as of the package `safetensors` |
+| `.safetensors` | yes | yes | a JSON table and raw numbers |
 | `.npz` | yes | yes | NumPy's archive |
 | `.pt`, `.pth` | yes | no | `torch.save`'s archive, whose pickle is interpreted, never executed |
 
-Files come from strangers. Each reader checks every size that a file claims against what is there
-before it makes an array of that size, and a file that is not in order ends in a
-:class:`~jaxdl.errors.WeightsError` that names the file and the entry.
+Files come from strangers. Each reader compares every size that a file claims with what is there
+before it makes an array of that size. A file that is not in order ends in a
+:class:`~jaxdl.errors.WeightsError` that names the file.
 """
 
 import os
@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike
 from jaxdl.errors import WeightsError
 from jaxdl.files import open_regular, write_atomically
 from jaxdl.interop import npz, safetensors, torch_file
+from jaxdl.interop.arrays import as_arrays
 
 _DECODERS = {
     ".safetensors": safetensors.decode,
@@ -35,10 +36,13 @@ def load_state_dict(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """Reads a state dict.
 
     Args:
-        path: a `.safetensors`, `.npz`, `.pt` or `.pth` file.
+        path: a `.safetensors`, `.npz`, `.pt` or `.pth` file; one of the latter two may be a
+            checkpoint with a state dict under `state_dict`, `model_state_dict` or `model`.
 
     Returns:
-        Arrays by name, in the file's order, with the file's types; they may be read-only.
+        Arrays by name, in the file's order and of the file's types (bool, integers, floating-point
+        numbers, bfloat16 among them). They may be read-only, and expanded tensors of a `.pt` file
+        repeat the same memory: copy an array before writing into it.
 
     Raises:
         WeightsError: the file is missing, damaged, unsafe, or holds something else than tensors.
@@ -70,8 +74,9 @@ def save_state_dict(path: str | os.PathLike, state_dict: Mapping[str, ArrayLike]
     """Writes a state dict, in one move.
 
     Args:
-        path: a `.safetensors` or `.npz` file; an older one is replaced.
-        state_dict: arrays by name.
+        path: a `.safetensors` or `.npz` file; an older one is replaced. The first orders entries
+            by type and name, the second keeps the order given.
+        state_dict: arrays or PyTorch tensors by name; bfloat16 tensors are written as float32.
 
     Raises:
         WeightsError: the suffix is another, or an array has a type the format lacks.
@@ -80,7 +85,7 @@ def save_state_dict(path: str | os.PathLike, state_dict: Mapping[str, ArrayLike]
     path = Path(path)
     encode = _by_suffix(_ENCODERS, path, "written")
     try:
-        data = encode({name: np.asarray(array) for name, array in state_dict.items()})
+        data = encode(as_arrays(state_dict))
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from error
     write_atomically(path, data)

@@ -6,6 +6,7 @@ is returned are views of the file's bytes: nothing is allocated by what the file
 """
 
 import math
+import re
 import zipfile
 from typing import Any
 
@@ -13,23 +14,28 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdl.errors import WeightsError, brief
-from jaxdl.interop.archive import open_archive, read_member
+from jaxdl.interop.archive import check_growth, open_archive, read_member
+from jaxdl.interop.arrays import view
 from jaxdl.interop.restricted_pickle import STORAGE_KINDS, StorageRef, TensorRef, interpret
-from jaxdl.interop.views import view
+
+CHECKPOINT_KEYS = ("state_dict", "model_state_dict", "model")
 
 
 def decode(data: bytes) -> dict[str, np.ndarray]:
     """Reads the tensors of a `.pt` file.
 
+    The file may hold a state dict, or a checkpoint with one among other things: under a key of
+    :data:`CHECKPOINT_KEYS`, or as its only mapping of names to tensors.
+
     Args:
         data: the file's content.
 
     Returns:
-        Read-only arrays by name; tensors that share a storage share memory.
+        Read-only arrays by name; tensors that share a storage share memory, and the numbers of an
+        expanded tensor occur once.
 
     Raises:
-        WeightsError: the archive is damaged or unsafe, or holds something else than a mapping of
-            names to tensors.
+        WeightsError: the archive is damaged or unsafe, or holds no state dict, or several.
 
     References:
         course document 000, which saves `netG.state_dict()` as `model.pt`.
@@ -39,61 +45,40 @@ def decode(data: bytes) -> dict[str, np.ndarray]:
             "it is not the archive that torch.save writes since PyTorch 1.6; load it with PyTorch "
             "and save network.state_dict() again"
         )
-    storages = _Storages(data)
-    return {
-        name: _view(name, tensor, storages.read(tensor.storage))
-        for name, tensor in _tensors(interpret(storages.pickle())).items()
-    }
+    entries = _Entries(data)
+    if entries.read("byteorder", default=b"little") != b"little":
+        raise WeightsError("its numbers are not little-endian; save it on another machine")
+    tensors = _state_dict(interpret(entries.read("data.pkl")))
+    storages = dict.fromkeys(tensor.storage for tensor in tensors.values())
+    if len({storage.key for storage in storages}) < len(storages):
+        raise WeightsError("its tensors describe one storage in several ways: it is damaged")
+    numbers = {storage: _numbers(storage, entries) for storage in storages}
+    arrays = {name: _view(name, tensor, numbers) for name, tensor in tensors.items()}
+    check_growth(sum(array.nbytes for array in arrays.values()), len(data))
+    return arrays
 
 
-class _Storages:
-    """The archive's entries, each read once."""
+class _Entries:
+    """The archive's entries, by their names below its one folder."""
 
     def __init__(self, data: bytes) -> None:
         self.archive, members = open_archive(data)
         self.members = {member.filename: member for member in members}
-        self.cache: dict[str, bytes] = {}
         for member in members:
             _check_member(member)
-        pickles = [name for name in self.members if name.count("/") == 1]
-        pickles = [name for name in pickles if name.endswith("/data.pkl")]
+        pickles = [name for name in self.members if re.fullmatch(r"[^/]+/data\.pkl", name)]
         if len(pickles) != 1:
             raise WeightsError(f"it has {len(pickles)} entries NAME/data.pkl; expected one")
         self.folder = pickles[0].removesuffix("data.pkl")
-        if self._content("byteorder", b"little") != b"little":
-            raise WeightsError("its numbers are not little-endian; save it on another machine")
 
-    def pickle(self) -> bytes:
-        """The description of the tensors."""
-        return self._content("data.pkl")
-
-    def read(self, storage: StorageRef) -> bytes:
-        """A storage's numbers."""
-        dtype = _dtype(storage)
-        raw = self._content(f"data/{storage.key}")
-        if len(raw) != storage.count * dtype.itemsize:
-            raise WeightsError(
-                f"storage {brief(storage.key)!r} has {len(raw)} bytes, not the {storage.count} "
-                f"numbers of type {dtype} it is said to have"
-            )
-        return raw
-
-    def _content(self, name: str, default: bytes | None = None) -> bytes:
+    def read(self, name: str, default: bytes | None = None) -> bytes:
+        """An entry's content."""
         path = self.folder + name
-        if path not in self.cache:
-            if path not in self.members and default is None:
-                raise WeightsError(f"it lacks the entry {brief(path)!r}")
-            self.cache[path] = (
-                read_member(self.archive, self.members[path])
-                if path in self.members
-                else default or b""
-            )
-        return self.cache[path]
-
-
-def _dtype(storage: StorageRef) -> np.dtype:
-    name = STORAGE_KINDS[storage.kind]
-    return np.dtype(jnp.bfloat16) if name == "bfloat16" else np.dtype(name).newbyteorder("<")
+        if path in self.members:
+            return read_member(self.archive, self.members[path])
+        if default is None:
+            raise WeightsError(f"it lacks the entry {brief(path)!r}")
+        return default
 
 
 def _check_member(member: zipfile.ZipInfo) -> None:
@@ -105,14 +90,29 @@ def _check_member(member: zipfile.ZipInfo) -> None:
         raise WeightsError(f"entry {brief(name)!r} is compressed, as torch.save's never are")
 
 
-def _tensors(content: Any) -> dict[str, TensorRef]:
+def _state_dict(content: Any) -> dict[str, TensorRef]:
     """The mapping of names to tensors, or an explanation of what else it is."""
     if not isinstance(content, dict):
         raise WeightsError(f"it holds {_what(content)}, not a state dict; {_ADVICE}")
-    for name, value in content.items():
-        if not isinstance(name, str) or not isinstance(value, TensorRef):
-            raise WeightsError(f"entry {brief(name)!r} is {_what(value)}, not a tensor; {_ADVICE}")
-    return content
+    if all(isinstance(value, TensorRef) for value in content.values()):
+        return content
+    nested = {key: value for key, value in content.items() if _is_state_dict(value)}
+    usual = [key for key in CHECKPOINT_KEYS if key in nested]
+    keys = usual or list(nested)
+    if len(keys) > 1:
+        raise WeightsError(f"it holds several state dicts, {brief(', '.join(keys))}; {_ADVICE}")
+    for key in keys:
+        return nested[key]
+    name, value = next((n, v) for n, v in content.items() if not isinstance(v, TensorRef))
+    raise WeightsError(f"entry {brief(name)!r} is {_what(value)}, not a tensor; {_ADVICE}")
+
+
+def _is_state_dict(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and bool(value)
+        and all(isinstance(tensor, TensorRef) for tensor in value.values())
+    )
 
 
 def _what(value: Any) -> str:
@@ -122,18 +122,35 @@ def _what(value: Any) -> str:
 _ADVICE = "save network.state_dict() alone: torch.save(network.state_dict(), 'model.pt')"
 
 
-def _view(name: str, tensor: TensorRef, raw: bytes) -> np.ndarray:
+def _dtype(storage: StorageRef) -> np.dtype:
+    name = STORAGE_KINDS[storage.kind]
+    return np.dtype(jnp.bfloat16) if name == "bfloat16" else np.dtype(name).newbyteorder("<")
+
+
+def _numbers(storage: StorageRef, entries: _Entries) -> bytes:
+    """A storage's bytes, of the length that it is said to have."""
+    dtype = _dtype(storage)
+    raw = entries.read(f"data/{storage.key}")
+    if len(raw) != storage.count * dtype.itemsize:
+        raise WeightsError(
+            f"storage {brief(storage.key)!r} has {len(raw)} bytes, not the {storage.count} "
+            f"numbers of type {dtype} it is said to have"
+        )
+    view(storage.key, raw, dtype, (storage.count,))  # refuses what is no bool
+    return raw
+
+
+def _view(name: str, tensor: TensorRef, numbers: dict[StorageRef, bytes]) -> np.ndarray:
     """The tensor as a view of its storage's bytes, which it must not leave."""
     storage, offset, shape, stride = tensor
-    dtype = _dtype(storage)
-    size = math.prod(shape)
-    if size == 0:
+    dtype, raw = _dtype(storage), numbers[storage]
+    if math.prod(shape) == 0:
         return view(name, raw, dtype, shape)
     last = offset + sum((n - 1) * step for n, step in zip(shape, stride, strict=True))
-    if size > storage.count or last >= storage.count:
+    if last >= storage.count:
         raise WeightsError(
             f"entry {brief(name)!r} of shape {shape}, stride {stride} and offset {offset} leaves "
-            f"(or repeats) the {storage.count} numbers of its storage"
+            f"the {storage.count} numbers of its storage"
         )
     strides = tuple(step * dtype.itemsize for step in stride)
     return view(name, raw, dtype, shape, offset=offset * dtype.itemsize, strides=strides)

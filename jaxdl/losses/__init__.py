@@ -4,30 +4,43 @@ Every loss takes ``reduction="none" | "mean" | "sum"``, checks shapes before any
 works under jit, vmap and grad.
 """
 
+from jaxdl._face import face
+from jaxdl.losses import adversarial, reduction
+from jaxdl.losses.adversarial import NON_SATURATING, AdversarialLoss
 from jaxdl.losses.binary import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
     binary_focal,
     weighted_binary_cross_entropy,
 )
-from jaxdl.losses.multiclass import cross_entropy, focal, negative_log_likelihood
+from jaxdl.losses.multiclass import cross_entropy, focal, focal_term, negative_log_likelihood
 from jaxdl.losses.penalties import l1_penalty, l2_penalty
 from jaxdl.losses.reduction import top_k
 from jaxdl.losses.regression import absolute_error, mean_squared_error, smooth_l1, squared_error
+from jaxdl.losses.wasserstein import slopes, wasserstein
 
 __all__ = [
+    "NON_SATURATING",
+    "AdversarialLoss",
     "absolute_error",
+    "adversarial",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "binary_focal",
     "cross_entropy",
     "focal",
+    "focal_term",
     "l1_penalty",
     "l2_penalty",
     "mean_squared_error",
     "negative_log_likelihood",
+    "reduction",
+    "slopes",
     "smooth_l1",
     "squared_error",
     "top_k",
+    "wasserstein",
     "weighted_binary_cross_entropy",
 ]
+
+__getattr__, __dir__ = face(__name__, __all__)

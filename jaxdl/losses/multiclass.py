@@ -7,6 +7,7 @@ from jax.typing import ArrayLike
 from jaxdl.errors import ConfigError, ShapeError
 from jaxdl.losses.reduction import (
     as_float,
+    as_labels,
     broadcast_weights,
     check_labels,
     reduce,
@@ -51,7 +52,7 @@ def negative_log_likelihood(
     References:
         course document 002, section 9.1; PyTorch's NLLLoss.
     """
-    values = as_float(log_probabilities)
+    values = as_float(log_probabilities, "log_probabilities")
     if values.ndim < 2:
         raise ShapeError(f"log_probabilities {values.shape} need the form (N, C, ...)")
     values = jnp.moveaxis(values, 1, -1)
@@ -104,6 +105,7 @@ def cross_entropy(
     if not 0 <= label_smoothing <= 1:
         raise ConfigError(f"label_smoothing = {label_smoothing} must be in [0, 1]")
     log_p = jax.nn.log_softmax(_with_classes(logits), axis=-1)
+    labels = as_labels(labels)
     if jnp.issubdtype(jnp.result_type(labels), jnp.floating):
         if ignore_index is not None:
             raise ConfigError(
@@ -183,7 +185,7 @@ def focal_term(log_p: jax.Array, gamma: float) -> jax.Array:
 
 
 def _with_classes(logits: ArrayLike) -> jax.Array:
-    logits = as_float(logits)
+    logits = as_float(logits, "logits")
     if logits.ndim < 1 or logits.shape[-1] < 1:
         raise ShapeError(f"logits {logits.shape} need the classes on their last axis, (..., C)")
     return logits

@@ -1,12 +1,14 @@
 """What the losses share: reduction, shape and label checks, the convention 0 · log 0 = 0."""
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.typing import ArrayLike
 
-from jaxdl.errors import ConfigError, DataError, ShapeError
+from jaxdl.errors import ConfigError, DataError, ShapeError, brief
 
 
 def reduce(losses: jax.Array, reduction: str, weights: jax.Array | None = None) -> jax.Array:
@@ -57,7 +59,7 @@ def top_k(losses: ArrayLike, k: int) -> jax.Array:
     References:
         course document 002, section 9.8.
     """
-    losses = as_float(losses)
+    losses = as_float(losses, "losses")
     if losses.ndim != 1:
         raise ShapeError(f"top_k takes per-sample losses (N,), got {losses.shape}: reduce first")
     if not 1 <= k <= losses.size:
@@ -65,9 +67,38 @@ def top_k(losses: ArrayLike, k: int) -> jax.Array:
     return lax.top_k(losses, k)[0].mean()
 
 
-def as_float(values: ArrayLike) -> jax.Array:
+def as_array(values: ArrayLike | Sequence, name: str) -> jax.Array:
+    """Returns an array of an array, a number or nested lists.
+
+    Args:
+        values: what the caller was given.
+        name: what it is called in an error.
+
+    Raises:
+        ShapeError: if lists of different lengths, or something that is no number, make no array.
+
+    Example:
+        >>> print(as_array([[1, 2], [3, 4]], "labels").shape)
+        (2, 2)
+    """
+    try:
+        return jnp.asarray(values)
+    except (TypeError, ValueError) as error:
+        raise ShapeError(f"{name} make no array of numbers: {brief(error)}") from error
+
+
+def as_labels(labels: ArrayLike | Sequence) -> ArrayLike:
+    """Returns nested lists as arrays, in NumPy if it can be: JAX hides their values under jit."""
+    if not isinstance(labels, list | tuple):
+        return labels
+    array = as_array(labels, "labels")
+    traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(labels))
+    return array if traced else np.asarray(labels)
+
+
+def as_float(values: ArrayLike | Sequence, name: str = "values") -> jax.Array:
     """Returns ``values`` as they are if floating, else in the default floating type."""
-    values = jnp.asarray(values)
+    values = as_array(values, name)
     if jnp.issubdtype(values.dtype, jnp.floating):
         return values
     return values.astype(jnp.result_type(float))
@@ -75,7 +106,7 @@ def as_float(values: ArrayLike) -> jax.Array:
 
 def same_shape(predictions: ArrayLike, targets: ArrayLike) -> tuple[jax.Array, jax.Array]:
     """Returns both as arrays of the predictions' floating type; ShapeError if shapes differ."""
-    predictions, targets = as_float(predictions), jnp.asarray(targets)
+    predictions, targets = as_float(predictions, "predictions"), as_array(targets, "targets")
     if predictions.shape != targets.shape:
         raise ShapeError(
             f"predictions {predictions.shape} and targets {targets.shape} must have one shape: "
@@ -123,6 +154,7 @@ def check_labels(
         ShapeError: if the labels are not integers or have another shape.
         DataError: if concrete labels are neither in 0..C-1 nor ``ignore_index``.
     """
+    labels = as_labels(labels)
     dtype = jnp.result_type(labels)
     if not jnp.issubdtype(dtype, jnp.integer):
         raise ShapeError(f"labels must be integers, got {dtype}: use astype('int32')")

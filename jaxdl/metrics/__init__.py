@@ -1,5 +1,7 @@
 """Mergeable metrics: made from a batch, merged by addition, divided only at the end."""
 
+from jaxdl._face import face
+from jaxdl.metrics import accumulation
 from jaxdl.metrics.accumulation import Mean, Metric
 from jaxdl.metrics.classification import Accuracy, ConfusionMatrix, TopKAccuracy
 from jaxdl.metrics.detection import (
@@ -43,6 +45,7 @@ __all__ = [
     "PairedDifference",
     "Summary",
     "TopKAccuracy",
+    "accumulation",
     "average_precision",
     "box_iou",
     "course_rmse",
@@ -56,3 +59,5 @@ __all__ = [
     "summarize",
     "verdict",
 ]
+
+__getattr__, __dir__ = face(__name__, __all__)

@@ -9,6 +9,7 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from jaxdl.errors import ConfigError, ShapeError
+from jaxdl.losses.reduction import as_array
 from jaxdl.metrics.accumulation import Metric, WeightedSum, weighted
 
 
@@ -37,7 +38,7 @@ class Accuracy(WeightedSum):
         Raises:
             ShapeError: if the shapes do not belong together.
         """
-        labels = jnp.asarray(labels)
+        labels = as_array(labels, "labels")
         return cls.accumulate(_predicted_classes(predictions, labels) == labels, weights)
 
 
@@ -69,7 +70,7 @@ class TopKAccuracy(WeightedSum):
             ShapeError: if the shapes do not belong together.
             ConfigError: if k is not in 1..C.
         """
-        logits, labels = jnp.asarray(logits), jnp.asarray(labels)
+        logits, labels = as_array(logits, "logits"), as_array(labels, "labels")
         if logits.shape[:-1] != labels.shape or logits.ndim == 0:
             raise ShapeError(f"logits {logits.shape} and labels {labels.shape} do not fit")
         if not 1 <= k <= logits.shape[-1]:
@@ -84,8 +85,8 @@ class ConfusionMatrix(Metric):
 
     The last three take ``average``: "macro" (mean over all C classes, absent ones too), "micro"
     (over all samples; with one label a sample all three are the accuracy) or None (each class).
-    A quotient 0/0 (a class never predicted, never a label, or neither) is ``zero_division``, as
-    in scikit-learn given ``labels=range(C)``.
+    A quotient 0/0 (a class never predicted, never a label, or neither) is ``zero_division``, and
+    NaN leaves the class out of the macro average, as in scikit-learn given ``labels=range(C)``.
 
     Attributes:
         counts: (C, C), the label's row, the prediction's column; sums of weights.
@@ -131,7 +132,7 @@ class ConfusionMatrix(Metric):
         Raises:
             ShapeError: if the shapes do not belong together.
         """
-        labels = jnp.asarray(labels)
+        labels = as_array(labels, "labels")
         predictions = _predicted_classes(predictions, labels)
         pairs = jnp.stack([labels, predictions]).astype(jnp.int32)
         known = ((pairs >= 0) & (pairs < num_classes)).all(0)
@@ -201,7 +202,7 @@ class ConfusionMatrix(Metric):
 
 
 def _predicted_classes(predictions: ArrayLike, labels: jax.Array) -> jax.Array:
-    predictions = jnp.asarray(predictions)
+    predictions = as_array(predictions, "predictions")
     integers = jnp.issubdtype(predictions.dtype, jnp.integer)
     if not jnp.issubdtype(labels.dtype, jnp.integer):
         raise ShapeError(f"labels must be integers, got {labels.dtype}: use astype('int32')")
@@ -223,4 +224,8 @@ def _averaged(
     if average == "micro":
         hits, totals = hits.sum(), totals.sum()
     quotients = jnp.where(totals == 0, zero_division, hits / jnp.where(totals == 0, 1, totals))
-    return quotients.mean() if average == "macro" else quotients
+    if average != "macro":
+        return quotients
+    # Only 0/0 is left out, not what is NaN because a label was out of range.
+    left_out = (totals == 0) & jnp.isnan(zero_division)
+    return quotients.mean(where=~left_out)

@@ -37,16 +37,19 @@ class CNN(linen.Module):
 
     def setup(self) -> None:
         """Makes the layers: conv_0, batch_norm_0, …, dense_0, dense_1."""
-        side = self.final_size()
-        fan_ins = (side * side * self.widths[-1], self.hidden)
+        self.final_size()  # refuses sizes of which nothing is left
         self.conv = [nn.Conv(width, kernel_size=3, padding=1) for width in self.widths]
         self.batch_norm = [nn.BatchNorm(momentum=0.9, epsilon=1e-5) for _ in self.widths]
-        self.dense = [
-            linen.Dense(features, kernel_init=nn.torch_linear, bias_init=nn.torch_uniform(fan_in))
-            for features, fan_in in zip((self.hidden, self.num_classes), fan_ins, strict=True)
-        ]
+        self.dense = [nn.Dense(features) for features in (self.hidden, self.num_classes)]
 
-    def __call__(self, x: jax.Array, *, train: bool, axis_name: str | None = None) -> jax.Array:
+    def __call__(
+        self,
+        x: jax.Array,
+        *,
+        train: bool,
+        axis_name: str | None = None,
+        mask: jax.Array | None = None,
+    ) -> jax.Array:
         """Maps images (N, image_size, image_size, C) to logits (N, num_classes).
 
         Args:
@@ -54,6 +57,7 @@ class CNN(linen.Module):
             train: normalise with the batch's statistics and update the running ones
                 (collection ``batch_stats`` must then be mutable).
             axis_name: axis of the parallel map over which the batch is spread, if any.
+            mask: 1 for the images (N,) that count in the batch's statistics; None for all.
 
         Returns:
             Logits (N, num_classes).
@@ -62,9 +66,16 @@ class CNN(linen.Module):
             ShapeError: the images have another size.
             ConfigError: no pixel would be left after the last block.
         """
-        return self.dense[1](self.features(x, train=train, axis_name=axis_name))
+        return self.dense[1](self.features(x, train=train, axis_name=axis_name, mask=mask))
 
-    def features(self, x: jax.Array, *, train: bool, axis_name: str | None = None) -> jax.Array:
+    def features(
+        self,
+        x: jax.Array,
+        *,
+        train: bool,
+        axis_name: str | None = None,
+        mask: jax.Array | None = None,
+    ) -> jax.Array:
         """Activations of the last hidden layer (N, hidden); the arguments are those of a call."""
         if x.ndim != 4 or x.shape[1:3] != (self.image_size, self.image_size):
             raise ShapeError(
@@ -72,9 +83,9 @@ class CNN(linen.Module):
                 f"(N, {self.image_size}, {self.image_size}, channels)"
             )
         for conv, batch_norm in zip(self.conv, self.batch_norm, strict=True):
-            x = jax.nn.relu(batch_norm(conv(x), train=train, axis_name=axis_name))
-            x = linen.max_pool(x, (2, 2), strides=(2, 2))
-        return jax.nn.relu(self.dense[0](x.reshape(x.shape[0], -1)))
+            x = nn.relu(batch_norm(conv(x), train=train, axis_name=axis_name, mask=mask))
+            x = nn.max_pool(x, 2)
+        return nn.relu(self.dense[0](x.reshape(x.shape[0], -1)))
 
     def final_size(self) -> int:
         """Height and width of the last block's maps, in pixels.

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 from jaxdl import nn
 from jaxdl.errors import ConfigError, ShapeError
 
+NORMALIZATIONS = ("batch", "layer", "none")  # of the discriminator
 LEAKY_SLOPE = 0.2
 
 
@@ -63,9 +64,7 @@ def image_pyramid(image_size: int) -> Pyramid:
 
 
 def _batch_norm(name: str) -> nn.BatchNorm:
-    return nn.BatchNorm(
-        momentum=0.9, epsilon=1e-5, scale_init=nn.initializers.batch_norm_scale, name=name
-    )
+    return nn.BatchNorm(momentum=0.9, epsilon=1e-5, scale_init=nn.dcgan_scale_init, name=name)
 
 
 def _widened(x: jax.Array) -> jax.Array:
@@ -130,7 +129,7 @@ class Generator(linen.Module):
                 stride=stride,
                 padding=padding,
                 use_bias=False,
-                kernel_init=nn.initializers.dcgan_normal,
+                kernel_init=nn.dcgan_kernel_init,
                 method=(self.conv, "auto"),
                 name=f"conv_transpose_{layer}",
             )(x)
@@ -139,8 +138,8 @@ class Generator(linen.Module):
         for layer in range(doublings):
             x = upsample(x, self.features * 2 ** (doublings - 1 - layer), layer)
             x = _batch_norm(f"batch_norm_{layer}")(x, train=train, axis_name=axis_name)
-            x = jax.nn.relu(x)
-        return jnp.tanh(_widened(upsample(x, self.channels, doublings)))
+            x = nn.relu(x)
+        return nn.tanh(_widened(upsample(x, self.channels, doublings)))
 
 
 class Discriminator(linen.Module):
@@ -156,6 +155,11 @@ class Discriminator(linen.Module):
             :func:`jaxdl.nn.convolution`.
         dtype: type of the activations and of the products; parameters and statistics are
             float32, results float32 or wider.
+        normalization: between the layers: "batch", each pass by its own batch as the course has
+            it; "layer", each image by itself; "none". A penalty on single images allows no "batch".
+
+    Raises:
+        ConfigError: when it is applied, an unknown normalisation.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -170,6 +174,7 @@ class Discriminator(linen.Module):
     image_size: int = 64
     conv: str = "auto"
     dtype: Any = jnp.float32
+    normalization: str = "batch"
 
     @linen.compact
     def __call__(
@@ -193,6 +198,10 @@ class Discriminator(linen.Module):
                 f"images have shape {images.shape}; expected "
                 f"(N, {self.image_size}, {self.image_size}, channels)"
             )
+        if self.normalization not in NORMALIZATIONS:
+            raise ConfigError(
+                f"normalization {self.normalization!r}: choose {', '.join(NORMALIZATIONS)}"
+            )
         base, doublings = image_pyramid(self.image_size)
 
         def convolve(x: jax.Array, features: int, layer: int) -> jax.Array:
@@ -203,7 +212,7 @@ class Discriminator(linen.Module):
                 stride=stride,
                 padding=padding,
                 use_bias=False,
-                kernel_init=nn.initializers.dcgan_normal,
+                kernel_init=nn.dcgan_kernel_init,
                 method=(self.conv, "auto"),
                 name=f"conv_{layer}",
             )(x)
@@ -212,6 +221,13 @@ class Discriminator(linen.Module):
         for layer in range(doublings):
             x = convolve(x, self.features * 2**layer, layer)
             if layer > 0:
-                x = _batch_norm(f"batch_norm_{layer}")(x, train=train, axis_name=axis_name)
-            x = jax.nn.leaky_relu(x, LEAKY_SLOPE)
+                x = self._normalize(x, layer, train, axis_name)
+            x = nn.leaky_relu(x, LEAKY_SLOPE)
         return _widened(convolve(x, 1, doublings).reshape(-1))
+
+    def _normalize(self, x: jax.Array, layer: int, train: bool, axis_name: str | None) -> jax.Array:
+        if self.normalization == "batch":
+            return _batch_norm(f"batch_norm_{layer}")(x, train=train, axis_name=axis_name)
+        if self.normalization == "layer":  # one group: over all positions and channels
+            return linen.GroupNorm(num_groups=1, epsilon=1e-5, name=f"layer_norm_{layer}")(x)
+        return x

@@ -42,13 +42,7 @@ class LinearRegression(linen.Module):
         """
         if x.ndim != 2:
             raise ShapeError(f"features have shape {x.shape}; expected (N, D)")
-        layer = linen.Dense(
-            1,
-            kernel_init=nn.torch_linear,
-            bias_init=nn.torch_uniform(x.shape[1]),
-            name="dense_1",
-        )
-        return layer(x)[:, 0]
+        return nn.Dense(1, name="dense_1")(x)[:, 0]
 
 
 def least_squares(inputs: ArrayLike, targets: ArrayLike) -> dict:

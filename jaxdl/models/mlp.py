@@ -98,19 +98,9 @@ class MLP(linen.Module):
             )
         x = x.reshape(x.shape[0], -1)
         for i, width in enumerate(self.hidden):
-            x = _dense(x, width, i + 1)
+            x = nn.Dense(width, name=f"dense_{i + 1}")(x)
             layer = i - (len(self.hidden) - dropped)
             if layer >= 0:
                 x = x * masks[layer] / (1 - self.dropout_rate)
-            x = jax.nn.relu(x)
-        return _dense(x, self.num_classes, len(self.hidden) + 1)
-
-
-def _dense(x: jax.Array, width: int, number: int) -> jax.Array:
-    return linen.Dense(
-        width,
-        kernel_init=nn.initializers.torch_linear,
-        bias_init=nn.initializers.torch_uniform(x.shape[-1]),
-        dot_general=nn.dense_dot_general,
-        name=f"dense_{number}",
-    )(x)
+            x = nn.relu(x)
+        return nn.Dense(self.num_classes, name=f"dense_{len(self.hidden) + 1}")(x)

@@ -1,5 +1,7 @@
 """Layers and their arithmetic."""
 
+from jaxdl._face import face
+from jaxdl.nn import lowerings
 from jaxdl.nn.activations import (
     elu,
     leaky_relu,
@@ -13,6 +15,9 @@ from jaxdl.nn.activations import (
     tanh,
 )
 from jaxdl.nn.arithmetic import (
+    Cost,
+    ReceptiveField,
+    Window,
     convolution_cost,
     dense_cost,
     output_size,
@@ -20,17 +25,17 @@ from jaxdl.nn.arithmetic import (
     transposed_convolution_cost,
     transposed_output_size,
 )
-from jaxdl.nn.batch_norm import BatchNorm
+from jaxdl.nn.batch_norm import BatchNorm, batch_normalize, normalize
 from jaxdl.nn.convolution import Conv, ConvTranspose, convolution, transposed_convolution
-from jaxdl.nn.cost import summary
-from jaxdl.nn.dense import dense_dot_general, dense_product
+from jaxdl.nn.cost import Layer, Summary, summary
+from jaxdl.nn.dense import Dense, dense_product
 from jaxdl.nn.initializers import (
-    batch_norm_scale,
-    dcgan_normal,
-    torch_conv,
-    torch_conv_transpose,
-    torch_linear,
-    torch_uniform,
+    dcgan_kernel_init,
+    dcgan_scale_init,
+    torch_conv_init,
+    torch_conv_transpose_init,
+    torch_linear_init,
+    torch_uniform_init,
 )
 from jaxdl.nn.pooling import avg_pool, global_average_pool, max_pool
 
@@ -38,19 +43,27 @@ __all__ = [
     "BatchNorm",
     "Conv",
     "ConvTranspose",
+    "Cost",
+    "Dense",
+    "Layer",
+    "ReceptiveField",
+    "Summary",
+    "Window",
     "avg_pool",
-    "batch_norm_scale",
+    "batch_normalize",
     "convolution",
     "convolution_cost",
-    "dcgan_normal",
+    "dcgan_kernel_init",
+    "dcgan_scale_init",
     "dense_cost",
-    "dense_dot_general",
     "dense_product",
     "elu",
     "global_average_pool",
     "leaky_relu",
     "log_softmax",
+    "lowerings",
     "max_pool",
+    "normalize",
     "output_size",
     "receptive_field",
     "relu",
@@ -61,11 +74,13 @@ __all__ = [
     "step",
     "summary",
     "tanh",
-    "torch_conv",
-    "torch_conv_transpose",
-    "torch_linear",
-    "torch_uniform",
+    "torch_conv_init",
+    "torch_conv_transpose_init",
+    "torch_linear_init",
+    "torch_uniform_init",
     "transposed_convolution",
     "transposed_convolution_cost",
     "transposed_output_size",
 ]
+
+__getattr__, __dir__ = face(__name__, __all__)

@@ -57,13 +57,22 @@ class BatchNorm(nn.Module):
     bias_init: Initializer = nn.initializers.zeros
 
     @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool, axis_name: str | None = None) -> jax.Array:
+    def __call__(
+        self,
+        x: jax.Array,
+        *,
+        train: bool,
+        axis_name: str | None = None,
+        mask: jax.Array | None = None,
+    ) -> jax.Array:
         """Normalises `x`.
 
         Args:
             x: (N, …, C), floating-point.
             train: Whether to use, and fold into the running statistics, the batch's statistics.
             axis_name: The pmap axis over which the batch is spread; None for one device.
+            mask: 1 for a sample (N,) that counts in the batch's statistics, 0 for the filling of
+                a short batch; None for all ones. Two values a channel must count.
 
         Returns:
             An array of x's shape and type.
@@ -83,11 +92,11 @@ class BatchNorm(nn.Module):
 
         if self.is_initializing():  # outside any pmap, and the dummy's statistics mean nothing
             return x
-        count = _count(x, axis_name)
-        _check_count(x, count)
-        y, mean, var = batch_normalize(x, scale, bias, self.epsilon, axis_name)
+        _check_count(x, _count(x, axis_name, None))
+        count = _count(x, axis_name, mask)
+        y, mean, var = batch_normalize(x, scale, bias, mask, self.epsilon, axis_name)
         running_mean.value = self._blend(running_mean.value, mean)
-        running_var.value = self._blend(running_var.value, var * (count / (count - 1)))
+        running_var.value = self._blend(running_var.value, var * (count / _at_least_one(count - 1)))
         return y
 
     def _blend(self, running: jax.Array, batch: jax.Array) -> jax.Array:
@@ -95,9 +104,14 @@ class BatchNorm(nn.Module):
         return blended.astype(running.dtype)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(3, 4))
+@partial(jax.custom_vjp, nondiff_argnums=(4, 5))
 def batch_normalize(
-    x: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float, axis_name: str | None
+    x: jax.Array,
+    scale: jax.Array,
+    bias: jax.Array,
+    mask: jax.Array | None,
+    epsilon: float,
+    axis_name: str | None,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     r"""Normalises by the statistics of the batch itself.
 
@@ -109,10 +123,14 @@ def batch_normalize(
             \left(\bar y - \mathrm{mean}(\bar y) - \hat x\,\mathrm{mean}(\bar y \hat x)\right),
         \qquad \bar\gamma = \sum \bar y \hat x, \quad \bar\beta = \sum \bar y .
 
+    With a mask the sums of ȳ and ȳ x̂ go over all samples, and are divided by the number, and
+    subtracted from the gradients, of those that count.
+
     Args:
         x: (N, …, C).
         scale: γ (C,).
         bias: β (C,).
+        mask: 1 for a sample (N,) that counts in the statistics, 0 for another; None for all ones.
         epsilon: Added to the variance, > 0.
         axis_name: The pmap axis over which the batch is spread, in equal parts; None for none.
             Statistics are then those of the whole batch; gradients of `scale` and `bias` are this
@@ -124,44 +142,75 @@ def batch_normalize(
 
     Example:
         >>> x = jnp.array([[1.0], [3.0]])
-        >>> y, mean, var = batch_normalize(x, jnp.ones(1), jnp.zeros(1), 0.0, None)
+        >>> y, mean, var = batch_normalize(x, jnp.ones(1), jnp.zeros(1), None, 0.0, None)
         >>> y[:, 0].round(), float(mean[0]), float(var[0])
         (Array([-1.,  1.], dtype=float32), 2.0, 1.0)
     """
-    mean = _channel_mean(_wide(x), axis_name)
+    mean = _channel_mean(_wide(x), axis_name, mask)
     centred = _wide(x) - _broadcast(mean, x.ndim)
-    var = _channel_mean(jnp.square(centred), axis_name)
+    var = _channel_mean(jnp.square(centred), axis_name, mask)
     return normalize(x, mean, var, scale, bias, epsilon), mean, var
 
 
-Saved = tuple[jax.Array, jax.Array, jax.Array, jax.Array]
+Saved = tuple[jax.Array, jax.Array, jax.Array, jax.Array, jax.Array | None]
 
 
 def _batch_normalize_forward(
-    x: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float, axis_name: str | None
+    x: jax.Array,
+    scale: jax.Array,
+    bias: jax.Array,
+    mask: jax.Array | None,
+    epsilon: float,
+    axis_name: str | None,
 ) -> tuple[tuple[jax.Array, jax.Array, jax.Array], Saved]:
-    y, mean, var = batch_normalize(x, scale, bias, epsilon, axis_name)
-    return (y, mean, var), (x, scale, mean, lax.rsqrt(var + epsilon))
+    y, mean, var = batch_normalize(x, scale, bias, mask, epsilon, axis_name)
+    return (y, mean, var), (x, scale, mean, lax.rsqrt(var + epsilon), mask)
 
 
 def _batch_normalize_backward(
     epsilon: float, axis_name: str | None, saved: Saved, gradients: tuple[jax.Array, ...]
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    x, scale, mean, inverse = saved
+) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array | None]:
+    x, scale, mean, inverse, mask = saved
     # Made once, or XLA works out the activation's gradient again in each of the three loops below.
     y_bar = lax.optimization_barrier(_wide(gradients[0]))
     normalized = (_wide(x) - _broadcast(mean, x.ndim)) * _broadcast(inverse, x.ndim)
-    bias_mean = _channel_mean(y_bar, None)
-    scale_mean = _channel_mean(y_bar * normalized, None)
-    count = _count(x, None)
+    if mask is not None:
+        x_bar, scale_bar, bias_bar = _masked_backward(
+            x, y_bar, normalized, scale * inverse, mask, axis_name
+        )
+        return x_bar.astype(x.dtype), *_as(scale, scale_bar, bias_bar), jnp.zeros_like(mask)
+    bias_mean = _channel_mean(y_bar, None, None)
+    scale_mean = _channel_mean(y_bar * normalized, None, None)
+    count = _count(x, None, None)
     if axis_name:
         mean_y, mean_xy = lax.pmean((bias_mean, scale_mean), axis_name)
     else:
         mean_y, mean_xy = bias_mean, scale_mean
     x_bar = y_bar - _broadcast(mean_y, x.ndim) - normalized * _broadcast(mean_xy, x.ndim)
     x_bar = x_bar * _broadcast(scale * inverse, x.ndim)
-    scale_bar, bias_bar = count * scale_mean, count * bias_mean
-    return x_bar.astype(x.dtype), scale_bar.astype(scale.dtype), bias_bar.astype(scale.dtype)
+    return x_bar.astype(x.dtype), *_as(scale, count * scale_mean, count * bias_mean), None
+
+
+def _masked_backward(
+    x: jax.Array,
+    y_bar: jax.Array,
+    normalized: jax.Array,
+    factor: jax.Array,
+    mask: jax.Array,
+    axis_name: str | None,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    axes = tuple(range(x.ndim - 1))
+    bias_bar, scale_bar = y_bar.sum(axes), (y_bar * normalized).sum(axes)
+    sums = (bias_bar, scale_bar)
+    sum_y, sum_xy = lax.psum(sums, axis_name) if axis_name else sums
+    common = _broadcast(sum_y, x.ndim) + normalized * _broadcast(sum_xy, x.ndim)
+    x_bar = y_bar - _samples(mask, x.ndim) * common / _count(x, axis_name, mask)
+    x_bar = x_bar * _broadcast(factor, x.ndim)
+    return x_bar, scale_bar, bias_bar
+
+
+def _as(scale: jax.Array, *gradients: jax.Array) -> tuple[jax.Array, ...]:
+    return tuple(gradient.astype(scale.dtype) for gradient in gradients)
 
 
 batch_normalize.defvjp(_batch_normalize_forward, _batch_normalize_backward)
@@ -207,14 +256,30 @@ def _broadcast(vector: jax.Array, ndim: int) -> jax.Array:
     return vector.reshape((1,) * (ndim - 1) + vector.shape)
 
 
-def _channel_mean(x: jax.Array, axis_name: str | None) -> jax.Array:
-    mean = x.mean(tuple(range(x.ndim - 1)))
+def _samples(mask: jax.Array, ndim: int) -> jax.Array:
+    return mask.reshape(mask.shape + (1,) * (ndim - 1)).astype(jnp.float32)
+
+
+def _channel_mean(x: jax.Array, axis_name: str | None, mask: jax.Array | None) -> jax.Array:
+    axes = tuple(range(x.ndim - 1))
+    if mask is not None:
+        total = (x * _samples(mask, x.ndim)).sum(axes)
+        return (lax.psum(total, axis_name) if axis_name else total) / _count(x, axis_name, mask)
+    mean = x.mean(axes)
     return lax.pmean(mean, axis_name) if axis_name else mean
 
 
-def _count(x: jax.Array, axis_name: str | None) -> int:
-    """Values of a channel, over all devices."""
-    return math.prod(x.shape[:-1]) * (lax.axis_size(axis_name) if axis_name else 1)
+def _count(x: jax.Array, axis_name: str | None, mask: jax.Array | None) -> int | jax.Array:
+    """Values of a channel that count, over all devices."""
+    if mask is None:
+        return math.prod(x.shape[:-1]) * (lax.axis_size(axis_name) if axis_name else 1)
+    samples = mask.sum(dtype=jnp.float32)
+    samples = lax.psum(samples, axis_name) if axis_name else samples
+    return samples * math.prod(x.shape[1:-1])
+
+
+def _at_least_one(count: int | jax.Array) -> int | jax.Array:
+    return count if isinstance(count, int) else jnp.maximum(count, 1)
 
 
 def _check_input(x: jax.Array) -> None:

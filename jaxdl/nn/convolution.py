@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from jax.nn.initializers import Initializer
 
 from jaxdl.errors import ConfigError, ShapeError
-from jaxdl.nn.initializers import torch_conv, torch_conv_transpose, torch_uniform
+from jaxdl.nn.initializers import torch_conv_init, torch_conv_transpose_init, torch_uniform_init
 from jaxdl.nn.lowerings.rule import CONVOLUTIONS, TRANSPOSED_CONVOLUTIONS, Geometry, choose
 
 
@@ -146,7 +146,7 @@ class Conv(nn.Module):
     stride: int = 1
     padding: int = 0
     use_bias: bool = True
-    kernel_init: Initializer = torch_conv
+    kernel_init: Initializer = torch_conv_init
     bias_init: Initializer | None = None
     method: str | tuple[str, ...] = "auto"
 
@@ -158,7 +158,7 @@ class Conv(nn.Module):
         y = convolution(x, kernel, stride=self.stride, padding=self.padding, method=self.method)
         if not self.use_bias:
             return y
-        bias_init = self.bias_init or torch_uniform(shape[0] * shape[1] * shape[2])
+        bias_init = self.bias_init or torch_uniform_init(shape[0] * shape[1] * shape[2])
         return _add_bias(y, self.param("bias", bias_init, (self.features,), jnp.float32))
 
 
@@ -192,7 +192,7 @@ class ConvTranspose(nn.Module):
     padding: int = 0
     output_padding: int = 0
     use_bias: bool = True
-    kernel_init: Initializer = torch_conv_transpose
+    kernel_init: Initializer = torch_conv_transpose_init
     bias_init: Initializer | None = None
     method: str | tuple[str, ...] = "auto"
 
@@ -211,7 +211,7 @@ class ConvTranspose(nn.Module):
         )
         if not self.use_bias:
             return y
-        bias_init = self.bias_init or torch_uniform(shape[0] * shape[1] * self.features)
+        bias_init = self.bias_init or torch_uniform_init(shape[0] * shape[1] * self.features)
         return _add_bias(y, self.param("bias", bias_init, (self.features,), jnp.float32))
 
 

@@ -1,10 +1,9 @@
 """A table of a model's layers: shapes, parameters, multiply-adds; nothing is computed for it."""
 
 import contextlib
-import html
 import inspect
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -15,6 +14,7 @@ from flax.linen.module import InterceptorContext
 
 from jaxdl.errors import ShapeError
 from jaxdl.nn.convolution import Conv, ConvTranspose
+from jaxdl.nn.dense import Dense
 
 Shape = tuple[int, ...]
 
@@ -44,7 +44,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Summary:
-    """A model's layers in the order of their calls; prints as a table, in notebooks as HTML.
+    """A model's layers in the order of their calls; it prints as a table.
 
     Attributes:
         model: the model's class.
@@ -72,51 +72,16 @@ class Summary:
         return all(layer.multiply_adds is not None for layer in self.layers)
 
     def __str__(self) -> str:
-        rows = self._cells()
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = [_aligned(row, widths) for row in rows]
-        rule = "  ".join("-" * width for width in widths)
-        return "\n".join([self._caption(), "", lines[0], rule, *lines[1:-1], rule, lines[-1]])
-
-    def _repr_html_(self) -> str:
-        def line(row: list[str], tag: str) -> str:
-            cells = "".join(
-                f'<{tag} style="text-align:{side}">{html.escape(cell)}</{tag}>'
-                for cell, side in zip(row, _ALIGNMENT, strict=True)
-            )
-            return f"<tr>{cells}</tr>"
-
-        header, *body, total = self._cells()
-        return (
-            f"<table><caption>{html.escape(self._caption())}</caption>"
-            f"<thead>{line(header, 'th')}</thead>"
-            f"<tbody>{''.join(line(row, 'td') for row in body)}</tbody>"
-            f"<tfoot>{line(total, 'th')}</tfoot></table>"
-        )
-
-    def _caption(self) -> str:
-        return f"{self.model}, input {_shape_text(self.input_shape)}"
-
-    def _cells(self) -> list[list[str]]:
-        """The header, a row a layer, and the total."""
-        rows = [
-            [
-                layer.name,
-                layer.kind,
-                _shape_text(layer.output_shape),
-                _parameter_text(layer),
-                f"{layer.parameters:,}",
-                "?" if layer.multiply_adds is None else f"{layer.multiply_adds:,}",
-            ]
-            for layer in self.layers
-        ]
+        header = ("layer", "type", "output", "weights", "parameters", "multiply-adds")
+        rows = [_cells(layer) for layer in self.layers]
         least = "" if self.is_complete else "≥ "
-        total = ["total", "", "", "", f"{self.parameters:,}", f"{least}{self.multiply_adds:,}"]
-        return [_HEADER, *rows, total]
+        total = ("total", "", "", "", f"{self.parameters:,}", f"{least}{self.multiply_adds:,}")
+        widths = [max(map(len, column)) for column in zip(header, *rows, total, strict=True)]
+        rule = tuple("-" * width for width in widths)
+        lines = [_aligned(row, widths) for row in (header, rule, *rows, rule, total)]
+        return "\n".join([f"{self.model}, input {_shape_text(self.input_shape)}", "", *lines])
 
-
-_HEADER = ["layer", "type", "output", "weights", "parameters", "multiply-adds"]
-_ALIGNMENT = ["left", "left", "left", "left", "right", "right"]
+    __repr__ = __str__  # what a notebook shows
 
 
 def summary(
@@ -124,17 +89,15 @@ def summary(
 ) -> Summary:
     """Lists a model's layers with their shapes, parameters and multiply-adds.
 
-    The model is run on shapes alone (`jax.eval_shape`): no array is made, so a batch of any size
-    and a model larger than the memory can be asked for.
+    The model runs on shapes alone (`jax.eval_shape`), so the batch and the model may be larger
+    than the memory. A row is a module without modules inside, or with arrays of its own;
+    activations, poolings and reshapes that are plain functions have none.
 
-    A row is a module without modules inside, or with arrays of its own. Functions between the
-    modules (activations, poolings, reshapes) are not modules and have no row. Dense and
-    convolution layers count their products, by the definition whatever the lowering, see
-    `jaxdl.nn.arithmetic`; a bias adds nothing to multiply-adds, as the first addition of each sum
-    is the bias's. BatchNorm, dropout and activation modules have 0: their few operations a pixel
-    are not multiply-adds of weights and vanish beside the others. Running statistics are no
-    parameters. Under `linen.vmap` or `linen.scan` every member with weights of its own counts;
-    the output shape is one member's.
+    Dense and convolution layers count their products by the definition, whatever the lowering
+    (`jaxdl.nn.arithmetic`); `flax.linen.tabulate` counts the operations of the lowering instead.
+    A bias adds nothing, as it is the first term of each sum. BatchNorm, dropout and activation
+    modules count 0. Running statistics are no parameters. Under `linen.vmap` or `linen.scan`
+    every member with weights of its own counts; the output shape is one member's.
 
     Args:
         model: any Flax linen module, not yet bound.
@@ -191,37 +154,31 @@ class _Call(NamedTuple):
     multiply_adds: int | None
 
 
-class _Frame:
-    """A call under way, and whether it has called another module."""
-
-    def __init__(self, module: linen.Module | None) -> None:
-        self.module = module
-        self.is_container = False
-
-
 @contextlib.contextmanager
 def _recording(calls: list[_Call]) -> Iterator[None]:
     """Notes every call of a layer meanwhile, a module with arrays of its own before its parts."""
-    frames = [_Frame(None)]
+    open_calls: list[linen.Module] = []
+    containers: set[int] = set()  # of the open calls, those that have called another module
 
     def intercept(
         run: Callable[..., Any], args: tuple, kwargs: dict, context: InterceptorContext
     ) -> Any:
-        module = context.module
-        if context.method_name != "__call__" or module is frames[-1].module:  # super().__call__
-            return run(*args, **kwargs)
-        frames[-1].is_container = True
-        frames.append(_Frame(module))
+        module, depth = context.module, len(open_calls)
+        if context.method_name != "__call__" or (open_calls and module is open_calls[-1]):
+            return run(*args, **kwargs)  # the second: super().__call__
+        containers.add(depth - 1)
+        open_calls.append(module)
         position = len(calls)
         output = run(*args, **kwargs)
-        is_container = frames.pop().is_container
+        open_calls.pop()
         weights = _own_parameters(module.variables.get("params", {}))
-        if weights or not is_container:
+        if weights or depth not in containers:
             x = args[0] if args else next(iter(kwargs.values()), None)
             multiply_adds = _multiply_adds(module, weights, x, output)
             shapes = jax.tree.map(jnp.shape, output)
             call = _Call(module.path, type(module).__name__, shapes, weights, multiply_adds)
             calls.insert(position, call)
+        containers.discard(depth)
         return output
 
     with linen.intercept_methods(intercept):
@@ -265,7 +222,7 @@ def _multiply_adds(
     module: linen.Module, weights: dict[str, jax.Array], x: Any, output: Any
 ) -> int | None:
     """Products of weights and inputs; None if the layer has matrices and no rule."""
-    if isinstance(module, linen.Dense | linen.Conv | Conv):
+    if isinstance(module, linen.Dense | linen.Conv | Conv | Dense):
         # Every output number is a sum over all of the kernel but its last axis, C_out.
         return output.size * math.prod(weights["kernel"].shape[:-1])
     if isinstance(module, linen.ConvTranspose | ConvTranspose):
@@ -276,22 +233,24 @@ def _multiply_adds(
     return None if any(value.ndim > 1 for value in weights.values()) else 0
 
 
+def _cells(layer: Layer) -> tuple[str, ...]:
+    weights = ", ".join(
+        f"{name} {_shape_text(shape)}" for name, shape in sorted(layer.parameter_shapes.items())
+    )
+    shared = " (shared)" if weights and not layer.parameters else ""
+    work = "?" if layer.multiply_adds is None else f"{layer.multiply_adds:,}"
+    output = _shape_text(layer.output_shape)
+    return layer.name, layer.kind, output, weights + shared, f"{layer.parameters:,}", work
+
+
 def _shape_text(shape: Any) -> str:
     if isinstance(shape, tuple) and all(isinstance(size, int) for size in shape):
         return f"({', '.join(map(str, shape))})"
     return str(shape)
 
 
-def _parameter_text(layer: Layer) -> str:
-    text = ", ".join(
-        f"{name} {_shape_text(shape)}" for name, shape in sorted(layer.parameter_shapes.items())
-    )
-    return f"{text} (shared)" if text and not layer.parameters else text
-
-
-def _aligned(row: list[str], widths: list[int]) -> str:
-    cells = (
-        cell.ljust(width) if side == "left" else cell.rjust(width)
-        for cell, width, side in zip(row, widths, _ALIGNMENT, strict=True)
-    )
+def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
+    """Texts to the left, the two columns of numbers to the right."""
+    cells = [cell.ljust(width) for cell, width in zip(row[:4], widths[:4], strict=True)]
+    cells += [cell.rjust(width) for cell, width in zip(row[4:], widths[4:], strict=True)]
     return "  ".join(cells).rstrip()

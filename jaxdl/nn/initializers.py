@@ -11,7 +11,9 @@ import jax.numpy as jnp
 from jax.nn.initializers import Initializer
 
 
-def dcgan_normal(key: jax.Array, shape: Sequence[int], dtype: jnp.dtype = jnp.float32) -> jax.Array:
+def dcgan_kernel_init(
+    key: jax.Array, shape: Sequence[int], dtype: jnp.dtype = jnp.float32
+) -> jax.Array:
     """Draws convolution kernels from N(0, 0.02²).
 
     Args:
@@ -23,7 +25,7 @@ def dcgan_normal(key: jax.Array, shape: Sequence[int], dtype: jnp.dtype = jnp.fl
         An array of that shape.
 
     Example:
-        >>> dcgan_normal(jax.random.key(0), (4, 4, 1, 64)).shape
+        >>> dcgan_kernel_init(jax.random.key(0), (4, 4, 1, 64)).shape
         (4, 4, 1, 64)
 
     References:
@@ -33,7 +35,7 @@ def dcgan_normal(key: jax.Array, shape: Sequence[int], dtype: jnp.dtype = jnp.fl
     return 0.02 * _flat_normal(key, shape, dtype)
 
 
-def batch_norm_scale(
+def dcgan_scale_init(
     key: jax.Array, shape: Sequence[int], dtype: jnp.dtype = jnp.float32
 ) -> jax.Array:
     """Draws BatchNorm's scales from N(1, 0.02²), as DCGAN does.
@@ -47,7 +49,7 @@ def batch_norm_scale(
         An array of that shape.
 
     Example:
-        >>> bool(abs(batch_norm_scale(jax.random.key(0), (64,)).mean() - 1) < 0.01)
+        >>> bool(abs(dcgan_scale_init(jax.random.key(0), (64,)).mean() - 1) < 0.01)
         True
     """
     return 1 + 0.02 * _flat_normal(key, shape, dtype)
@@ -58,7 +60,7 @@ def _flat_normal(key: jax.Array, shape: Sequence[int], dtype: jnp.dtype) -> jax.
     return jax.random.normal(key, (math.prod(shape),), dtype).reshape(shape)
 
 
-def torch_uniform(fan_in: int) -> Initializer:
+def torch_uniform_init(fan_in: int) -> Initializer:
     r"""Makes the initialiser U(-1/√fan_in, 1/√fan_in): PyTorch's default for weights and biases.
 
     Args:
@@ -69,7 +71,7 @@ def torch_uniform(fan_in: int) -> Initializer:
         An initialiser.
 
     Example:
-        >>> bias_init = torch_uniform(784)
+        >>> bias_init = torch_uniform_init(784)
         >>> bool(abs(bias_init(jax.random.key(0), (700,))).max() <= 1 / 28)
         True
     """
@@ -83,7 +85,9 @@ def torch_uniform(fan_in: int) -> Initializer:
     return initialize
 
 
-def torch_linear(key: jax.Array, shape: Sequence[int], dtype: jnp.dtype = jnp.float32) -> jax.Array:
+def torch_linear_init(
+    key: jax.Array, shape: Sequence[int], dtype: jnp.dtype = jnp.float32
+) -> jax.Array:
     """Draws a dense kernel as PyTorch's `Linear` does: U(±1/√fan_in).
 
     Args:
@@ -95,13 +99,15 @@ def torch_linear(key: jax.Array, shape: Sequence[int], dtype: jnp.dtype = jnp.fl
         An array of that shape.
 
     Example:
-        >>> bool(abs(torch_linear(jax.random.key(0), (100, 10))).max() <= 0.1)
+        >>> bool(abs(torch_linear_init(jax.random.key(0), (100, 10))).max() <= 0.1)
         True
     """
-    return torch_uniform(math.prod(shape[:-1]))(key, shape, dtype)
+    return torch_uniform_init(math.prod(shape[:-1]))(key, shape, dtype)
 
 
-def torch_conv(key: jax.Array, shape: Sequence[int], dtype: jnp.dtype = jnp.float32) -> jax.Array:
+def torch_conv_init(
+    key: jax.Array, shape: Sequence[int], dtype: jnp.dtype = jnp.float32
+) -> jax.Array:
     """Draws a convolution kernel as PyTorch's `Conv2d` does: U(±1/√fan_in).
 
     Args:
@@ -114,13 +120,13 @@ def torch_conv(key: jax.Array, shape: Sequence[int], dtype: jnp.dtype = jnp.floa
         An array of that shape.
 
     Example:
-        >>> bool(abs(torch_conv(jax.random.key(0), (5, 5, 4, 8))).max() <= 0.1)
+        >>> bool(abs(torch_conv_init(jax.random.key(0), (5, 5, 4, 8))).max() <= 0.1)
         True
     """
-    return torch_uniform(math.prod(shape[:-1]))(key, shape, dtype)
+    return torch_uniform_init(math.prod(shape[:-1]))(key, shape, dtype)
 
 
-def torch_conv_transpose(
+def torch_conv_transpose_init(
     key: jax.Array, shape: Sequence[int], dtype: jnp.dtype = jnp.float32
 ) -> jax.Array:
     """Draws a transposed-convolution kernel as PyTorch's `ConvTranspose2d` does: U(±1/√fan_in).
@@ -137,8 +143,8 @@ def torch_conv_transpose(
         An array of that shape.
 
     Example:
-        >>> bool(abs(torch_conv_transpose(jax.random.key(0), (5, 5, 8, 4))).max() <= 0.1)
+        >>> bool(abs(torch_conv_transpose_init(jax.random.key(0), (5, 5, 8, 4))).max() <= 0.1)
         True
     """
     height, width, _, c_out = shape
-    return torch_uniform(height * width * c_out)(key, shape, dtype)
+    return torch_uniform_init(height * width * c_out)(key, shape, dtype)

@@ -9,13 +9,15 @@ Matplotlib and Pillow load with the first figure; importing this room costs noth
 takes ``ax=`` to draw into a panel of :func:`figure_with_panels`.
 """
 
+from jaxdl._face import face
+from jaxdl.plot import checks, style
 from jaxdl.plot.animation import Animation, html_player, save_gif
 from jaxdl.plot.charts import bars, histogram, scatter_with_diagonal, values_per_seed
-from jaxdl.plot.confusion import confusion_matrix
+from jaxdl.plot.confusion import confusion_matrix, row_shares
 from jaxdl.plot.grids import compare_grids, image_grid, tile
 from jaxdl.plot.planes import contours_with_paths, decision_lines
 from jaxdl.plot.saving import png_bytes, save_figure
-from jaxdl.plot.series import curves, line_band
+from jaxdl.plot.series import curves, line_band, moving_average
 from jaxdl.plot.style import PALETTE, STYLE, figure_with_panels
 
 __all__ = [
@@ -23,20 +25,27 @@ __all__ = [
     "STYLE",
     "Animation",
     "bars",
+    "checks",
     "compare_grids",
     "confusion_matrix",
     "contours_with_paths",
     "curves",
     "decision_lines",
+    "figure",
     "figure_with_panels",
     "histogram",
     "html_player",
     "image_grid",
     "line_band",
+    "moving_average",
     "png_bytes",
+    "row_shares",
     "save_figure",
     "save_gif",
     "scatter_with_diagonal",
+    "style",
     "tile",
     "values_per_seed",
 ]
+
+__getattr__, __dir__ = face(__name__, __all__)

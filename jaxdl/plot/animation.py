@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 from jaxdl.errors import ConfigError, ShapeError
 from jaxdl.files import write_atomically
 from jaxdl.plot.player import PAGE
+from jaxdl.plot.saving import png_bytes
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -40,8 +41,8 @@ def _checked(
         grey_or_rgb = array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)
         if array.dtype != np.uint8 or not grey_or_rgb or array.size == 0:
             raise ShapeError(
-                f"frame {index} is {array.dtype} of shape {array.shape}: uint8 of shape (H, W) or "
-                "(H, W, 3) is due; jaxdl.plot.tile makes such frames from a batch of images"
+                f"frame {index} is {array.dtype} of shape {array.shape}: need uint8 of shape "
+                "(H, W) or (H, W, 3); jaxdl.plot.tile makes such frames from a batch of images"
             )
         if array.shape != arrays[0].shape:
             raise ShapeError(
@@ -49,10 +50,10 @@ def _checked(
                 "all frames of an animation have one shape"
             )
     if titles is not None and len(titles) != len(arrays):
-        raise ShapeError(f"{len(titles)} titles for {len(arrays)} frames: one each is due")
+        raise ShapeError(f"{len(titles)} titles for {len(arrays)} frames: give one for each")
     # GIF counts hundredths of a second in 16 bits, and browsers slow anything below 0.02 down.
     if not 0.02 <= seconds_per_frame <= 600:
-        raise ConfigError(f"seconds_per_frame={seconds_per_frame}: 0.02 to 600 is due")
+        raise ConfigError(f"seconds_per_frame={seconds_per_frame}: it must be from 0.02 to 600")
     return arrays
 
 
@@ -100,7 +101,7 @@ def save_gif(
     hold_last: float = 2.0,
     titles: Sequence[str] | None = None,
 ) -> None:
-    """Saves frames as an animated GIF that repeats for ever.
+    """Saves frames as an animated GIF that repeats without end.
 
     Grey frames keep their 256 levels exactly; colour frames are reduced to 256 colours. Equal
     frames in a row are stored as one that stays longer.
@@ -145,11 +146,7 @@ def save_gif(
 
 def _data_uri(frame: np.ndarray) -> str:
     """Returns a frame as a PNG inside a URI."""
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(frame).save(buffer, "PNG")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    return "data:image/png;base64," + base64.b64encode(png_bytes(frame)).decode("ascii")
 
 
 def _shown_size(frame: np.ndarray) -> tuple[int, int]:
@@ -168,8 +165,9 @@ def html_player(
 ) -> str:
     """Makes a page that plays frames: step, play, pause, speed; once, in a loop, to and fro.
 
-    The page is whole in itself: frames, style and script are inside, nothing is loaded. Without
-    JavaScript it shows the last frame.
+    Frames, style and script are inside; nothing is loaded. Without JavaScript the page shows the
+    last frame. Matplotlib's `to_jshtml` draws each frame anew (five times slower, pixels blurred)
+    and names its parts at random, so the same frames give other bytes.
 
     Args:
         frames: T arrays, uint8, (H, W) or (H, W, 3), all of one shape.
@@ -181,8 +179,7 @@ def html_player(
         The HTML document.
 
     Raises:
-        ShapeError: Frames of different or wrong shape or type, or not one title a frame.
-        ConfigError: No frames, or an unusable time.
+        ShapeError, ConfigError: See :func:`save_gif`.
 
     Example:
         >>> page = html_player([np.zeros((8, 8), np.uint8)] * 3)
@@ -219,8 +216,7 @@ class Animation:
         seconds_per_frame: How long a frame stays, in seconds, from 0.02.
 
     Raises:
-        ShapeError: Frames of different or wrong shape or type, or not one title a frame.
-        ConfigError: No frames, or an unusable time.
+        ShapeError, ConfigError: See :func:`save_gif`.
 
     Example:
         >>> movie = Animation([np.zeros((8, 8), np.uint8)] * 2, titles=["before", "after"])

@@ -62,9 +62,6 @@ def values_per_seed(
             cut off by the axis.
         ax: Where to draw; None makes a figure.
 
-    Returns:
-        The figure.
-
     Raises:
         ShapeError: Values are not a vector.
         ConfigError: There is nothing, a value is not finite, or a reference has no experiment.
@@ -132,9 +129,6 @@ def histogram(
         title: Title above the plot.
         ax: Where to draw; None makes a figure.
 
-    Returns:
-        The figure.
-
     Raises:
         ShapeError: There are no values under a name.
         ConfigError: There is nothing, no bin, or a value that is not finite.
@@ -146,7 +140,7 @@ def histogram(
     """
     not_empty(values, "values")
     if bins < 1:
-        raise ConfigError(f"a histogram of {bins} bins: at least 1 is due")
+        raise ConfigError(f"a histogram of {bins} bins: it must be at least 1")
     flat = {
         name: finite(vector(np.ravel(given), f"values {name!r}"), f"values {name!r}")
         for name, given in values.items()
@@ -187,9 +181,6 @@ def bars(
         value_format: How values are written.
         title: Title above the plot.
         ax: Where to draw; None makes a figure.
-
-    Returns:
-        The figure.
 
     Raises:
         ConfigError: There is nothing, a value is not finite, or an error has no bar.
@@ -235,9 +226,6 @@ def scatter_with_diagonal(
         ylabel: What is predicted, with its unit.
         title: Title above the plot.
         ax: Where to draw; None makes a figure.
-
-    Returns:
-        The figure.
 
     Raises:
         ShapeError: The two are not vectors of one length.

@@ -28,9 +28,9 @@ def vector(values: ArrayLike, name: str, length: int | None = None) -> np.ndarra
     """
     array = np.asarray(values).astype(np.float64)
     if array.ndim != 1 or array.size == 0:
-        raise ShapeError(f"{name} has shape {array.shape}: a vector of at least one value is due")
+        raise ShapeError(f"{name} has shape {array.shape}: need a vector of at least one value")
     if length is not None and array.size != length:
-        raise ShapeError(f"{name} has {array.size} values where {length} are due")
+        raise ShapeError(f"{name} has {array.size} values: need {length}")
     return array
 
 
@@ -67,7 +67,7 @@ def points(values: ArrayLike, name: str) -> np.ndarray:
     """
     array = np.asarray(values).astype(np.float64)
     if array.ndim != 2 or array.shape[1] != 2 or len(array) == 0:
-        raise ShapeError(f"{name} has shape {array.shape}: (N, 2) with N at least 1 is due")
+        raise ShapeError(f"{name} has shape {array.shape}: need (N, 2) with N at least 1")
     return array
 
 

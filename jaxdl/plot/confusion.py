@@ -30,7 +30,7 @@ def _counts(matrix: ArrayLike) -> np.ndarray:
     return numbers.astype(np.int64)
 
 
-def row_shares(counts: np.ndarray) -> np.ndarray:
+def row_shares(counts: ArrayLike) -> np.ndarray:
     """Divides each row by its sum; a class without samples gives NaN.
 
     Args:
@@ -40,10 +40,11 @@ def row_shares(counts: np.ndarray) -> np.ndarray:
         Shape (K, K): the share of true class i predicted as j.
 
     Example:
-        >>> row_shares(np.array([[3, 1], [0, 0]]))
+        >>> row_shares([[3, 1], [0, 0]])
         array([[0.75, 0.25],
                [ nan,  nan]])
     """
+    counts = np.asarray(counts)
     totals = counts.sum(axis=1, keepdims=True)
     shares = np.full(counts.shape, np.nan)
     return np.divide(counts, totals, out=shares, where=np.broadcast_to(totals > 0, counts.shape))
@@ -81,7 +82,7 @@ def confusion_matrix(
     size = len(counts)
     names = [str(name) for name in (range(size) if class_names is None else class_names)]
     if len(names) != size:
-        raise ShapeError(f"{len(names)} class names for {size} classes: one each is due")
+        raise ShapeError(f"{len(names)} class names for {size} classes: give one for each")
     shares = row_shares(counts)
     side = min(2.2 + 0.52 * size, 9.0)
     ax = axes_or_new(ax, (side, side))

@@ -31,13 +31,13 @@ def _checked(images: ArrayLike) -> np.ndarray:
     array = np.asarray(images)
     if array.ndim != 4 or 0 in array.shape or array.shape[-1] not in (1, 3):
         raise ShapeError(
-            f"images have shape {array.shape}: (N, H, W, C) with C = 1 or 3 is due; "
+            f"images have shape {array.shape}: need (N, H, W, C) with C = 1 or 3; "
             "add a channel axis with images[..., None], move PyTorch's with transpose(0, 2, 3, 1)"
         )
     if array.dtype.name == "bfloat16":  # not a NumPy type, so no np.floating
         array = array.astype(np.float32)
     if array.dtype != np.uint8 and not np.issubdtype(array.dtype, np.floating):
-        raise ShapeError(f"images of type {array.dtype}: uint8 or a floating type is due")
+        raise ShapeError(f"images of type {array.dtype}: need uint8 or a floating type")
     return array
 
 
@@ -59,7 +59,7 @@ def _mosaic(
     if columns < 1 or padding < 0 or not 0 <= background <= 255:
         raise ConfigError(
             f"columns={columns}, padding={padding}, background={background}: "
-            "at least 1, at least 0, and 0 to 255 are due"
+            "need at least 1, at least 0, and 0 to 255"
         )
     count, height, width, channels = images.shape
     columns = min(columns, count)
@@ -166,7 +166,7 @@ def _labelled(
 ) -> Figure:
     """Makes a grid figure with a strip for a label above each image."""
     if len(labels) != len(images):
-        raise ShapeError(f"{len(labels)} labels for {len(images)} images: one each is due")
+        raise ShapeError(f"{len(labels)} labels for {len(images)} images: give one for each")
     texts = [str(label) for label in labels]
     columns = min(columns, len(images))
     height, width = images.shape[1:3]
@@ -202,9 +202,6 @@ def image_grid(
         labels: N labels, one above each image.
         value_range: What is shown as black and as white.
 
-    Returns:
-        The figure.
-
     Raises:
         ShapeError: The images' shape or type, or the number of labels, is wrong.
         ConfigError: A pixel is not finite, or a number makes no sense.
@@ -231,22 +228,9 @@ def compare_grids(
     padding: int = 2,
     value_range: tuple[float, float] = (-1.0, 1.0),
 ) -> Figure:
-    """Shows two grids side by side.
+    """Shows two grids side by side, ``left`` and ``right``, whose sizes and types may differ.
 
-    Args:
-        left: Shape (N, H, W, C), C = 1 or 3; uint8, or floating in ``value_range``.
-        right: Likewise; N, H, W, C and type may differ.
-        titles: What they are.
-        columns: Images a row in each grid.
-        padding: Pixels around and between the images.
-        value_range: What is shown as black and as white.
-
-    Returns:
-        The figure.
-
-    Raises:
-        ShapeError: The images' shape or type is wrong.
-        ConfigError: A pixel is not finite, or a number makes no sense.
+    The other arguments and the errors are those of :func:`image_grid`.
 
     Example:
         >>> figure = compare_grids(np.zeros((4, 8, 8, 1)), np.ones((4, 8, 8, 1)), columns=2)

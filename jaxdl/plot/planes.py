@@ -49,9 +49,6 @@ def decision_lines(
         title: Title above the plot.
         ax: Where to draw; None makes a figure.
 
-    Returns:
-        The figure.
-
     Raises:
         ShapeError: The shapes are others.
         ConfigError: w is zero (there is no line then), or a value is not finite.
@@ -114,7 +111,7 @@ def _on_grid(
     at = np.stack([x.ravel(), y.ravel()], axis=1).astype(np.float32)
     values = np.asarray(jax.vmap(f)(at)).astype(np.float64)
     if values.shape != (at.shape[0],):
-        raise ShapeError(f"f gives shape {values.shape[1:]} for a point: a scalar is due")
+        raise ShapeError(f"f gives shape {values.shape[1:]} for a point: it must be a scalar")
     return x, y, values.reshape(x.shape)
 
 
@@ -152,9 +149,6 @@ def contours_with_paths(
         ylabel: Label of the second coordinate.
         title: Title above the plot.
         ax: Where to draw; None makes a figure.
-
-    Returns:
-        The figure.
 
     Raises:
         ShapeError: A path or the minima are no points of the plane, or f is not scalar.

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 FEW_POINTS = 30  # up to here every point of a curve gets a marker
 
 
-def moving_average(values: np.ndarray, window: int) -> np.ndarray:
+def moving_average(values: ArrayLike, window: int) -> np.ndarray:
     r"""Averages each value with its neighbours in a centred window.
 
     .. math:: \bar y_i = \operatorname{mean}\{y_j : -\lfloor (w-1)/2 \rfloor \le i - j
@@ -46,11 +46,12 @@ def moving_average(values: np.ndarray, window: int) -> np.ndarray:
         ConfigError: The window is not a positive whole number.
 
     Example:
-        >>> moving_average(np.array([1.0, 2.0, 6.0]), 3)
+        >>> moving_average([1.0, 2.0, 6.0], 3)
         array([1.5, 3. , 4. ])
     """
     if window < 1 or window != int(window):
         raise ConfigError(f"a moving average over {window} values: give a whole number from 1 on")
+    values = np.asarray(values, np.float64)
     window = int(min(window, 2 * values.size))
     valid = np.isfinite(values)
     # Direct sums, not differences of a running sum: those lose everything after one huge value.
@@ -119,9 +120,6 @@ def curves(
         log_y: Whether the y axis is logarithmic (values that are not positive are gaps then).
         ax: Where to draw; None makes a figure.
 
-    Returns:
-        The figure.
-
     Raises:
         ShapeError: A curve or band is not as long as ``x``.
         ConfigError: No curve, a band for an unknown one, or nothing positive for ``log_y``.
@@ -169,18 +167,8 @@ def line_band(
 ) -> Figure:
     """Draws the mean over repeated runs, and from their lowest to their highest value a band.
 
-    Args:
-        x: Shape (N,).
-        runs: Name of each curve and its values, shape (R, N): a row for each of R runs.
-        xlabel: Label of the x axis.
-        ylabel: Label of the y axis.
-        title: Title above the plot.
-        references: Dashed horizontal lines.
-        log_y: Whether the y axis is logarithmic.
-        ax: Where to draw; None makes a figure.
-
-    Returns:
-        The figure.
+    ``runs`` holds for each curve its values, shape (R, N): a row for each of R runs. The other
+    arguments are those of :func:`curves`.
 
     Raises:
         ShapeError: The runs are not (R, N).
@@ -195,7 +183,7 @@ def line_band(
     for name, values in runs.items():
         rows = np.asarray(values).astype(np.float64)
         if rows.ndim != 2 or len(rows) == 0:
-            raise ShapeError(f"runs {name!r} have shape {rows.shape}: (runs, points) is due")
+            raise ShapeError(f"runs {name!r} have shape {rows.shape}: need (runs, points)")
         means[name] = rows.mean(axis=0)
         bands[name] = (rows.min(axis=0), rows.max(axis=0))
     return curves(

@@ -1,43 +1,66 @@
 """One run from start to end: loop, log, checkpoints, signals, and what is not finite."""
 
+from jaxdl._face import face
 from jaxdl.run import (
     checkpoint,
     classifiers,
     divergence,
-    leaves,
     lock,
     log,
     loop,
     manifest,
     microscope,
-    replay,
-    save_policy,
+    opening,
+    progress,
+    saving,
+    schedule,
     signals,
+    step_metrics,
+    task,
 )
-from jaxdl.run.classifiers import FittedClassifier, fit_classifier
+from jaxdl.run.classifiers import (
+    ClassifierOptions,
+    FittedClassifier,
+    classifier_task,
+    fit_classifier,
+)
 from jaxdl.run.fit import Fitted, fit
 from jaxdl.run.log import RunLog
-from jaxdl.run.loop import Hook, Point, Schedule
+from jaxdl.run.replay import replay
+from jaxdl.run.saving import SavePolicy
+from jaxdl.run.schedule import Point, Schedule
+from jaxdl.run.task import Hook, RunOptions, Task
 
 __all__ = [
+    "ClassifierOptions",
     "Fitted",
     "FittedClassifier",
     "Hook",
     "Point",
     "RunLog",
+    "RunOptions",
+    "SavePolicy",
     "Schedule",
+    "Task",
     "checkpoint",
+    "classifier_task",
     "classifiers",
     "divergence",
     "fit",
     "fit_classifier",
-    "leaves",
     "lock",
     "log",
     "loop",
     "manifest",
     "microscope",
+    "opening",
+    "progress",
     "replay",
-    "save_policy",
+    "saving",
+    "schedule",
     "signals",
+    "step_metrics",
+    "task",
 ]
+
+__getattr__, __dir__ = face(__name__, __all__)

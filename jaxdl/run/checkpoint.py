@@ -24,8 +24,8 @@ import numpy as np
 
 from jaxdl.errors import CheckpointError
 from jaxdl.files import to_json
-from jaxdl.run.leaves import leaf_table, table_differences
 from jaxdl.run.manifest import find_damage, read_manifest, sync_folder, write_manifest
+from jaxdl.training.leaves import leaf_table, table_differences
 
 PyTree = Any
 
@@ -161,7 +161,7 @@ class CheckpointStore:
         except Exception as error:  # whatever Orbax raises: the files are those that were written
             raise CheckpointError(
                 f"checkpoint {self.folder / str(step)} cannot be restored: {error}; "
-                "choose another --workdir"
+                "choose another folder"
             ) from error
         if self.write and before is None:
             self._set_aside(step)
@@ -210,7 +210,7 @@ class CheckpointStore:
             reason = getattr(error, "strerror", None) or error
             raise CheckpointError(
                 f"saving step {step} in {self.folder} failed: {reason}; older checkpoints are "
-                "intact: free space and permissions there and start the same command again"
+                "intact: free space and permissions there and start the same run again"
             ) from error
 
     @property
@@ -286,8 +286,8 @@ class CheckpointStore:
         ):
             if differences := table_differences(saved, wanted):
                 raise CheckpointError(
-                    f"checkpoint {place} is one of another {what} ({differences}); give the flags "
-                    "it was made with, or choose another --workdir"
+                    f"checkpoint {place} is one of another {what} ({differences}); give the values "
+                    "it was made with, or choose another folder"
                 )
 
 

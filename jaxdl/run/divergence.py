@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxdl.errors import TrainingError, WorkdirError
-from jaxdl.run.leaves import first_bad_leaf
+from jaxdl.training.leaves import first_bad_leaf
 
 PyTree = Any
 REPORT = "divergence.json"
@@ -46,7 +46,7 @@ class BadMetric(NamedTuple):
 
 
 class NonFiniteError(TrainingError):
-    """Raised inside the loop; ``fit`` adds what it knows and raises a :class:`TrainingError`.
+    """Raised inside the loop; ``fit`` adds what it knows and raises a :class:`DivergenceError`.
 
     Attributes:
         step: the step at which it was seen.
@@ -62,12 +62,16 @@ class NonFiniteError(TrainingError):
         self.step, self.metric, self.state, self.inputs = step, metric, state, inputs
 
 
-def first_bad_metric(metrics: Mapping[str, np.ndarray], first_step: int) -> BadMetric | None:
+def first_bad_metric(
+    metrics: Mapping[str, np.ndarray], first_step: int, done: np.ndarray | bool = True
+) -> BadMetric | None:
     """The first value that is NaN or infinite.
 
     Args:
         metrics: arrays (steps,) or (steps, members).
         first_step: the number of their first step.
+        done: (steps,) or (steps, members), which values count; a network that has been stopped
+            does no steps.
 
     Returns:
         What and where; None if all is finite.
@@ -78,7 +82,7 @@ def first_bad_metric(metrics: Mapping[str, np.ndarray], first_step: int) -> BadM
     """
     found = []
     for order, (name, values) in enumerate(metrics.items()):
-        bad = np.argwhere(~np.isfinite(values))
+        bad = np.argwhere(~np.isfinite(values) & done)
         if len(bad):
             place = tuple(bad[0])
             member = int(place[1]) if len(place) > 1 else None
@@ -134,8 +138,8 @@ def _message(facts: Mapping[str, Any]) -> str:
     if facts["newest_checkpoint"] is not None:
         kept = f"the checkpoint of step {facts['newest_checkpoint']}, which is finite, is kept"
     return (
-        f"the run has diverged: {what}; {kept}. A smaller --learning_rate may help; the same "
-        f"command with --debug_step {facts['step']} shows where it begins"
+        f"the run has diverged: {what}; {kept}. A smaller learning rate may help; a replay of "
+        f"step {facts['step']} shows where it begins"
     )
 
 

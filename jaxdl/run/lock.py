@@ -48,8 +48,7 @@ def _locked(path: Path) -> Iterator[None]:
         file = path.open("a+")
     except OSError as error:
         raise WorkdirError(
-            f"cannot use {path.parent} as a run's folder: {error.strerror}; choose another "
-            "--workdir"
+            f"cannot use {path.parent} as a run's folder: {error.strerror}; choose another one"
         ) from error
     with file:
         try:
@@ -59,11 +58,11 @@ def _locked(path: Path) -> Iterator[None]:
             raise WorkdirError(
                 f"{path.parent} is in use by another run (process {file.read().strip() or '?'} on "
                 "this machine, or on one that shares the folder); wait for it, stop it, or choose "
-                "another --workdir"
+                "another folder"
             ) from None
         except OSError as error:
             raise WorkdirError(
-                f"{path} cannot be locked: {error.strerror}; choose a --workdir on a file system "
+                f"{path} cannot be locked: {error.strerror}; choose a folder on a file system "
                 "that has locks"
             ) from error
         file.truncate(0)

@@ -5,10 +5,15 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from jaxdl.errors import WorkdirError
 from jaxdl.files import to_json, write_atomically
 
 Record = dict[str, Any]
+
+# What a record holds beside the metrics.
+_NO_METRICS = ("run", "kind", "epoch", "step", "steps_done", "seconds", "images_per_second")
 
 
 class RunLog:
@@ -50,13 +55,24 @@ class RunLog:
             if keep_until_step and not self.path.exists():
                 raise WorkdirError(
                     f"{self.path} is missing, and the checkpoint is of step {keep_until_step}: put "
-                    "it back, or choose another --workdir to start again"
+                    "it back, or choose another folder to start again"
                 )
             lines = _complete_lines(self.path, name, keep_until_step)
             self._others = [r for r in lines if r.get("run") != name]
             own = [r for r in lines if r.get("run") == name and r["step"] <= keep_until_step]
             self.records = [r for r in own if _is_final(r) or r["step"] == keep_until_step]
             self._rewrite()
+
+    def __repr__(self) -> str:
+        name = f"{self.name!r}, " if self.name else ""
+        where = "in memory" if self.path is None else f"in {self.path}"
+        if not self.records:
+            return f"RunLog({name}{where}, empty)"
+        epochs = sum(record["kind"] == "epoch" for record in self.records)
+        return (
+            f"RunLog({name}{where}, {len(self.records) - epochs} steps, {epochs} epochs, last at "
+            f"step {self.records[-1]['step']}: {shown_metrics(self.records[-1])})"
+        )
 
     def _rewrite(self) -> None:
         if self.path is not None and self.write:
@@ -80,13 +96,31 @@ class RunLog:
         except OSError as error:
             raise WorkdirError(
                 f"cannot write {self.path}: {error.strerror}; free space there and start the "
-                "same command again: it continues from its last checkpoint"
+                "same run again: it continues from its last checkpoint"
             ) from error
 
     def series(self, name: str, kind: str = "step") -> tuple[list[int], list[Any]]:
         """Steps and values of one metric, from the records of one kind that have it."""
         chosen = [r for r in self.records if r["kind"] == kind and name in r]
         return [record["step"] for record in chosen], [record[name] for record in chosen]
+
+
+def shown_metrics(record: Record) -> str:
+    """A record's metrics in a line; of a list with a number a seed, the mean.
+
+    Example:
+        >>> shown_metrics({"kind": "step", "epoch": 1, "step": 9, "loss": [0.5, 1.0], "seconds": 3})
+        'loss 0.75'
+    """
+    known = {name: _mean(v) for name, v in record.items() if name not in _NO_METRICS}
+    return " ".join(f"{name} {mean:.4g}" for name, mean in known.items() if mean is not None)
+
+
+def _mean(value: Any) -> float | None:
+    """Of a number or several, without those that are None; None for what is no number."""
+    values = value if isinstance(value, list | tuple) else [value]
+    numbers = np.asarray([number for number in values if number is not None])
+    return float(numbers.mean()) if numbers.size and numbers.dtype.kind in "iuf" else None
 
 
 def _is_final(record: Record) -> bool:

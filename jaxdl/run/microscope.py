@@ -1,4 +1,11 @@
-"""One computation, operation by operation: which result is the first that is not finite?"""
+"""One computation, operation by operation: which result is the first that is not finite?
+
+`jax.debug_nans` does not take its place. A NaN of the backward pass it places at the call of
+`jax.grad`; here it is at the line of the forward pass whose derivative it is. Infinite results
+inside of a compiled function it does not see, unless a second run without compilation looks for
+them (`jax.debug_infs`, `jax.disable_jit`). In exchange that run looks into `lax.scan`, which is one
+operation here.
+"""
 
 import contextlib
 import functools

@@ -7,7 +7,6 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
-STATUS_BASE = 128  # a shell's exit status for a process that signal s ended is 128 + s
 _NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
 
 

@@ -1,9 +1,24 @@
 """What is trained: states, random streams, the steps of a GAN and of a classifier."""
 
-from jaxdl.training import classifier, collapse, early_stopping, gan, rngs, state
+from jaxdl._face import face
+from jaxdl.training import (
+    classifier,
+    collapse,
+    early_stopping,
+    epoch_evaluator,
+    gan,
+    leaves,
+    objective,
+    reprs,
+    rngs,
+    several_seeds,
+    state,
+)
 from jaxdl.training.classifier import ClassifierState
 from jaxdl.training.early_stopping import EarlyStopping
 from jaxdl.training.gan import GANState
+from jaxdl.training.objective import Objective
+from jaxdl.training.predict import predict, predict_probabilities
 from jaxdl.training.state import NetworkState, num_parameters
 
 __all__ = [
@@ -11,11 +26,21 @@ __all__ = [
     "EarlyStopping",
     "GANState",
     "NetworkState",
+    "Objective",
     "classifier",
     "collapse",
     "early_stopping",
+    "epoch_evaluator",
     "gan",
+    "leaves",
     "num_parameters",
+    "objective",
+    "predict",
+    "predict_probabilities",
+    "reprs",
     "rngs",
+    "several_seeds",
     "state",
 ]
+
+__getattr__, __dir__ = face(__name__, __all__)

@@ -1,12 +1,9 @@
-"""The training step of a classifier, and its evaluation.
-
-Several seeds can train together: their states are stacked along a leading axis and the same step
-is mapped over it. Seed i's numbers do not depend on which others are there.
-"""
+"""The training step of a classifier, and its evaluation."""
 
 import functools
+import inspect
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as linen
 import flax.struct
@@ -17,12 +14,13 @@ import optax
 
 from jaxdl.data.dataset import Split, check_split
 from jaxdl.data.sampling import padded_batch_indices
-from jaxdl.distributed.parallel import Loop, Shard
-from jaxdl.losses import cross_entropy
+from jaxdl.distributed.parallel import Shard
+from jaxdl.metrics import Metric
+from jaxdl.training.objective import Objective
+from jaxdl.training.reprs import short_repr
 from jaxdl.training.rngs import Stream, stream
 from jaxdl.training.state import NetworkState
 
-Metrics = dict[str, jax.Array]
 # From uint8 images (N, H, W, C) to what the network takes.
 Transform = Callable[[jax.Array], jax.Array]
 # augment(key, images, positions): uint8 to uint8; a sample's draw depends on its position alone.
@@ -36,11 +34,15 @@ class ClassifierState(flax.struct.PyTreeNode):
         step: steps done, int32 scalar.
         network: the network with its optimiser's state.
         best: parameters and statistics of the best evaluation so far, where a run keeps them.
+        active: whether it is still trained, where a run may stop it.
     """
 
     step: jax.Array
     network: NetworkState
     best: dict | None = None
+    active: jax.Array | None = None
+
+    __repr__ = short_repr
 
 
 def create_state(
@@ -48,7 +50,9 @@ def create_state(
     model: linen.Module,
     optimizer: optax.GradientTransformation,
     example: jax.Array,
-    keep_best: bool = False,
+    *,
+    stops: bool = False,
+    variables: Mapping[str, Any] | None = None,
 ) -> ClassifierState:
     """Initialises a classifier.
 
@@ -57,10 +61,14 @@ def create_state(
         model: the network.
         optimizer: its optimiser.
         example: an input of the right shape.
-        keep_best: whether the state has a place for the best weights.
+        stops: whether it may be stopped early: the state then has a place for the best weights.
+        variables: ``params`` and ``batch_stats`` to start from; None for the model's own.
 
     Returns:
         The state before the first step.
+
+    Raises:
+        ShapeError: the variables are not those of the model.
 
     Example:
         >>> import jax.numpy as jnp, optax
@@ -72,8 +80,11 @@ def create_state(
         (4, 8)
     """
     network = NetworkState.create(stream(key, Stream.WEIGHTS), model, optimizer, example)
-    best = {"params": network.params, "batch_stats": network.batch_stats} if keep_best else None
-    return ClassifierState(jnp.zeros((), jnp.int32), network, best)
+    if variables is not None:
+        network = network.started_from(variables)
+    best = {"params": network.params, "batch_stats": network.batch_stats} if stops else None
+    active = jnp.bool_(True) if stops else None
+    return ClassifierState(jnp.zeros((), jnp.int32), network, best, active)
 
 
 def check_parts(model: linen.Module, transform: Transform, parts: Mapping[str, Split]) -> None:
@@ -101,28 +112,36 @@ def check_parts(model: linen.Module, transform: Transform, parts: Mapping[str, S
         check_split(part, num_classes, f"{name} part")
 
 
+def takes_mask(model: linen.Module) -> bool:
+    """Whether the model can leave examples out of its BatchNorm statistics."""
+    return "mask" in inspect.signature(type(model).__call__).parameters
+
+
 def train_step(
     state: ClassifierState,
     x: jax.Array,
     labels: jax.Array,
     *,
+    objective: Objective = Objective(),  # noqa: B008 - immutable
     weights: jax.Array | None = None,
-    masks: tuple[jax.Array, ...] | None = None,
     axis_name: str | None = None,
-) -> tuple[ClassifierState, Metrics]:
-    """One step on the mean cross-entropy Σ wᵢ ℓᵢ / Σ wᵢ: a pure function of its arguments.
+    **extra: Any,
+) -> tuple[ClassifierState, dict[str, Metric]]:
+    """One step on the weighted mean loss Σ wᵢ ℓᵢ / Σ wᵢ: a pure function of its arguments.
 
     Args:
         state: the classifier.
         x: inputs (N, …).
-        labels: classes, integers (N,).
-        weights: 1 for an example, 0 for the filling of a short batch, (N,); None for all ones.
-        masks: dropout masks, for a model that takes them.
+        labels: what the loss takes, usually integers (N,).
+        objective: the loss, and what is measured beside it.
+        weights: of the examples (N,), 0 for the filling of a short batch; None for all ones.
         axis_name: axis of the parallel map that spreads the batch over devices; the sums are then
             over all of them.
+        **extra: further arguments of the model: ``masks`` of dropout, the ``mask`` (N,) of the
+            examples that count in BatchNorm's statistics.
 
     Returns:
-        The new state, and ``loss``, ``accuracy`` (a fraction) and ``weight`` = Σ wᵢ.
+        The new state, and ``loss`` and the metrics of the batch.
 
     Example:
         >>> import jax.numpy as jnp, optax
@@ -131,16 +150,15 @@ def train_step(
         >>> key = root_key(0)
         >>> state = create_state(key, MLP(hidden=(8,)), optax.sgd(0.1), jnp.zeros((1, 4)))
         >>> state, metrics = train_step(state, jnp.ones((3, 4)), jnp.array([0, 1, 2]))
-        >>> float(metrics["weight"])
+        >>> float(metrics["loss"].weight)
         3.0
     """
-    weights = jnp.ones(labels.shape, jnp.float32) if weights is None else weights
+    weights = jnp.ones(x.shape[:1], jnp.float32) if weights is None else weights
     add_up = functools.partial(jax.lax.psum, axis_name=axis_name) if axis_name else lambda v: v
     total = add_up(weights.sum())
-    extra = {} if masks is None else {"masks": masks}
 
     def loss_fn(params: dict) -> tuple[jax.Array, tuple]:
-        logits, updates = state.network.model.apply(
+        outputs, updates = state.network.model.apply(
             state.network.variables(params),
             x,
             train=True,
@@ -148,16 +166,12 @@ def train_step(
             mutable=["batch_stats"],
             **extra,
         )
-        loss = (weights * cross_entropy(logits, labels)).sum() / total
-        correct = (weights * (logits.argmax(-1) == labels)).sum() / total
-        return loss, (updates.get("batch_stats", {}), correct)
+        metrics = objective.measure(outputs, labels, weights)
+        return metrics["loss"].total / total, (updates.get("batch_stats", {}), metrics)
 
-    (loss, (stats, correct)), gradients = jax.value_and_grad(loss_fn, has_aux=True)(
-        state.network.params
-    )
+    gradients, (stats, metrics) = jax.grad(loss_fn, has_aux=True)(state.network.params)
     network = state.network.apply_gradients(add_up(gradients), stats)
-    metrics = {"loss": add_up(loss), "accuracy": add_up(correct), "weight": total}
-    return state.replace(step=state.step + 1, network=network), metrics
+    return state.replace(step=state.step + 1, network=network), add_up(metrics)
 
 
 class ClassifierInputs(NamedTuple):
@@ -166,14 +180,32 @@ class ClassifierInputs(NamedTuple):
     Attributes:
         images: the data set on the device, uint8 (N, H, W, C), shared by all seeds.
         labels: integers (N,).
-        permutation: this epoch's order for each seed, integers (seeds, N).
+        weights: of the examples (N,), None for all ones.
+        permutation: this epoch's examples in order for each seed, integers (seeds, M).
         keys: each seed's root key, (seeds,).
     """
 
     images: jax.Array
     labels: jax.Array
+    weights: jax.Array | None
     permutation: jax.Array
     keys: jax.Array
+
+
+class BatchRecipe(NamedTuple):
+    """How a batch becomes a step.
+
+    Attributes:
+        batch_size: examples in the global batch.
+        transform: from uint8 images to the network's inputs.
+        augment: what happens to the images before.
+        objective: the loss and the metrics.
+    """
+
+    batch_size: int
+    transform: Transform
+    augment: Augmentation | None = None
+    objective: Objective = Objective()
 
 
 def batch_step(
@@ -182,32 +214,35 @@ def batch_step(
     position: jax.Array,
     shard: Shard,
     *,
-    batch_size: int,
-    transform: Transform,
-    augment: Augmentation | None,
-) -> tuple[ClassifierState, Metrics]:
+    recipe: BatchRecipe,
+) -> tuple[ClassifierState, dict[str, Metric]]:
     """One :func:`train_step` of one seed on this device's share of the ``position``-th batch.
 
     ``inputs.permutation`` and ``inputs.keys`` are this seed's. The last batch of an epoch is
-    filled up with examples of weight 0, so that no example is left out.
+    filled up with examples of weight 0, which BatchNorm leaves out of its statistics, so that no
+    example is left out.
     """
-    indices, weights = padded_batch_indices(inputs.permutation, position, batch_size)
-    indices, weights = shard.take(indices), shard.take(weights)
-    positions = shard.take(jnp.arange(batch_size))
+    size, model = recipe.batch_size, state.network.model
+    indices, filled = map(shard.take, padded_batch_indices(inputs.permutation, position, size))
+    positions = shard.take(jnp.arange(size))
     images = inputs.images[indices]
-    if augment is not None:
-        images = augment(_draw(inputs.keys, Stream.AUGMENTATION, state.step), images, positions)
-    masks = None
-    if getattr(state.network.model, "dropout_rate", 0) > 0:
+    if recipe.augment is not None:
+        key = _draw(inputs.keys, Stream.AUGMENTATION, state.step)
+        images = recipe.augment(key, images, positions)
+    extra: dict[str, Any] = {}
+    if getattr(model, "dropout_rate", 0) > 0:
         key = _draw(inputs.keys, Stream.DROPOUT, state.step)
-        masks = state.network.model.dropout_masks(key, positions)
+        extra["masks"] = model.dropout_masks(key, positions)
+    if len(inputs.permutation) % size and takes_mask(model):
+        extra["mask"] = filled
     return train_step(
         state,
-        transform(images),
+        recipe.transform(images),
         inputs.labels[indices],
-        weights=weights,
-        masks=masks,
+        objective=recipe.objective,
+        weights=filled if inputs.weights is None else filled * inputs.weights[indices],
         axis_name=shard.axis_name,
+        **extra,
     )
 
 
@@ -215,78 +250,40 @@ def _draw(key: jax.Array, name: str, step: jax.Array) -> jax.Array:
     return jax.random.fold_in(stream(key, name), step)
 
 
-def over_seeds(function: Callable, in_turns: bool) -> Callable:
-    """Maps a function over the leading axis of its first argument's leaves, the seeds.
-
-    On a CPU the seeds should take turns (``lax.map``): stacking their matrices makes batched
-    products, which XLA's CPU backend computes more slowly than one large product after another. On
-    an accelerator they should run together (``vmap``), where a single small network leaves most of
-    the device idle. Both give the same numbers up to rounding.
-    """
-    if in_turns:
-        return lambda stacked: jax.lax.map(function, stacked)
-    return jax.vmap(function)
-
-
-def seeds_loop(loop: Loop, in_turns: bool) -> Loop:
-    """A loop of :func:`batch_step` for every seed: the state's leaves have an axis of seeds.
-
-    The seeds are the outer loop and the steps the inner one: the other way round, taking a seed's
-    state out of the stack and putting it back costs half as much again as the step itself on a
-    CPU (12.9 instead of 8.5 ms for the course's MLP on two cores).
-    """
-
-    def all_seeds(
-        state: ClassifierState,
-        inputs: ClassifierInputs,
-        first: jax.Array,
-        steps: jax.Array,
-        shard: Shard,
-    ) -> tuple[ClassifierState, Metrics]:
-        def one(stacked: tuple) -> tuple[ClassifierState, Metrics]:
-            state, permutation, key = stacked
-            own = inputs._replace(permutation=permutation, keys=key)
-            return loop(state, own, first, steps, shard)
-
-        stacked = (state, inputs.permutation, inputs.keys)
-        state, history = over_seeds(one, in_turns)(stacked)
-        return state, jax.tree.map(lambda leaf: leaf.swapaxes(0, 1), history)
-
-    return all_seeds
-
-
 def evaluate(
     network: NetworkState,
-    images: jax.Array,
-    labels: jax.Array,
+    part: Split,
     transform: Transform,
+    *,
+    objective: Objective = Objective(),  # noqa: B008 - immutable
     batch_size: int = 1000,
-) -> Metrics:
-    """Mean cross-entropy and accuracy over all examples, none left out.
+) -> dict[str, jax.Array]:
+    """Loss and metrics over all examples, none left out.
 
     Args:
         network: one network (not stacked).
-        images: uint8 (N, H, W, C).
-        labels: integers (N,).
+        part: images, uint8 (N, H, W, C), and labels (N,).
         transform: from images to the network's inputs.
+        objective: the loss and the metrics.
         batch_size: examples in a pass; the last pass is filled up with examples of weight 0.
 
     Returns:
-        ``loss`` and ``accuracy`` (a fraction), scalars.
+        The values by name.
     """
-    images, labels = jnp.asarray(images), jnp.asarray(labels)
+    images, labels = jnp.asarray(part.images), jnp.asarray(part.labels)
     count = labels.shape[0]
     batch_size = min(batch_size, count)
     order = jnp.arange(count)
 
-    def add(sums: tuple, position: jax.Array) -> tuple[tuple, None]:
+    def measure(position: jax.Array | int) -> dict[str, Metric]:
         indices, weights = padded_batch_indices(order, position, batch_size)
-        logits = network.predict(transform(images[indices]))
-        loss = (weights * cross_entropy(logits, labels[indices])).sum()
-        correct = (weights * (logits.argmax(-1) == labels[indices])).sum()
-        return (sums[0] + loss, sums[1] + correct), None
+        outputs = network.predict(transform(images[indices]))
+        return objective.measure(outputs, labels[indices], weights)
 
-    zeros = (jnp.zeros(()), jnp.zeros(()))
-    steps = -(-count // batch_size)
-    (loss, correct), _ = jax.lax.scan(add, zeros, jnp.arange(steps))
-    return {"loss": loss / count, "accuracy": correct / count}
+    def add(sums: dict[str, Metric], position: jax.Array) -> tuple[dict[str, Metric], None]:
+        found = measure(position)
+        return {name: metric.merge(found[name]) for name, metric in sums.items()}, None
+
+    empty = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(measure, 0))
+    sums, _ = jax.lax.scan(add, empty, jnp.arange(-(-count // batch_size)))
+    return {name: metric.compute() for name, metric in sums.items()}

@@ -1,4 +1,4 @@
-"""Signs that adversarial training has collapsed, read from an epoch's record."""
+"""Signs that training has collapsed, read from an epoch's record."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,6 +9,7 @@ SATURATED = 0.01  # D's mean outputs this near to 1 (real) and 0 (generated)
 # A pixel's standard deviation over z, relative to the mean of |pixel|. Digits that train well have
 # 0.34 to 0.55; a generator trained on a single image falls below 0.1 after some hundred steps.
 IDENTICAL = 0.1
+AT_CHANCE = 0.15  # an accuracy this low with ten classes is near that of one constant answer
 BLANK = 0.1  # a generator that has hardly trained makes pixels nearer to 0 than this
 
 
@@ -67,3 +68,27 @@ def collapse_warnings(record: Mapping[str, Any]) -> list[str]:
             f"{spread:.4f} on average, its size {magnitude:.4f}"
         )
     return found
+
+
+def chance_warnings(record: Mapping[str, Any]) -> list[str]:
+    """The classifiers that answer one class for everything, by their accuracy in an epoch.
+
+    Args:
+        record: an epoch's ``accuracy``, a number a seed (None for a seed that had been stopped).
+            An epoch that was cut short (``steps_done``) says nothing yet.
+
+    Returns:
+        One line for each network below an accuracy of 15%, where the course's ten classes are
+        guessed with 10% (MNIST's most frequent digit is 11% of it).
+
+    Example:
+        >>> chance_warnings({"accuracy": [0.91, 0.1135]})
+        ['network 1 of 2 has an accuracy of 11.4%: it hardly uses its input']
+    """
+    accuracies = [] if "steps_done" in record else record["accuracy"]
+    return [
+        f"network {i} of {len(accuracies)} has an accuracy of {accuracy:.1%}: it hardly uses its "
+        "input"
+        for i, accuracy in enumerate(accuracies)
+        if accuracy is not None and accuracy < AT_CHANCE
+    ]

@@ -15,7 +15,8 @@ References:
     course document 000, "training".
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import flax.struct
 import jax
@@ -26,9 +27,10 @@ from jaxdl.data.sampling import batch_indices
 from jaxdl.data.transforms import to_signed_range
 from jaxdl.distributed.parallel import Shard
 from jaxdl.errors import ShapeError
-from jaxdl.losses import binary_cross_entropy_with_logits
+from jaxdl.losses.adversarial import NON_SATURATING, AdversarialLoss
 from jaxdl.models import Discriminator, Generator
-from jaxdl.training.rngs import normal_per_sample
+from jaxdl.training.reprs import short_repr
+from jaxdl.training.rngs import Stream, normal_per_sample, stream, uniform_per_sample
 from jaxdl.training.state import NetworkState, average_over
 
 Metrics = dict[str, jax.Array]
@@ -46,6 +48,8 @@ class GANState(flax.struct.PyTreeNode):
     step: jax.Array
     generator: NetworkState
     discriminator: NetworkState
+
+    __repr__ = short_repr
 
 
 def create_state(
@@ -88,50 +92,91 @@ def create_state(
     )
 
 
-def _mean_loss(logits: jax.Array, target: float) -> jax.Array:
-    return binary_cross_entropy_with_logits(logits, jnp.full_like(logits, target)).mean()
+class GANRecipe(NamedTuple):
+    """How G and D are trained; the defaults are the course's.
 
+    Attributes:
+        batch_size: images in the global batch.
+        loss: the adversarial loss.
+        discriminator_steps: updates of D, each on a real and a generated batch of its own, for one
+            of G.
+    """
 
-def _mean_probability(logits: jax.Array) -> jax.Array:
-    return jax.nn.sigmoid(logits).mean()
+    batch_size: int = 100
+    loss: AdversarialLoss = NON_SATURATING
+    discriminator_steps: int = 1
 
 
 def update_discriminator(
-    discriminator: NetworkState, real: jax.Array, fake: jax.Array, axis_name: str | None
+    discriminator: NetworkState,
+    real: jax.Array,
+    fake: jax.Array,
+    *,
+    loss: AdversarialLoss = NON_SATURATING,
+    mix: jax.Array | None = None,
+    axis_name: str | None = None,
 ) -> tuple[NetworkState, Metrics]:
-    """One step of D on a real and a generated batch, each (N, H, W, C) in [-1, 1]."""
+    """One step of D on a real and a generated batch.
+
+    Args:
+        discriminator: D.
+        real: real images (N, H, W, C) in [-1, 1].
+        fake: generated ones.
+        loss: the adversarial loss.
+        mix: what the loss's penalty draws, uniform in [0, 1), (N,); None without a penalty.
+        axis_name: axis of the parallel map, see :func:`train_step`.
+
+    Returns:
+        The new D, and ``loss_d``, ``d_x`` and ``d_g_z1`` of this device's images.
+    """
 
     def loss_fn(params: dict) -> tuple[jax.Array, tuple]:
-        real_logits, stats = discriminator.forward(real, params=params, axis_name=axis_name)
+        real_outputs, stats = discriminator.forward(real, params=params, axis_name=axis_name)
         after_real = discriminator.replace(batch_stats=stats)
-        fake_logits, stats = after_real.forward(fake, params=params, axis_name=axis_name)
-        loss = _mean_loss(real_logits, 1.0) + _mean_loss(fake_logits, 0.0)
-        return loss, (stats, _mean_probability(real_logits), _mean_probability(fake_logits))
+        fake_outputs, stats = after_real.forward(fake, params=params, axis_name=axis_name)
+        value = loss.discriminator(real_outputs, fake_outputs)
+        if loss.penalty is not None:
+            value += loss.penalty(critic(params), real, fake, mix)
+        outputs = [loss.output(each).mean() for each in (real_outputs, fake_outputs)]
+        return value, (stats, *outputs)
 
-    (loss, (stats, d_x, d_g_z1)), gradients = jax.value_and_grad(loss_fn, has_aux=True)(
+    def critic(params: dict) -> Callable[[jax.Array], jax.Array]:
+        return lambda images: discriminator.forward(images, params=params, axis_name=axis_name)[0]
+
+    (value, (stats, d_x, d_g_z1)), gradients = jax.value_and_grad(loss_fn, has_aux=True)(
         discriminator.params
     )
     gradients = average_over(axis_name, gradients)
-    metrics = {"loss_d": loss, "d_x": d_x, "d_g_z1": d_g_z1}
+    metrics = {"loss_d": value, "d_x": d_x, "d_g_z1": d_g_z1}
     return discriminator.apply_gradients(gradients, stats), metrics
 
 
 def judge_generated(
-    discriminator: NetworkState, fake: jax.Array, axis_name: str | None
+    discriminator: NetworkState,
+    fake: jax.Array,
+    *,
+    loss: AdversarialLoss = NON_SATURATING,
+    axis_name: str | None = None,
 ) -> tuple[jax.Array, NetworkState, Metrics]:
     """G's loss under D: its gradient by the images (N, H, W, C), and D with moved statistics."""
 
     def loss_fn(images: jax.Array) -> tuple[jax.Array, tuple]:
-        logits, stats = discriminator.forward(images, axis_name=axis_name)
-        return _mean_loss(logits, 1.0), (stats, _mean_probability(logits))
+        outputs, stats = discriminator.forward(images, axis_name=axis_name)
+        return loss.generator(outputs), (stats, loss.output(outputs).mean())
 
-    (loss, (stats, d_g_z2)), gradient = jax.value_and_grad(loss_fn, has_aux=True)(fake)
-    metrics = {"loss_g": loss, "d_g_z2": d_g_z2}
+    (value, (stats, d_g_z2)), gradient = jax.value_and_grad(loss_fn, has_aux=True)(fake)
+    metrics = {"loss_g": value, "d_g_z2": d_g_z2}
     return gradient, discriminator.replace(batch_stats=stats), metrics
 
 
 def train_step(
-    state: GANState, real: jax.Array, noise: jax.Array, *, axis_name: str | None = None
+    state: GANState,
+    real: jax.Array,
+    noise: jax.Array,
+    *,
+    loss: AdversarialLoss = NON_SATURATING,
+    mix: jax.Array | None = None,
+    axis_name: str | None = None,
 ) -> tuple[GANState, Metrics]:
     """One adversarial step: a pure function of its arguments.
 
@@ -139,6 +184,8 @@ def train_step(
         state: both networks.
         real: real images (N, H, W, C), float32 in [-1, 1].
         noise: z, (N, latent_dim), standard normal.
+        loss: the adversarial loss.
+        mix: what the loss's penalty draws, see :func:`update_discriminator`.
         axis_name: axis of the parallel map that spreads the batch over devices; N is then the
             number on this device, and gradients, statistics and metrics are those of the whole
             batch.
@@ -152,8 +199,9 @@ def train_step(
         ShapeError: the batch sizes of ``real`` and ``noise`` differ.
 
     Example:
-        >>> import jax, jax.numpy as jnp, optax
-        >>> adam = optax.adam(2e-4, b1=0.5)
+        >>> import jax, jax.numpy as jnp
+        >>> from jaxdl import optim
+        >>> adam = optim.adam(2e-4, b1=0.5)
         >>> state = create_state(
         ...     jax.random.key(0), Generator(features=2, image_size=16),
         ...     Discriminator(features=2, image_size=16), adam, adam)
@@ -172,8 +220,12 @@ def train_step(
     fake, generator_backward, generator_stats = jax.vjp(
         generate, state.generator.params, has_aux=True
     )
-    discriminator, metrics_d = update_discriminator(state.discriminator, real, fake, axis_name)
-    image_gradient, discriminator, metrics_g = judge_generated(discriminator, fake, axis_name)
+    discriminator, metrics_d = update_discriminator(
+        state.discriminator, real, fake, loss=loss, mix=mix, axis_name=axis_name
+    )
+    image_gradient, discriminator, metrics_g = judge_generated(
+        discriminator, fake, loss=loss, axis_name=axis_name
+    )
     (gradients,) = generator_backward(image_gradient)
     gradients = average_over(axis_name, gradients)
     new_state = state.replace(
@@ -184,43 +236,92 @@ def train_step(
     return new_state, average_over(axis_name, metrics_d | metrics_g)
 
 
+def discriminator_step(
+    state: GANState,
+    real: jax.Array,
+    noise: jax.Array,
+    *,
+    loss: AdversarialLoss = NON_SATURATING,
+    mix: jax.Array | None = None,
+    axis_name: str | None = None,
+) -> GANState:
+    """A further update of D alone, before a :func:`train_step`; the arguments are the same.
+
+    G's running statistics follow its pass; the step is not counted.
+    """
+    fake, stats = state.generator.forward(noise, axis_name=axis_name)
+    discriminator, _ = update_discriminator(
+        state.discriminator, real, fake, loss=loss, mix=mix, axis_name=axis_name
+    )
+    generator = state.generator.replace(batch_stats=stats)
+    return state.replace(generator=generator, discriminator=discriminator)
+
+
 class GANInputs(NamedTuple):
     """What stays the same between the steps of an epoch.
 
     Attributes:
         images: the data set on the device, uint8 (N, H, W, C).
         permutation: this epoch's order, integers (N,).
-        noise_key: the stream from which z is drawn.
+        key: the run's root key.
     """
 
     images: jax.Array
     permutation: jax.Array
-    noise_key: jax.Array
+    key: jax.Array
 
 
 def batch_step(
-    state: GANState, inputs: GANInputs, position: jax.Array, shard: Shard, *, batch_size: int
+    state: GANState,
+    inputs: GANInputs,
+    position: jax.Array,
+    shard: Shard,
+    *,
+    recipe: GANRecipe,
 ) -> tuple[GANState, Metrics]:
-    """One :func:`train_step` on this device's share of the epoch's ``position``-th batch.
+    """One :func:`train_step` on this device's share of the epoch's ``position``-th batches.
 
     Args:
         state: both networks.
-        inputs: data set, order and noise stream.
-        position: number of the step within the epoch.
+        inputs: data set, order and root key.
+        position: number of the step within the epoch; it takes ``discriminator_steps`` batches.
         shard: this device's share.
-        batch_size: size of the global batch, a multiple of the number of shares.
+        recipe: how the networks are trained; its batch size is a multiple of the number of shares.
 
     Returns:
         As :func:`train_step`.
     """
-    indices = shard.take(batch_indices(inputs.permutation, position, batch_size))
-    real = to_signed_range(inputs.images[indices])
-    noise = normal_per_sample(
-        jax.random.fold_in(inputs.noise_key, state.step),
-        shard.take(jnp.arange(batch_size)),
-        state.generator.model.latent_dim,
-    )
-    return train_step(state, real, noise, axis_name=shard.axis_name)
+    positions = shard.take(jnp.arange(recipe.batch_size))
+    dim, turns = state.generator.model.latent_dim, recipe.discriminator_steps
+
+    def arguments(turn: int) -> dict[str, Any]:
+        """The real images and the draws of the step's ``turn``-th batch."""
+        batch = batch_indices(inputs.permutation, position * turns + turn, recipe.batch_size)
+        noise, mix = (
+            _key(inputs.key, name, state.step, turns - 1 - turn)
+            for name in (Stream.NOISE, Stream.PENALTY)
+        )
+        draws = None
+        if recipe.loss.penalty is not None:
+            draws = uniform_per_sample(mix, positions)
+        return {
+            "real": to_signed_range(inputs.images[shard.take(batch)]),
+            "noise": normal_per_sample(noise, positions, dim),
+            "loss": recipe.loss,
+            "mix": draws,
+            "axis_name": shard.axis_name,
+        }
+
+    # The last batch serves D and G. The draws hang on the state's step, which stays until then.
+    for turn in range(turns - 1):
+        state = discriminator_step(state, **arguments(turn))
+    return train_step(state, **arguments(turns - 1))
+
+
+def _key(root: jax.Array, name: str, step: jax.Array, more: int) -> jax.Array:
+    """The key of a draw in a step; those for further updates of D are folded once more."""
+    key = jax.random.fold_in(stream(root, name), step)
+    return jax.random.fold_in(key, more) if more else key
 
 
 def generate(state: GANState, noise: jax.Array) -> jax.Array:

@@ -87,3 +87,12 @@ def normal_per_sample(key: jax.Array, positions: jax.Array, size: int) -> jax.Ar
         return jax.random.normal(jax.random.fold_in(key, position), (size,))
 
     return jax.vmap(draw)(jnp.asarray(positions))
+
+
+def uniform_per_sample(key: jax.Array, positions: jax.Array) -> jax.Array:
+    """Uniform numbers in [0, 1), (N,), one a sample; see :func:`normal_per_sample`."""
+
+    def draw(position: jax.Array) -> jax.Array:
+        return jax.random.uniform(jax.random.fold_in(key, position))
+
+    return jax.vmap(draw)(jnp.asarray(positions))

@@ -1,12 +1,18 @@
 """The shape of everything that is trained: pytrees of arrays, with the functions as constants."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as linen
 import flax.struct
 import jax
+import jax.numpy as jnp
 import optax
+
+from jaxdl.errors import ShapeError
+from jaxdl.training.leaves import leaf_table, table_differences
+from jaxdl.training.reprs import short_repr
 
 PyTree = Any
 
@@ -27,6 +33,8 @@ class NetworkState(flax.struct.PyTreeNode):
     opt_state: optax.OptState
     model: linen.Module = flax.struct.field(pytree_node=False)
     optimizer: optax.GradientTransformation = flax.struct.field(pytree_node=False)
+
+    __repr__ = short_repr
 
     @classmethod
     def create(
@@ -72,6 +80,23 @@ class NetworkState(flax.struct.PyTreeNode):
             "params": self.params if params is None else params,
             "batch_stats": self.batch_stats,
         }
+
+    def started_from(self, variables: Mapping[str, PyTree]) -> "NetworkState":
+        """The network with other parameters and statistics, before the optimiser's first step.
+
+        Args:
+            variables: ``params`` and, with BatchNorm, ``batch_stats``, of this network's shapes.
+
+        Raises:
+            ShapeError: they are those of another network.
+        """
+        own = self.variables()
+        given = jax.tree.map(jnp.asarray, {"batch_stats": {}, **variables})
+        if differences := table_differences(leaf_table(given), leaf_table(own)):
+            raise ShapeError(
+                f"the variables are not those of {type(self.model).__name__}: {differences}"
+            )
+        return self.replace(**given, opt_state=self.optimizer.init(given["params"]))
 
     def forward(
         self, x: jax.Array, *, params: PyTree | None = None, axis_name: str | None = None

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxdl.data import load, resize_bilinear, resize_in_slices
+from jaxdl.data import load, resize, resize_bilinear
 from jaxdl.errors import ConfigError, ShapeError
 
 
@@ -38,7 +38,7 @@ def _pil(images, height, width):
 def test_equals_pillow(rng, size, target, channels):
     images = rng.integers(0, 256, (20, *size, channels), np.uint8)
     images[0], images[1] = 0, 255
-    resized = np.asarray(resize_bilinear(images, *target))
+    resized = resize_bilinear(images, *target)
     np.testing.assert_array_equal(resized, _pil(images, *target))
     assert resized.dtype == np.uint8
 
@@ -49,21 +49,33 @@ def test_equals_pillow_axis_by_axis_for_random_sizes(rng):
         images = rng.integers(0, 256, (8, *size, 1), np.uint8)
         # In two calls, since Pillow 13 chooses the order of the axes by the sizes.
         expected = _pil(_pil(images, size[0], width), height, width)
-        np.testing.assert_array_equal(resize_in_slices(images, height, width), expected)
+        np.testing.assert_array_equal(resize_bilinear(images, height, width), expected)
 
 
 def test_digits_as_the_course_resizes_them():
     digits = load("mnist", source="embedded").images[:1000]
-    resized = resize_in_slices(digits, 64, 64, slice_size=300)
+    resized = resize_bilinear(digits, 64, 64)
     np.testing.assert_array_equal(resized, _pil(digits, 64, 64))
 
 
-@pytest.mark.parametrize("slice_size", [1, 2, 3, 5, 6, 100])
-def test_slices_change_nothing(rng, slice_size):
-    images = rng.integers(0, 256, (5, 4, 4, 1), np.uint8)
-    resized = resize_in_slices(images, 6, 3, slice_size=slice_size)
-    np.testing.assert_array_equal(resized, resize_bilinear(images, 6, 3))
-    assert isinstance(resized, np.ndarray)
+@pytest.mark.parametrize("images_in_slice", [1, 2, 3, 5, 100])
+def test_slices_change_nothing(rng, monkeypatch, images_in_slice):
+    images = rng.integers(0, 256, (5, 4, 4, 3), np.uint8)
+    whole = resize_bilinear(images, 6, 3)
+    monkeypatch.setattr(resize, "_SLICE_BYTES", images_in_slice * 6 * 4 * 3)
+    np.testing.assert_array_equal(resize_bilinear(images, 6, 3), whole)
+
+
+@pytest.mark.parametrize("channels", [2, 5])
+def test_channels_are_independent(rng, channels):
+    images = rng.integers(0, 256, (3, 9, 7, channels), np.uint8)
+    resized = resize_bilinear(images, 12, 11)
+    for i in range(channels):
+        np.testing.assert_array_equal(resized[..., i : i + 1], _pil(images[..., i : i + 1], 12, 11))
+
+
+def test_no_images_give_no_images():
+    assert resize_bilinear(np.zeros((0, 3, 3, 1), np.uint8), 4, 5).shape == (0, 4, 5, 1)
 
 
 def test_shrinking_averages_with_a_widened_triangle():
@@ -91,6 +103,7 @@ def test_width_is_rounded_before_height():
         (np.zeros((2, 3, 3, 1), np.float32), (2, 2), ShapeError),
         (np.zeros((2, 3, 3), np.uint8), (2, 2), ShapeError),
         (np.zeros((2, 0, 3, 1), np.uint8), (2, 2), ShapeError),
+        (np.zeros((2, 3, 3, 0), np.uint8), (2, 2), ShapeError),
         (np.zeros((2, 3, 3, 1), np.uint8), (0, 2), ConfigError),
         (np.zeros((2, 3, 3, 1), np.uint8), (2, -1), ConfigError),
     ],
@@ -98,10 +111,3 @@ def test_width_is_rounded_before_height():
 def test_refuses(images, size, error):
     with pytest.raises(error):
         resize_bilinear(images, *size)
-    with pytest.raises(error):
-        resize_in_slices(images, *size, slice_size=1)
-
-
-def test_refuses_empty_slices():
-    with pytest.raises(ConfigError):
-        resize_in_slices(np.zeros((2, 3, 3, 1), np.uint8), 2, 2, slice_size=0)

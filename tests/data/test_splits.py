@@ -120,6 +120,15 @@ def test_stratified_split_is_random_within_a_class():
     assert 15 < np.sum(train < 50) < 35
 
 
+def test_labels_may_be_a_list():
+    labels = [0, 1] * 5
+    for cut in (stratified_train_test_split, stratified_k_fold):
+        for of_list, of_array in zip(
+            cut(labels, key=KEY), cut(np.array(labels), key=KEY), strict=True
+        ):
+            np.testing.assert_array_equal(np.hstack(of_list), np.hstack(of_array))
+
+
 def test_course_split():
     rows = [[i] for i in range(1, 11)]
     train, test = course_train_test_split(rows, 0.8, seed=666)

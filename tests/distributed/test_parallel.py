@@ -35,7 +35,7 @@ def train_on(num_devices, synchronised=True):
         traces.append(1)
         if not synchronised:
             shard = shard._replace(axis_name=None)
-        return gan.batch_step(state, inputs, position, shard, batch_size=BATCH)
+        return gan.batch_step(state, inputs, position, shard, recipe=gan.GANRecipe(BATCH))
 
     run = parallel.compile_steps(step, devices, chunk=8)
     state, inputs = parallel.replicate((state, inputs), devices)
@@ -131,5 +131,5 @@ def test_batch_sizes_that_work(devices, asked, default, size):
     ("devices", "asked", "nearest"), [(8, 100, "96 and 104"), (8, 5, "8"), (3, 100, "99 and 102")]
 )
 def test_an_indivisible_batch_size_is_refused_with_the_nearest(devices, asked, nearest):
-    with pytest.raises(ConfigError, match=f"--batch_size {asked} .* nearest .*: {nearest}$"):
+    with pytest.raises(ConfigError, match=f"^batch_size {asked} .* nearest .*: {nearest}$"):
         parallel.batch_size_for(devices, asked, 100)

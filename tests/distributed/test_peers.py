@@ -1,4 +1,4 @@
-"""Watching the other processes, against a made-up coordination service and a made-up clock."""
+"""Heartbeats of several processes, against a made-up coordination service and clock."""
 
 import itertools
 
@@ -40,67 +40,70 @@ def service():
     return Service()
 
 
-def watches(service, count=3, **options):
-    return [peers.Watch(service, i, count, **options) for i in range(count)]
+def heartbeats(service, count=3, **options):
+    return [peers.Heartbeat(service, i, count, **options) for i in range(count)]
 
 
-def look(watch, now):
-    """A look at a time counted from the watch's start."""
-    return watch.look(watch._start + now) if hasattr(watch, "_start") else None
+START = 1000.0  # sums of it are exact
 
 
-def begin(all_watches):
-    for watch in all_watches:
-        watch._start = watch._last_look = watch._last_answer = 1000.0  # sums of it are exact
+def look(heartbeat, now):
+    """A look at a time counted from the start."""
+    return heartbeat.look(START + now)
+
+
+def begin(heartbeats):
+    for heartbeat in heartbeats:
+        heartbeat._last_look = heartbeat._last_answer = START
 
 
 def test_processes_that_give_signs_are_left_alone(service):
-    group = watches(service)
+    group = heartbeats(service)
     begin(group)
     for now in range(0, 200, 2):
-        assert [look(watch, now) for watch in group] == [None, None, None]
+        assert [look(one, now) for one in group] == [None, None, None]
 
 
 def test_a_silent_process_is_named_after_thirty_seconds(service):
-    group = watches(service)
+    group = heartbeats(service)
     begin(group)
     for now in range(0, 10, 2):
-        assert [look(watch, now) for watch in group] == [None] * 3
+        assert [look(one, now) for one in group] == [None] * 3
     for now in range(10, 42, 2):
-        assert [look(watch, now) for watch in group[:2]] == [None, None]
-    problems = [look(watch, 42) for watch in group[:2]]
+        assert [look(one, now) for one in group[:2]] == [None, None]
+    problems = [look(one, 42) for one in group[:2]]
     assert all(p.startswith("process 2 has given no sign of life for 30 seconds") for p in problems)
 
 
 def test_a_process_that_never_came_is_named(service):
-    (first, *_) = group = watches(service)
+    (first, *_) = group = heartbeats(service)
     begin(group)
     assert [look(first, now) for now in range(0, 32, 2)] == [None] * 16
     assert look(first, 32).startswith("process 1 has given no sign of life")
 
 
 def test_a_failed_process_is_named_at_once(service):
-    group = watches(service)
+    group = heartbeats(service)
     begin(group)
-    for watch in group:
-        look(watch, 0)
+    for one in group:
+        look(one, 0)
     group[1].stop("failed: disk full")
-    for watch in (group[0], group[2]):
-        assert look(watch, 2).startswith("process 1 ended with 'disk full'")
+    for one in (group[0], group[2]):
+        assert look(one, 2).startswith("process 1 ended with 'disk full'")
 
 
 def test_a_process_that_is_done_may_be_silent(service):
-    group = watches(service)
+    group = heartbeats(service)
     begin(group)
-    for watch in group:
-        look(watch, 0)
+    for one in group:
+        look(one, 0)
     group[2].stop("done")
     for now in range(2, 100, 2):
-        assert [look(watch, now) for watch in group[:2]] == [None, None]
+        assert [look(one, now) for one in group[:2]] == [None, None]
 
 
 def test_a_service_that_does_not_answer_is_given_thirty_seconds(service):
-    group = watches(service)
+    group = heartbeats(service)
     begin(group)
     look(group[1], 0)
     service.broken = True
@@ -111,10 +114,10 @@ def test_a_service_that_does_not_answer_is_given_thirty_seconds(service):
 
 
 def test_a_process_that_was_stopped_itself_does_not_accuse_the_others(service):
-    group = watches(service)
+    group = heartbeats(service)
     begin(group)
-    for watch in group:
-        look(watch, 0)
+    for one in group:
+        look(one, 0)
     assert look(group[0], 500) is None  # a laptop that was asleep
     for now in range(502, 530, 2):
         assert look(group[0], now) is None
@@ -128,11 +131,11 @@ def test_the_thread_gives_up_once_and_stops(service):
 
     def give_up(problem):
         found.append(problem)
-        watch.stop("failed: test")
+        one.stop("failed: test")
         done.set()
 
-    watch = peers.Watch(service, 0, 2, give_up, interval=0.01, silence=0.2)
-    watch.start()
+    one = peers.Heartbeat(service, 0, 2, give_up, interval=0.01, silence=0.2)
+    one.start()
     assert done.wait(10)
     assert len(found) == 1
     assert found[0].startswith("process 1 has given no sign of life for 0.2 seconds")
@@ -178,7 +181,7 @@ def test_jax_s_failures_are_one_message_where_there_are_others(service, monkeypa
 
     with pytest.raises(kind):
         fail()
-    monkeypatch.setattr(peers, "_watch", peers.Watch(service, 0, 2))
+    monkeypatch.setattr(peers, "_heartbeat", peers.Heartbeat(service, 0, 2))
     with pytest.raises(TrainingError, match="Connection closed by peer'; most likely another"):
         fail()
     for ours in (ZeroDivisionError(), ValueError("5 is no size"), DeviceError("UNKNOWN: no")):
@@ -187,8 +190,8 @@ def test_jax_s_failures_are_one_message_where_there_are_others(service, monkeypa
         assert caught.value is ours
 
 
-def test_alone_there_is_nothing_to_watch_or_to_leave():
-    peers.watch()
-    assert peers._watch is None
+def test_alone_there_is_nobody_to_hear_or_to_leave():
+    peers.start_heartbeat()
+    assert peers._heartbeat is None
     peers.leave("nobody hears this", 2)  # returns
     assert peers.together("x", lambda: 7) == 7

@@ -14,7 +14,8 @@ from jaxdl.distributed import parallel
 from jaxdl.distributed.virtual_shards import Segment, check_shards, make_plan, with_virtual_shards
 from jaxdl.errors import ConfigError
 from jaxdl.models import MLP, Discriminator, Generator
-from jaxdl.run.classifiers import fit_classifier
+from jaxdl.run.classifiers import ClassifierOptions, fit_classifier
+from jaxdl.run.task import RunOptions
 from jaxdl.training import gan, rngs
 
 pytestmark = pytest.mark.usefixtures("optimized")
@@ -39,7 +40,7 @@ def gan_run(devices, shards, steps=3, optimizer=None):
     state = gan.create_state(jax.random.key(0), *nets, adam, adam)
     images = np.random.default_rng(0).integers(0, 256, (64, 16, 16, 1), np.uint8)
     inputs = gan.GANInputs(images, np.arange(64), rngs.root_key(3))
-    step = functools.partial(gan.batch_step, batch_size=16)
+    step = functools.partial(gan.batch_step, recipe=gan.GANRecipe(16))
     step = with_virtual_shards(step, shards) if shards else step
     return run_on(devices, step, state, inputs, steps)
 
@@ -98,13 +99,11 @@ def classifier_run(devices):
         MLP(hidden=(32, 16), dropout_rate=0.3),
         optax.adam(1e-2),
         part,
+        {"test": part},
         epochs=2,
-        seeds=(0, 5),
         batch_size=16,
-        test=part,
-        augment=noise,
-        devices=jax.devices()[:devices],
-        virtual_shards=8,
+        how=ClassifierOptions(seeds=(0, 5), augment=noise),
+        options=RunOptions(devices=jax.devices()[:devices], virtual_shards=8),
     )
     return fitted.state, [fitted.log.series(name) for name in ("loss", "accuracy")]
 
@@ -203,8 +202,38 @@ def _uses_index(state, batch, position, shard):
     return state + lax.psum(lax.axis_index(shard.axis_name), shard.axis_name), {}
 
 
-def _takes_maximum(state, batch, position, shard):
-    return state + lax.pmax(shard.take(batch).sum(), shard.axis_name), {}
+def _then_summed(collective):
+    def step(state, batch, position, shard):
+        own = shard.take(batch).sum()
+        return state + lax.psum(collective(own, shard.axis_name).sum(), shard.axis_name), {}
+
+    return step
+
+
+def _passes_on(own, axis):
+    return lax.ppermute(own, axis, [(i, (i + 1) % 4) for i in range(4)])
+
+
+def _passes_on_in_a_loop(own, axis):
+    return lax.fori_loop(0, 2, lambda _, x: _passes_on(x, axis), own)
+
+
+def _exchanges(own, axis):
+    return lax.all_to_all(jnp.broadcast_to(own, (4,)), axis, 0, 0)
+
+
+def _scans(state, batch, position, shard):
+    def body(total, x):
+        return total + lax.psum(x, shard.axis_name), None
+
+    return lax.scan(body, state, shard.take(batch))[0], {}
+
+
+def _branches(state, batch, position, shard):
+    own = shard.take(batch).sum()
+    return state + lax.cond(
+        state > 0, lambda x: lax.psum(x, shard.axis_name), jnp.zeros_like, own
+    ), {}
 
 
 def _loops(state, batch, position, shard):
@@ -220,7 +249,14 @@ def _loops(state, batch, position, shard):
         (_differs, "a result of the step differs between the shards"),
         (_uses_index, "uses its shard's axis in 'axis_index'"),
         (_sums_in_groups, "uses its shard's axis in 'psum'"),
-        (_takes_maximum, "uses its shard's axis in 'pmax'"),
+        (_then_summed(lax.pmax), "uses its shard's axis in 'pmax'"),
+        (_then_summed(lax.all_gather), "uses its shard's axis in 'all_gather'"),
+        (_then_summed(_exchanges), "uses its shard's axis in 'all_to_all'"),
+        (_then_summed(_passes_on), "uses its shard's axis in 'ppermute'"),
+        (_then_summed(jax.jit(_passes_on, static_argnums=1)), "axis in 'ppermute'"),
+        (_then_summed(_passes_on_in_a_loop), "uses its shard's axis in '(while|scan)'"),
+        (_scans, "uses its shard's axis in 'scan'"),
+        (_branches, "uses its shard's axis in 'cond'"),
         (_loops, "uses its shard's axis in '(while|scan)'"),
     ],
 )
@@ -232,9 +268,9 @@ def test_a_step_without_a_fixed_order_is_refused(step, message):
 @pytest.mark.parametrize(
     ("count", "devices", "message"),
     [
-        (6, 1, "--virtual_shards 6: expected a power of two"),
-        (4, 8, "4 cannot be spread over 8 devices: choose --num_devices 1, 2, 4$"),
-        (8, 3, "8 cannot be spread over 3 devices: choose --num_devices 1, 2, 4, 8$"),
+        (6, 1, "virtual_shards 6: expected a power of two"),
+        (4, 8, "4 cannot be spread over 8 devices: choose 1, 2, 4 of them$"),
+        (8, 3, "8 cannot be spread over 3 devices: choose 1, 2, 4, 8 of them$"),
     ],
 )
 def test_numbers_that_do_not_go_together_are_refused(count, devices, message):

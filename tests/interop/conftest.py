@@ -7,8 +7,6 @@ from contextlib import contextmanager
 
 import pytest
 
-from jaxdl.errors import WeightsError
-
 
 def _text(value):
     return b"X" + len(value.encode()).to_bytes(4, "little") + value.encode()
@@ -81,18 +79,3 @@ def frugal():
         assert peak < megabytes * 2**20
 
     return context
-
-
-@pytest.fixture(scope="session")
-def survives():
-    """Whether a decoder answers with arrays or with a WeightsError; anything else is a failure."""
-
-    def check(decode, data):
-        try:
-            arrays = decode(data)
-        except WeightsError:
-            return
-        for array in arrays.values():
-            array.tobytes()  # reads every number
-
-    return check

@@ -16,7 +16,9 @@ def test_what_is_saved_comes_back(tmp_path, suffix):
     interop.save_state_dict(path, {"old": np.ones(1)})
     interop.save_state_dict(str(path), ARRAYS)
     back = interop.load_state_dict(str(path))
-    assert list(back) == list(ARRAYS)
+    assert set(back) == set(ARRAYS)
+    if suffix == "npz":  # safetensors has an order of its own
+        assert list(back) == list(ARRAYS)
     for name, array in ARRAYS.items():
         assert back[name].dtype == array.dtype
         np.testing.assert_array_equal(back[name], array)

@@ -44,7 +44,7 @@ def test_counts_match_scikit_learn(cases):
 
 
 @pytest.mark.parametrize("average", ["macro", "micro", None])
-@pytest.mark.parametrize("zero_division", [0.0, 1.0])
+@pytest.mark.parametrize("zero_division", [0.0, 1.0, np.nan])
 def test_scores_match_scikit_learn(cases, average, zero_division):
     def scores(matrix):
         options = {"average": average, "zero_division": zero_division}
@@ -60,6 +60,28 @@ def test_scores_match_scikit_learn(cases, average, zero_division):
     ]  # fmt: skip
     for result, column in zip(results, zip(*expected, strict=True), strict=True):
         np.testing.assert_allclose(result, column, rtol=1e-5, atol=1e-6)
+
+
+def test_an_invalid_label_is_not_left_out_of_the_average():
+    matrix = metrics.ConfusionMatrix.from_batch(
+        jnp.array([0, 1]), jnp.array([0, 7]), num_classes=CLASSES
+    )
+    assert np.isnan(matrix.recall(zero_division=np.nan))
+
+
+def test_lists_are_taken_for_arrays():
+    logits, labels, weights = [[0.1, 2.0], [3.0, 0.2], [0.0, 1.0]], [1, 0, 0], [1, 1, 2]
+    arrays = jnp.array(logits), jnp.array(labels), jnp.array(weights)
+    for make in (
+        metrics.Accuracy.from_batch,
+        partial(metrics.TopKAccuracy.from_batch, k=1),
+        partial(metrics.ConfusionMatrix.from_batch, num_classes=2),
+    ):
+        np.testing.assert_array_equal(
+            make(logits, labels, weights).compute(), make(*arrays).compute()
+        )
+    with pytest.raises(ShapeError, match="labels make no array of numbers"):
+        metrics.Accuracy.from_batch(logits, [1, [0, 0]])
 
 
 def test_accuracy_matches_scikit_learn(cases):

@@ -4,8 +4,13 @@ import numpy as np
 import pytest
 
 from jaxdl.errors import ConfigError, ShapeError
-from jaxdl.models import Discriminator, Generator, image_pyramid
-from jaxdl.models.dcgan import possible_image_sizes
+from jaxdl.models import (
+    Discriminator,
+    Generator,
+    dcgan,
+    image_pyramid,
+    possible_image_sizes,
+)
 from jaxdl.training.state import num_parameters
 
 
@@ -53,6 +58,19 @@ def test_initial_weights_have_the_course_s_distribution():
     assert all(
         not p["bias"].any() for n, p in variables["params"].items() if n.startswith("batch_norm")
     )
+
+
+def test_the_slope_of_leaky_relu_at_0_is_pytorchs(monkeypatch):
+    """A black image makes every sum exactly 0, so both LeakyReLUs scale by their slope there."""
+    model, image = Discriminator(features=4, image_size=16), jnp.zeros((1, 16, 16, 1))
+    variables = model.init(jax.random.key(0), image, train=False)
+
+    def gradient():
+        return jax.grad(lambda x: model.apply(variables, x, train=False)[0])(image)
+
+    ours = gradient()
+    monkeypatch.setattr(dcgan, "LEAKY_SLOPE", 1.0)
+    np.testing.assert_allclose(ours, 0.2**2 * gradient(), atol=1e-5 * abs(ours).max())
 
 
 @pytest.mark.parametrize("image_size", [16, 28, 32, 64, 128])

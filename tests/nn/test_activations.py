@@ -95,6 +95,25 @@ def test_values_and_slopes_at_the_kinks():
         np.testing.assert_allclose(found, expected, err_msg=function.__name__)
 
 
+SLOPES = {
+    "sigmoid": lambda x: np.exp(-abs(x)) / (1 + np.exp(-abs(x))) ** 2,
+    "tanh": lambda x: 4 * np.exp(-2 * abs(x)) / (1 + np.exp(-2 * abs(x))) ** 2,
+    "elu": lambda x: np.where(x > 0, 1, np.exp(x)),
+    "elu_0.5": lambda x: np.where(x > 0, 1, 0.5 * np.exp(x)),
+    "leaky_relu": lambda x: np.where(x > 0, 1, 0.01),
+    "relu": lambda x: np.where(x > 0, 1, 0),
+}
+
+
+@pytest.mark.parametrize("name", SLOPES)
+def test_slopes_keep_their_digits_far_out(name):
+    """Float32 against the formula in float64, as far out as float32 has numbers for the slope."""
+    magnitudes = np.float32(np.geomspace(1e-6, 40, 200))
+    x = np.concatenate([-magnitudes, magnitudes])
+    found = jax.vmap(jax.grad(ELEMENTWISE[name]))(x)
+    np.testing.assert_allclose(found, SLOPES[name](np.float64(x)), rtol=2e-6)
+
+
 @pytest.mark.parametrize("function", [*ELEMENTWISE.values(), activations.step])
 def test_nan_stays_nan_and_types_are_kept(function):
     assert np.isnan(function(jnp.nan))

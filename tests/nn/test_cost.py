@@ -132,24 +132,21 @@ def test_training_is_an_argument():
 class Named(linen.Module):
     @linen.compact
     def __call__(self, x):
-        return linen.Dense(2, name="<b>")(x)
+        return linen.Dense(2, name="out")(x)
 
 
-def test_text_and_html_say_the_same():
+def test_it_prints_as_a_table():
     table = summary(Named(), (1, 3))
     assert str(table).splitlines() == [
         "Named, input (1, 3)",
         "",
         "layer  type   output  weights                  parameters  multiply-adds",
         "-----  -----  ------  -----------------------  ----------  -------------",
-        "<b>    Dense  (1, 2)  bias (2), kernel (3, 2)           8              6",
+        "out    Dense  (1, 2)  bias (2), kernel (3, 2)           8              6",
         "-----  -----  ------  -----------------------  ----------  -------------",
         "total                                                   8              6",
     ]
-    page = table._repr_html_()
-    assert "<b>" not in page
-    for cell in ("&lt;b&gt;", "kernel (3, 2)", ">8</td>", ">6</th>", "Named, input (1, 3)"):
-        assert cell in page
+    assert repr(table) == str(table)
 
 
 @pytest.mark.parametrize("shape", [(), (0, 3), (-1, 3)])

@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 
 from jaxdl.nn import (
-    batch_norm_scale,
-    dcgan_normal,
-    torch_conv,
-    torch_conv_transpose,
-    torch_linear,
-    torch_uniform,
+    dcgan_kernel_init,
+    dcgan_scale_init,
+    torch_conv_init,
+    torch_conv_transpose_init,
+    torch_linear_init,
+    torch_uniform_init,
 )
 
 KEY = jax.random.key(0)
 
 
-@pytest.mark.parametrize(("init", "mean"), [(dcgan_normal, 0.0), (batch_norm_scale, 1.0)])
+@pytest.mark.parametrize(("init", "mean"), [(dcgan_kernel_init, 0.0), (dcgan_scale_init, 1.0)])
 def test_normal_initializers_have_dcgans_moments(init, mean):
     draw = init(KEY, (4, 4, 50, 100))
     np.testing.assert_allclose(draw.mean(), mean, atol=3e-4)
@@ -28,10 +28,10 @@ def test_normal_initializers_have_dcgans_moments(init, mean):
 @pytest.mark.parametrize(
     ("init", "shape", "bound"),
     [
-        (torch_linear, (400, 90), 0.05),
-        (torch_conv, (4, 4, 25, 90), 0.05),
-        (torch_conv_transpose, (4, 4, 90, 25), 0.05),
-        (torch_uniform(400), (36000,), 0.05),
+        (torch_linear_init, (400, 90), 0.05),
+        (torch_conv_init, (4, 4, 25, 90), 0.05),
+        (torch_conv_transpose_init, (4, 4, 90, 25), 0.05),
+        (torch_uniform_init(400), (36000,), 0.05),
     ],
 )
 def test_torch_initializers_fill_the_interval_of_their_fan_in(init, shape, bound):
@@ -42,7 +42,7 @@ def test_torch_initializers_fill_the_interval_of_their_fan_in(init, shape, bound
     np.testing.assert_allclose(draw.std(), bound / np.sqrt(3), rtol=0.02)
 
 
-@pytest.mark.parametrize("init", [dcgan_normal, batch_norm_scale, torch_conv])
+@pytest.mark.parametrize("init", [dcgan_kernel_init, dcgan_scale_init, torch_conv_init])
 def test_initializers_honour_key_and_dtype(init):
     draw = init(KEY, (2, 2, 3, 4), jnp.bfloat16)
     assert draw.dtype == jnp.bfloat16

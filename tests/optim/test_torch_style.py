@@ -19,11 +19,6 @@ OPTIMIZERS = {
     "sgd": (optim.sgd, 0.05, {}),
     "sgd_decay": (optim.sgd, 0.05, {"weight_decay": 0.1}),
     "sgd_momentum": (optim.sgd, 0.02, {"momentum": 0.9, "weight_decay": 0.01}),
-    "sgd_dampening": (
-        optim.sgd,
-        0.05,
-        {"momentum": 0.8, "dampening": 0.3, "weight_decay": 0.01},
-    ),
     "sgd_nesterov": (
         optim.sgd,
         0.02,
@@ -31,22 +26,8 @@ OPTIMIZERS = {
     ),
     "adam": (optim.adam, 0.01, {}),
     "adam_decay": (optim.adam, 0.01, {"b1": 0.5, "weight_decay": 0.1}),
-    "adamw": (optim.adamw, 0.01, {}),
-    "adamw_decay": (optim.adamw, 0.01, {"b1": 0.8, "b2": 0.99, "weight_decay": 0.3}),
     "adadelta": (optim.adadelta, 1.0, {}),
     "adadelta_decay": (optim.adadelta, 0.5, {"rho": 0.95, "weight_decay": 0.1}),
-    "rmsprop": (optim.rmsprop, 0.005, {}),
-    "rmsprop_momentum": (
-        optim.rmsprop,
-        0.002,
-        {"decay": 0.9, "momentum": 0.7, "weight_decay": 0.1},
-    ),
-    "adagrad": (optim.adagrad, 0.05, {}),
-    "adagrad_decay": (
-        optim.adagrad,
-        0.1,
-        {"initial_accumulator_value": 0.1, "weight_decay": 0.1},
-    ),
 }
 all_optimizers = pytest.mark.parametrize("name", OPTIMIZERS)
 
@@ -118,7 +99,7 @@ def test_agrees_with_pytorch_on_a_network(name, reference):
         np.testing.assert_allclose(path, reference[f"{name}/network/{key}"], rtol=0, atol=5e-6)
 
 
-@pytest.mark.parametrize("name", ["sgd_nesterov", "adam_decay", "adamw_decay", "rmsprop_momentum"])
+@pytest.mark.parametrize("name", ["sgd_nesterov", "adam_decay"])
 def test_a_schedule_acts_as_in_pytorch(name, reference):
     make, rate, options = OPTIMIZERS[name]
     path = on_quadratics(
@@ -152,13 +133,11 @@ def test_coupled_decay_is_the_gradient_of_the_penalty(optimizer, penalty):
     jax.tree.map(lambda u, e: np.testing.assert_allclose(u, e, rtol=1e-6), updates, expected)
 
 
-def test_coupled_l2_is_not_adamw():
-    w, gradient = jnp.array(2.0), jnp.array(0.0)
-    coupled, decoupled = optim.adam(0.1, weight_decay=0.5), optim.adamw(0.1, weight_decay=0.5)
-    update, _ = coupled.update(gradient, coupled.init(w), w)
-    np.testing.assert_allclose(update, -0.1, rtol=1e-4)  # Adam makes the decay a whole step
-    update, _ = decoupled.update(gradient, decoupled.init(w), w)
-    np.testing.assert_allclose(update, -0.1 * 0.5 * 2.0, rtol=1e-6)
+def test_adams_decay_is_coupled():
+    w, optimizer = jnp.array(2.0), optim.adam(0.1, weight_decay=0.5)
+    update, _ = optimizer.update(jnp.array(0.0), optimizer.init(w), w)
+    # Adam makes the decay a whole step; beside the gradient it would be 0.1 · 0.5 · 2.
+    np.testing.assert_allclose(update, -0.1, rtol=1e-4)
 
 
 @all_optimizers
@@ -202,15 +181,12 @@ def test_infinite_weights_stay_without_decay():
     [
         (lambda: optim.sgd(-0.1), "learning_rate is -0.1"),
         (lambda: optim.sgd(0.1, momentum=-1), "momentum is -1"),
-        (lambda: optim.sgd(0.1, dampening=float("nan")), "dampening is nan"),
         (lambda: optim.sgd(0.1, nesterov=True), "nesterov needs momentum"),
-        (lambda: optim.sgd(0.1, momentum=0.9, dampening=0.1, nesterov=True), "no dampening"),
         (lambda: optim.adam(0.1, b1=1.0), "b1 is 1.0"),
         (lambda: optim.adam(float("nan")), "learning_rate is nan"),
-        (lambda: optim.adamw(0.1, weight_decay=-0.1), "weight_decay is -0.1"),
+        (lambda: optim.adam(0.1, weight_decay=-0.1), "weight_decay is -0.1"),
         (lambda: optim.adadelta(rho=-0.1), "rho is -0.1"),
-        (lambda: optim.rmsprop(0.1, eps=-1.0), "eps is -1.0"),
-        (lambda: optim.adagrad(0.1, initial_accumulator_value=-1.0), "accumulator_value is -1.0"),
+        (lambda: optim.adadelta(eps=-1.0), "eps is -1.0"),
         (lambda: optim.add_l1(-1.0), "strength is -1.0"),
     ],
 )

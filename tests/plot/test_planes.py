@@ -35,7 +35,7 @@ def test_decision_lines_refuses_what_is_no_line():
         decision_lines(CORNERS, [0, 0, 0, 1], {"none": ([0, 0], 1.0)})
     with pytest.raises(ConfigError, match="NaN"):
         decision_lines(CORNERS, [0, 0, 0, 1], {"none": ([0, 1], np.nan)})
-    with pytest.raises(ShapeError, match="labels has 3 values where 4"):
+    with pytest.raises(ShapeError, match="labels has 3 values: need 4"):
         decision_lines(CORNERS, [0, 0, 0], {})
     with pytest.raises(ShapeError, match="inputs"):
         decision_lines([[0, 0, 1]], [0], {})

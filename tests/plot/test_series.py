@@ -124,7 +124,7 @@ def test_curves_refuses_nothing_and_strange_bands():
         curves([1], {}, **LABELS)
     with pytest.raises(ConfigError, match=r"bands for \['D'\]"):
         curves([1], {"G": [1.0]}, bands={"D": ([0], [1])}, **LABELS)
-    with pytest.raises(ShapeError, match="band 'G' has 2 values where 1 are due"):
+    with pytest.raises(ShapeError, match="band 'G' has 2 values: need 1"):
         curves([1], {"G": [1.0]}, bands={"G": ([0], [1, 2])}, **LABELS)
 
 

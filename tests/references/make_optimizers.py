@@ -1,7 +1,5 @@
 """Makes optimizers.npz: where PyTorch's optimisers are after 1, 10 and 100 steps, in float64.
 
-In float32 its AdamW itself is 5e-6 off: it multiplies by a rounded 1 - rate · decay at each step.
-
 Run by hand where PyTorch is installed: ``python tests/references/make_optimizers.py``. Every
 optimiser solves three families of problems, stored beside the answers:
 
@@ -26,32 +24,16 @@ OPTIMIZERS = {
     "sgd": (torch.optim.SGD, {"lr": 0.05}),
     "sgd_decay": (torch.optim.SGD, {"lr": 0.05, "weight_decay": 0.1}),
     "sgd_momentum": (torch.optim.SGD, {"lr": 0.02, "momentum": 0.9, "weight_decay": 0.01}),
-    "sgd_dampening": (
-        torch.optim.SGD,
-        {"lr": 0.05, "momentum": 0.8, "dampening": 0.3, "weight_decay": 0.01},
-    ),
     "sgd_nesterov": (
         torch.optim.SGD,
         {"lr": 0.02, "momentum": 0.9, "nesterov": True, "weight_decay": 0.01},
     ),
     "adam": (torch.optim.Adam, {"lr": 0.01}),
     "adam_decay": (torch.optim.Adam, {"lr": 0.01, "betas": (0.5, 0.999), "weight_decay": 0.1}),
-    "adamw": (torch.optim.AdamW, {"lr": 0.01}),
-    "adamw_decay": (torch.optim.AdamW, {"lr": 0.01, "betas": (0.8, 0.99), "weight_decay": 0.3}),
     "adadelta": (torch.optim.Adadelta, {"lr": 1.0}),
     "adadelta_decay": (torch.optim.Adadelta, {"lr": 0.5, "rho": 0.95, "weight_decay": 0.1}),
-    "rmsprop": (torch.optim.RMSprop, {"lr": 0.005}),
-    "rmsprop_momentum": (
-        torch.optim.RMSprop,
-        {"lr": 0.002, "alpha": 0.9, "momentum": 0.7, "weight_decay": 0.1},
-    ),
-    "adagrad": (torch.optim.Adagrad, {"lr": 0.05}),
-    "adagrad_decay": (
-        torch.optim.Adagrad,
-        {"lr": 0.1, "initial_accumulator_value": 0.1, "weight_decay": 0.1},
-    ),
 }
-SCHEDULED = ("sgd_nesterov", "adam_decay", "adamw_decay", "rmsprop_momentum")
+SCHEDULED = ("sgd_nesterov", "adam_decay")
 L1_STRENGTH = 0.05
 
 

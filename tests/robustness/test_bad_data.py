@@ -31,7 +31,7 @@ from jaxdl.data.sources.idx import IDX_STEMS, IDXError, read_idx, write_idx
 from jaxdl.data.sources.tfds import find_prepared, read_prepared
 from jaxdl.errors import ConfigError, DataError, ShapeError, UserError
 from jaxdl.models import MLP
-from jaxdl.run.classifiers import fit_classifier
+from jaxdl.run.classifiers import ClassifierOptions, fit_classifier
 
 
 @pytest.fixture(autouse=True)
@@ -392,10 +392,9 @@ def fit(train, **parts):
         MLP(hidden=(4,), num_classes=3),
         optax.sgd(0.1),
         train,
-        epochs=1,
+        parts,
         batch_size=4,
-        transform=lambda images: images,
-        **parts,
+        how=ClassifierOptions(transform=lambda images: images),
     )
 
 

@@ -198,8 +198,11 @@ WEIGHTS = {
     "fc.weight": RNG.normal(size=(3, 4)).astype(np.float32),
     "fc.bias": np.arange(3, dtype=np.float64),
     "count": np.array(7),
+    "mask": np.array([True, False]),
 }
-TORCH_FILE = (Path(__file__).parents[1] / "references" / "generator.pt").read_bytes()
+REFERENCES = Path(__file__).parents[1] / "references"
+TORCH_FILE = (REFERENCES / "generator.pt").read_bytes()
+CHECKPOINTS = [path.read_bytes() for path in sorted(REFERENCES.glob("checkpoint*.pt"))]
 
 
 def zipped(entries):
@@ -235,7 +238,7 @@ def torch_programs():
 
 @pytest.fixture
 def read_weights(tmp_path):
-    """Reads bytes as a weight file: arrays no larger than the file, or a WeightsError naming it."""
+    """Reads bytes as a weight file: arrays of bounded size, or a WeightsError naming it."""
 
     def make(suffix):
         path = tmp_path / f"fuzzed{suffix}"
@@ -252,9 +255,13 @@ def read_weights(tmp_path):
                 result = {}
             for name, array in result.items():
                 assert isinstance(name, str)
-                assert array.dtype.kind in "fiuV"
-                assert array.nbytes <= 1100 * len(data)
-                array.tobytes()  # every number can be read
+                assert array.dtype.kind in "fiubV"
+                assert array.nbytes <= 2**30 + len(data)
+                if array.nbytes <= 1100 * len(data):
+                    array.tobytes()  # every number can be read
+                else:  # an expanded tensor, which repeats its numbers
+                    assert suffix == ".pt"
+                    array[(-1,) * array.ndim].tobytes()
             assert not MARKER.exists()
 
         return check
@@ -317,7 +324,7 @@ def test_damage_below_the_npz_checksum(read_weights, examples):
 
 @pytest.mark.parametrize("examples", CASES)
 def test_damaged_torch_file(read_weights, examples):
-    samples = [TORCH_FILE, *map(small_torch_file, torch_programs()[2:6])]
+    samples = [TORCH_FILE, *CHECKPOINTS, *map(small_torch_file, torch_programs()[2:6])]
     run_cases(examples, damaged(samples), read_weights(".pt"))
 
 

@@ -13,7 +13,8 @@ from jaxdl.errors import CheckpointError, JaxdlError
 from jaxdl.run import checkpoint
 from jaxdl.run.checkpoint import CheckpointStore
 from jaxdl.run.fit import fit
-from jaxdl.run.loop import Hook, Schedule
+from jaxdl.run.schedule import Schedule
+from jaxdl.run.task import Hook, RunOptions, Task
 
 SCHEDULE = Schedule(200, 1, None, 1)
 NOISE = np.random.default_rng(0).standard_normal(200_000).astype(np.float32)  # not compressible
@@ -37,10 +38,9 @@ def run(folder, break_at=None, harm=None):
     start = {"count": jnp.float32(0), "noise": jnp.asarray(NOISE)}
     try:
         fitted = fit(
-            *(step, start, lambda epoch: 0, SCHEDULE),
-            folder=folder,
-            hooks=[Hook(hook, 1)],
-            save_every_steps=20,
+            Task(step, start, lambda epoch: 0),
+            SCHEDULE,
+            RunOptions(folder=folder, hooks=[Hook(hook, 1)], save_every_steps=20),
         )
     except JaxdlError as error:
         return error, reached

@@ -24,7 +24,8 @@ from jaxdl.data.sources.tfds_prepare import prepare_published
 from jaxdl.files import write_atomically
 from jaxdl.run.fit import fit
 from jaxdl.run.log import RunLog
-from jaxdl.run.loop import Schedule
+from jaxdl.run.schedule import Schedule
+from jaxdl.run.task import RunOptions, Task
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted([*(ROOT / "jaxdl").rglob("*.py"), *(ROOT / "experiments").rglob("*.py")])
@@ -250,7 +251,8 @@ def _write_run(folder):
         return state * inputs, {"value": state}
 
     half = jnp.float32(0.5)
-    fit(step, jnp.float32(8), lambda epoch: half, Schedule(2, 1, None, 1), folder=folder)
+    task = Task(step, jnp.float32(8), lambda epoch: half)
+    fit(task, Schedule(2, 1, None, 1), RunOptions(folder=folder))
     assert any((folder / "checkpoints").iterdir())
 
 

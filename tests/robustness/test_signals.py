@@ -13,14 +13,16 @@ import pytest
 
 from jaxdl.run.checkpoint import CheckpointStore
 from jaxdl.run.fit import fit
-from jaxdl.run.loop import Hook, Schedule
+from jaxdl.run.schedule import Schedule
 from jaxdl.run.signals import StopSignals
+from jaxdl.run.task import Hook, RunOptions, Task
 
 SLOW_RUN = """
 import sys, time
 import jax, jax.numpy as jnp
 from jaxdl.run.fit import fit
-from jaxdl.run.loop import Hook, Schedule
+from jaxdl.run.schedule import Schedule
+from jaxdl.run.task import Hook, RunOptions, Task
 
 def step(state, inputs, position, shard):
     return state + 1, {"sum": state}
@@ -29,9 +31,10 @@ def slow(point, state):
     print("step", point.step, flush=True)
     time.sleep(float(sys.argv[2]))
 
-fitted = fit(step, jnp.float32(0), lambda epoch: jnp.float32(0), Schedule(10**6, 1, None, 1),
-             hooks=[Hook(slow, 1)], folder=sys.argv[1])
-sys.exit(fitted.exit_status)
+task = Task(step, jnp.float32(0), lambda epoch: jnp.float32(0))
+options = RunOptions(hooks=[Hook(slow, 1)], folder=sys.argv[1])
+fitted = fit(task, Schedule(10**6, 1, None, 1), options)
+sys.exit(128 + fitted.stopped_by)
 """
 
 
@@ -63,7 +66,7 @@ def test_a_program_saves_says_so_and_exits_with_the_signal_s_status(tmp_path, nu
     assert process.returncode == status, errors
     last = said.splitlines()[-1]
     assert last.startswith(f"Stopped by {name} after step ")
-    assert last.endswith(": saved; the same command continues from there.")
+    assert last.endswith(": saved; start it again to go on from there")
     assert errors == ""
     with CheckpointStore(tmp_path / "checkpoints", write=False) as store:
         step = store.find_sound()
@@ -105,14 +108,9 @@ def run(folder, raise_at=None, number=signal.SIGINT, **options):
             signal.raise_signal(number)
 
     fitted = fit(
-        step,
-        jnp.float32(0),
-        lambda epoch: jnp.arange(5.0) * epoch,
+        Task(step, jnp.float32(0), lambda epoch: jnp.arange(5.0) * epoch),
         Schedule(5, 4, None, 1),
-        folder=folder,
-        hooks=[Hook(interrupt, 1)],
-        reporter=Listener(),
-        **options,
+        RunOptions(folder=folder, hooks=[Hook(interrupt, 1)], reporter=Listener(), **options),
     )
     return fitted, said
 
@@ -125,14 +123,14 @@ def test_a_notebook_gets_the_state_reached_and_can_go_on(tmp_path, at, number):
     assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)] == before
     reached = fitted.progress.step
     assert at <= reached <= at + 1
-    assert fitted.exit_status == 128 + number
+    assert fitted.stopped_by == number
     assert said == [
         f"Stopped by {'Ctrl-C' if number == signal.SIGINT else 'SIGTERM'} after step {reached}: "
-        "saved; the same command continues from there."
+        "saved; start it again to go on from there"
     ]
     rest, said = run(tmp_path / "parts")
     whole, _ = run(tmp_path / "whole")
-    assert (rest.resumed_from, rest.exit_status, said) == (reached, None, [])
+    assert (rest.resumed_from, rest.stopped_by, said) == (reached, None, [])
     assert float(rest.state) == float(whole.state)
     assert rest.log.series("sum") == whole.log.series("sum")
     assert rest.log.series("sum", "epoch") == whole.log.series("sum", "epoch")

@@ -13,12 +13,14 @@ from jaxdl.data import Split
 from jaxdl.errors import ConfigError, TrainingError
 from jaxdl.models import MLP
 from jaxdl.run.checkpoint import CheckpointStore
-from jaxdl.run.classifiers import fit_classifier
+from jaxdl.run.classifiers import ClassifierOptions, classifier_task
 from jaxdl.run.divergence import REPORT, Inspection, first_bad_metric
 from jaxdl.run.fit import fit
-from jaxdl.run.leaves import first_bad_leaf
-from jaxdl.run.loop import Hook, Schedule
+from jaxdl.run.replay import replay
+from jaxdl.run.schedule import Schedule
+from jaxdl.run.task import Hook, RunOptions, Task
 from jaxdl.training.collapse import collapse_warnings
+from jaxdl.training.leaves import first_bad_leaf
 
 SCHEDULE = Schedule(10, 3, None, 2)
 BAD_STEP = 17
@@ -65,16 +67,18 @@ def start():
 INSPECTION = Inspection(batch=lambda inputs, position: inputs[2 * position : 2 * position + 2])
 
 
-def run(where, folder=None, **options):
-    options = {"save_every_steps": 4, "inspection": INSPECTION, **options}
-    return fit(
+def task_of(where):
+    return Task(
         make_step(where),
         start(),
         lambda epoch: jnp.arange(20) + 100 * epoch,
-        SCHEDULE,
-        folder=folder,
-        **options,
+        inspection=INSPECTION,
     )
+
+
+def run(where, folder=None, **options):
+    options = {"save_every_steps": 4, **options}
+    return fit(task_of(where), SCHEDULE, RunOptions(folder=folder, **options))
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_at_its_step(tmp_path):
@@ -83,7 +87,8 @@ def test_a_loss_that_is_not_finite_stops_the_run_at_its_step(tmp_path):
     message = str(caught.value)
     assert "loss of mine is nan at step 17" in message
     assert "the checkpoint of step 16, which is finite, is kept" in message
-    assert "--debug_step 17" in message
+    assert "a replay of step 17 shows where it begins" in message
+    assert caught.value.step == 17
     assert json.loads((tmp_path / REPORT).read_text()) == {
         "run": "mine",
         "step": 17,
@@ -143,8 +148,8 @@ def test_a_replay_finds_the_step_and_the_operation(tmp_path, where, found, opera
         run(where, tmp_path)
     before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*") if p.name != ".lock"}
     listener = Listener()
-    replayed = run(where, tmp_path, debug_step=20, reporter=listener)
-    assert replayed.exit_status == 0
+    options = RunOptions(folder=tmp_path, reporter=listener)
+    assert replay(task_of(where), SCHEDULE, options, 20) == 17
     assert listener.said[0].startswith("Steps from 16 on, repeated: step 17 is the first")
     assert found in listener.said[0]
     assert re.search(operation, listener.said[1]), listener.said[1]
@@ -155,10 +160,11 @@ def test_a_replay_of_sound_steps_says_so(tmp_path):
     with pytest.raises(TrainingError):
         run("loss", tmp_path)
     listener = Listener()
-    run("loss", tmp_path, debug_step=16, reporter=listener)
+    options = RunOptions(folder=tmp_path, reporter=listener)
+    assert replay(task_of("loss"), SCHEDULE, options, 16) is None
     assert listener.said == ["Steps 13 to 16, repeated: every metric and every leaf is finite."]
-    with pytest.raises(ConfigError, match="--debug_step 31: the run ends at step 30"):
-        run("loss", tmp_path, debug_step=31)
+    with pytest.raises(ConfigError, match="step 31: the run ends at step 30"):
+        replay(task_of("loss"), SCHEDULE, options, 31)
 
 
 def test_the_seed_that_diverged_is_named(tmp_path):
@@ -170,28 +176,23 @@ def test_the_seed_that_diverged_is_named(tmp_path):
         # One image's pixels are infinite; where in the epoch it comes depends on the seed.
         return jnp.where((images == train.images[7:8]).all((1, 2, 3))[:, None], jnp.inf, x)
 
-    def fit_it(**options):
-        return fit_classifier(
-            MLP(hidden=(4,)),
-            optax.sgd(0.1),
-            train,
-            epochs=1,
-            seeds=(3, 4, 5),
-            batch_size=8,
-            transform=poison,
-            folder=tmp_path,
-            name="mlp",
-            **options,
-        )
-
+    listener = Listener()
+    options = RunOptions(folder=tmp_path, name="mlp", reporter=listener)
+    task, schedule = classifier_task(
+        MLP(hidden=(4,)),
+        optax.sgd(0.1),
+        train,
+        batch_size=8,
+        how=ClassifierOptions(seeds=(3, 4, 5), transform=poison),
+        options=options,
+    )
     with pytest.raises(TrainingError) as caught:
-        fit_it()
+        fit(task, schedule, options)
     report = json.loads((tmp_path / REPORT).read_text())
     assert f"of {report['member']} of mlp is nan at step {report['step']}" in str(caught.value)
     assert 7 in report["batch"]
     assert len(report["batch"]) == 8
-    listener = Listener()
-    fit_it(debug_step=5, reporter=listener)
+    replay(task, schedule, options, 5)
     assert f"step {report['step']} of {report['member']} is the first" in listener.said[0]
     assert "the first NaN is of " in listener.said[1]
 
@@ -205,12 +206,11 @@ def test_the_first_bad_metric_is_the_earliest_step_s():
 
 
 def test_finite_steps_do_not_wait_for_the_state_to_be_looked_at(monkeypatch):
-
-    from jaxdl.run import save_policy
+    from jaxdl.run import saving
 
     looked = []
-    monkeypatch.setattr(save_policy, "first_bad_leaf", lambda state: looked.append(1))
-    fit(make_step("none"), start(), lambda epoch: jnp.arange(20), Schedule(500, 1, None, 1))
+    monkeypatch.setattr(saving, "first_bad_leaf", lambda state: looked.append(1))
+    fit(Task(make_step("none"), start(), lambda epoch: jnp.arange(20)), Schedule(500, 1, None, 1))
     assert len(looked) == 1  # at the epoch's end
 
 
@@ -223,13 +223,9 @@ def test_a_warning_is_shown_and_logged():
 
     listener = Listener()
     fitted = fit(
-        step,
-        jnp.float32(0),
-        lambda epoch: jnp.float32(0),
+        Task(step, jnp.float32(0), lambda epoch: jnp.float32(0)),
         Schedule(2, 2, None, 1),
-        hooks=[Hook(spread)],
-        watch=collapse_warnings,
-        reporter=listener,
+        RunOptions(hooks=[Hook(spread)], warnings=collapse_warnings, reporter=listener),
     )
     epochs = [r for r in fitted.log.records if r["kind"] == "epoch"]
     assert [len(r["warnings"]) for r in epochs] == [1, 2]

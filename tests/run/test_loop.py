@@ -4,18 +4,22 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdl.errors import CheckpointError, WorkdirError
+from jaxdl.errors import CheckpointError, ConfigError, WorkdirError
+from jaxdl.metrics import R2, Mean
 from jaxdl.run.checkpoint import CheckpointStore
 from jaxdl.run.fit import fit
 from jaxdl.run.log import RunLog
-from jaxdl.run.loop import EpochMeans, Hook, Schedule
-from jaxdl.run.save_policy import Keeper
+from jaxdl.run.saving import SavePolicy
+from jaxdl.run.schedule import Schedule
 from jaxdl.run.signals import StopSignals
+from jaxdl.run.step_metrics import EpochMetrics
+from jaxdl.run.task import Hook, RunOptions, Task
 
 
 def step(state, inputs, position, shard):
     """Adds the position-th input; reports the sum before."""
-    return state + inputs[position], {"sum": state, "weight": 1.0 + (position == 4)}
+    weight = 1.0 + (position == 4)
+    return state + inputs[position], {"sum": Mean(state * weight, weight)}
 
 
 def inputs_for_epoch(epoch):
@@ -24,7 +28,8 @@ def inputs_for_epoch(epoch):
 
 def run(folder=None, max_steps=None, epochs=3, **options):
     schedule = Schedule(5, epochs, max_steps, examples_per_step=2)
-    return fit(step, jnp.float32(0), inputs_for_epoch, schedule, folder=folder, **options)
+    task = Task(step, jnp.float32(0), inputs_for_epoch)
+    return fit(task, schedule, RunOptions(folder=folder, **options))
 
 
 def without_times(log):
@@ -163,7 +168,7 @@ def test_a_finished_run_is_left_as_it_is(tmp_path):
 
 
 def test_the_newest_checkpoints_are_kept_and_those_asked_for(tmp_path):
-    run(tmp_path, epochs=6, keep_every_epochs=2)
+    run(tmp_path, epochs=6, keep_every=2)
     with CheckpointStore(tmp_path / "checkpoints") as store:
         assert store.find_sound() == 30
     kept = sorted(int(p.name) for p in (tmp_path / "checkpoints").iterdir() if p.name.isdigit())
@@ -199,10 +204,10 @@ def test_saving_by_time(tmp_path):
         looks.append(60.0)
         return sum(looks)
 
-    keeper = Keeper(Store(), StopSignals(), every_seconds=120, clock=clock)
+    policy = SavePolicy(Store(), StopSignals(), every_seconds=120, clock=clock)
     for number in range(1, 10):
-        if keeper.wants_pause() and keeper.is_due(number, False, False):
-            keeper.save(number, {"w": jnp.zeros(2)}, {})
+        if policy.wants_pause() and policy.is_due(number, False, False):
+            policy.save(number, {"w": jnp.zeros(2)}, {})
     assert saved == [2, 4, 6, 8]
 
 
@@ -217,15 +222,15 @@ def test_an_epoch_s_end_is_passed_over_where_saving_would_cost_more_than_one_per
             pass
 
     now = [0.0]
-    keeper = Keeper(Store(), StopSignals(), every_seconds=30, clock=lambda: now[0])
-    assert keeper.is_due(4, True, False)
-    keeper.save(4, {"w": jnp.zeros(2)}, {})
+    policy = SavePolicy(Store(), StopSignals(), every_seconds=30, clock=lambda: now[0])
+    assert policy.is_due(4, True, False)
+    policy.save(4, {"w": jnp.zeros(2)}, {})
     now[0] = passed
-    keeper.wants_pause()
-    assert keeper.is_due(6, True, False) is due
-    assert keeper.is_due(7, True, True), "the run's end is always saved"
-    assert keeper.is_due(8, True, False), "and so is what is kept"
-    assert Keeper(Store(), StopSignals()).is_due(6, True, False), "without a time, every epoch"
+    policy.wants_pause()
+    assert policy.is_due(6, True, False) is due
+    assert policy.is_due(7, True, True), "the run's end is always saved"
+    assert policy.is_due(8, True, False), "and so is what is kept"
+    assert SavePolicy(Store(), StopSignals()).is_due(6, True, False), "without a time, every epoch"
 
 
 def test_one_trace_whatever_the_chunks(tmp_path):
@@ -236,7 +241,8 @@ def test_one_trace_whatever_the_chunks(tmp_path):
         return step(state, inputs, position, shard)
 
     schedule = Schedule(5, 3, None, 1)
-    fit(counted, jnp.float32(0), inputs_for_epoch, schedule, folder=tmp_path, save_every_steps=2)
+    task = Task(counted, jnp.float32(0), inputs_for_epoch)
+    fit(task, schedule, RunOptions(folder=tmp_path, save_every_steps=2))
     assert len(traces) == 2  # the shapes of the metrics, and the loop
 
 
@@ -277,15 +283,32 @@ def test_an_older_step_is_refused(tmp_path):
 
 def test_epoch_means_do_not_depend_on_the_chunks():
     values = np.random.default_rng(0).normal(size=50).astype(np.float32) * 1e3
-    whole, parts = EpochMeans(), EpochMeans()
-    whole.add({"x": values})
+    ones = np.ones_like(values)
+    whole, parts = EpochMetrics(), EpochMetrics()
+    whole.add({"x": Mean(values, ones)})
     for part in np.split(values, [7, 8, 30]):
-        parts.add({"x": part})
-        parts = EpochMeans(parts.to_meta())
+        parts = EpochMetrics(parts.to_meta())
+        parts.add({"x": Mean(part, np.ones_like(part))})
     assert whole.compute() == parts.compute()
 
 
 def test_epoch_means_of_several_seeds_at_once():
-    means = EpochMeans()
-    means.add({"loss": np.array([[1.0, 2.0], [3.0, 6.0]]), "weight": np.array([1.0, 3.0])})
+    means = EpochMetrics(members=True)
+    weights = np.array([[1.0, 1.0], [3.0, 3.0]])
+    means.add({"loss": Mean(weights * np.array([[1.0, 2.0], [3.0, 6.0]]), weights)})
     assert means.compute() == {"loss": [2.5, 5.0]}
+
+
+def test_a_metric_without_a_sample_has_no_value():
+    means = EpochMetrics(members=True)
+    means.add({"loss": Mean(np.array([[3.0, 0.0]]), np.array([[2.0, 0.0]]))})
+    assert means.compute() == {"loss": [1.5, None]}
+
+
+def test_a_metric_whose_parts_do_not_add_up_is_refused():
+    def regress(state, inputs, position, shard):
+        return state, {"r2": R2.from_batch(jnp.arange(3.0), jnp.arange(3.0))}
+
+    task = Task(regress, jnp.float32(0), inputs_for_epoch)
+    with pytest.raises(ConfigError, match="'r2' is a R2, whose parts do not simply add up"):
+        fit(task, Schedule(1, 1, None, 1))

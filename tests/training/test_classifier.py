@@ -1,5 +1,6 @@
 """The classifier's step against PyTorch's (stored by references/make_mlp.py), seeds, devices."""
 
+import dataclasses
 import functools
 from pathlib import Path
 
@@ -15,9 +16,14 @@ from jaxdl.data.sources.embedded import load_embedded
 from jaxdl.distributed import parallel
 from jaxdl.errors import ConfigError, ShapeError
 from jaxdl.models import MLP
-from jaxdl.run import classifiers
-from jaxdl.run.classifiers import fit_classifier, normalize_mnist
-from jaxdl.training import classifier
+from jaxdl.run.classifiers import (
+    ClassifierOptions,
+    classifier_task,
+    fit_classifier,
+    normalize_mnist,
+)
+from jaxdl.run.task import RunOptions
+from jaxdl.training import classifier, several_seeds
 from jaxdl.training.early_stopping import EarlyStopping
 from jaxdl.training.rngs import root_key
 from jaxdl.training.state import num_parameters
@@ -74,9 +80,9 @@ def train_as_pytorch_did(reference, digits, name):
         rows = np.arange(i * BATCH, (i + 1) * BATCH) % len(digits.train.labels)
         x = normalize_mnist(digits.train.images[rows]).astype(jnp.float64)
         labels = digits.train.labels[rows]
-        kept = tuple(masks[i]) if name == "dropout" else None
-        state, metrics = step(state, x, labels, masks=kept)
-        losses.append(float(metrics["loss"]))
+        kept = {"masks": tuple(masks[i])} if name == "dropout" else {}
+        state, metrics = step(state, x, labels, **kept)
+        losses.append(float(metrics["loss"].compute()))
     return losses, start, parameters(reference, name), state.network.params
 
 
@@ -100,8 +106,19 @@ MODEL, ADAM = MLP(hidden=(20, 20), dropout_rate=0.2), optax.adam(0.01)
 
 def fit_small(small, seeds=(0, 1, 2), **options):
     train, test = small
-    options = {"epochs": 2, "batch_size": 16, "test": test, **options}
-    return fit_classifier(MODEL, ADAM, train, seeds=seeds, **options)
+    own = {field.name for field in dataclasses.fields(RunOptions)}
+    kept = RunOptions(**{name: value for name, value in options.items() if name in own})
+    how = {name: value for name, value in options.items() if name not in own | {"epochs"}}
+    return fit_classifier(
+        MODEL,
+        ADAM,
+        train,
+        {"test": test},
+        epochs=options.get("epochs", 2),
+        batch_size=16,
+        how=ClassifierOptions(seeds=seeds, **how),
+        options=kept,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -123,17 +140,15 @@ def test_a_seed_s_result_is_the_same_alone_or_among_others(small, three):
 
 def test_seeds_in_turn_and_together_give_the_same_numbers(small):
     train, _ = small
-    states = classifiers.stacked_states(MODEL, ADAM, jnp.zeros((1, 28, 28, 1)), (0, 1))
-    inputs = classifiers._epoch_inputs(train, (0, 1), jax.devices()[:1])(1)
-    step = functools.partial(
-        classifier.batch_step, batch_size=16, transform=normalize_mnist, augment=None
-    )
+    how = ClassifierOptions(seeds=(0, 1))
+    task, _ = classifier_task(MODEL, ADAM, train, batch_size=16, how=how)
+    inputs = task.inputs_for_epoch(1)
     results = []
     for in_turns in (True, False):
-        wrap = functools.partial(classifier.seeds_loop, in_turns=in_turns)
-        run = parallel.compile_steps(step, jax.devices()[:1], 3, wrap)
-        results.append(run(jax.tree.map(jnp.copy, states), inputs, 2, 2))
-    assert results[0][1]["loss"].shape == (3, 2)
+        wrap = functools.partial(several_seeds.seeds_loop, in_turns=in_turns)
+        run = parallel.compile_steps(task.step, jax.devices()[:1], 3, wrap)
+        results.append(run(jax.tree.map(jnp.copy, task.state), inputs, 2, 2))
+    assert results[0][1]["loss"].total.shape == (3, 2)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), *results)
 
 
@@ -165,8 +180,10 @@ def test_filling_changes_nothing(small):
     weights = jnp.array([1.0] * 6 + [0.0] * 3)
     filled, metrics = classifier.train_step(state, x, labels, weights=weights)
     exact, expected = classifier.train_step(state, x[:6], labels[:6])
-    assert float(metrics["weight"]) == 6
-    assert float(metrics["loss"]) == pytest.approx(float(expected["loss"]), rel=1e-6)
+    assert float(metrics["loss"].weight) == 6
+    assert float(metrics["loss"].compute()) == pytest.approx(
+        float(expected["loss"].compute()), rel=1e-6
+    )
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5),
         filled.network.params,
@@ -183,7 +200,7 @@ def test_evaluation_counts_every_example_once(small, three, batch_size):
     log_p -= logits.max(1)[:, None]
     loss = -log_p[np.arange(30), test.labels].mean()
     accuracy = (logits.argmax(1) == test.labels).mean()
-    measured = classifier.evaluate(network, test.images, test.labels, normalize_mnist, batch_size)
+    measured = classifier.evaluate(network, test, normalize_mnist, batch_size=batch_size)
     assert float(measured["loss"]) == pytest.approx(loss, rel=1e-5)
     assert float(measured["accuracy"]) == pytest.approx(accuracy, rel=1e-6)
     assert three.final("test_loss")[1] == pytest.approx(loss, rel=1e-4)
@@ -204,7 +221,7 @@ def test_early_stopping_stops_each_seed_and_keeps_its_best_weights(small):
         assert np.argmin(losses) == best - 1
         assert stop == best + 2
         network = fitted.network(seed, best=True)
-        measured = classifier.evaluate(network, test.images, test.labels, normalize_mnist)
+        measured = classifier.evaluate(network, test, normalize_mnist)
         assert float(measured["loss"]) == pytest.approx(losses[best - 1], rel=1e-5)
         assert fitted.best("test_loss")[seed] == losses[best - 1]
         assert fitted.final("test_loss")[seed] == losses[stop - 1]
@@ -217,12 +234,12 @@ def test_a_run_in_parts_is_the_run_in_one(small, tmp_path):
     for max_steps in (3, 8):
         fit_small(small, folder=tmp_path / "parts", max_steps=max_steps, **options)
     parts = fit_small(small, folder=tmp_path / "parts", **options)
-    assert parts.resumed_from == 8
+    assert parts.fitted.resumed_from == 8
     assert stop > 2
     assert parts.stopped_epochs == whole.stopped_epochs
     jax.tree.map(np.testing.assert_array_equal, parts.state, whole.state)
     again = fit_small(small, folder=tmp_path / "parts", **options)
-    assert again.resumed_from == stop * 5
+    assert again.fitted.resumed_from == stop * 5
     assert again.best("test_loss") == whole.best("test_loss")
 
 
@@ -242,5 +259,3 @@ def test_dropout_drops_its_share_and_only_in_training():
 def test_wrong_use_is_refused(small):
     with pytest.raises(ConfigError, match="no seeds"):
         fit_small(small, seeds=())
-    with pytest.raises(ConfigError, match="needs a validation part"):
-        fit_small(small, test=None, early_stopping=EarlyStopping())

@@ -51,7 +51,7 @@ def train_gan(images, generator_rate, discriminator_rate, steps):
     rates = (optax.adam(r, b1=0.5) for r in (generator_rate, discriminator_rate))
     state = gan.create_state(jax.random.key(0), *networks, *rates)
     inputs = gan.GANInputs(images, np.arange(len(images)), rngs.root_key(1))
-    step = functools.partial(gan.batch_step, batch_size=32)
+    step = functools.partial(gan.batch_step, recipe=gan.GANRecipe(32))
     run = parallel.compile_steps(step, jax.devices()[:1], 50)
     for _ in range(0, steps, 50):
         state, history = run(state, inputs, 0, 50)

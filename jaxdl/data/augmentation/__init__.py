@@ -7,6 +7,8 @@ need a key each, otherwise their draws go hand in hand. Ranges are checked in Py
 plain numbers, not traced values.
 """
 
+from jaxdl._face import face
+from jaxdl.data.augmentation import per_image
 from jaxdl.data.augmentation.geometry import (
     random_flip,
     random_scale_and_crop,
@@ -24,6 +26,7 @@ from jaxdl.data.augmentation.rotation import random_rotation, rotate
 
 __all__ = [
     "gaussian_noise",
+    "per_image",
     "random_brightness",
     "random_contrast",
     "random_flip",
@@ -35,3 +38,5 @@ __all__ = [
     "scale_and_crop",
     "to_greyscale",
 ]
+
+__getattr__, __dir__ = face(__name__, __all__)

@@ -34,10 +34,7 @@ class Boston(NamedTuple):
 
 
 def load_boston() -> Boston:
-    """Loads the data set; no network is needed.
-
-    Returns:
-        The 506 towns in their published order.
+    """Loads the 506 towns in their published order; no network is needed.
 
     Raises:
         DataUnavailableError: mlxtend is not installed.

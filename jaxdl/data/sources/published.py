@@ -105,14 +105,7 @@ PUBLISHED = {
 
 
 def mirrors(published: Published, base_url: str | None = None) -> tuple[str, ...]:
-    """Base URLs to try: the argument, or ``JAXDL_<NAME>_URL``, or the known mirrors.
-
-    Args:
-        published: the data set.
-        base_url: a mirror to use instead of the known ones.
-
-    Returns:
-        Base URLs without a slash at the end.
+    """Base URLs to try: ``base_url``, or ``JAXDL_<NAME>_URL``, or the known mirrors.
 
     Example:
         >>> mirrors(PUBLISHED["mnist"], "http://localhost:8000/")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jaxdl.data.dataset import Dataset, Split, make_dataset
-from jaxdl.errors import DataError, DataUnavailableError
+from jaxdl.errors import DataError, DataUnavailableError, brief
 from jaxdl.files import open_regular
 
 if TYPE_CHECKING:
@@ -217,9 +217,3 @@ def import_tfds() -> ModuleType:
             "importlib_resources"
         ) from error
     return tensorflow_datasets
-
-
-def brief(error: BaseException) -> str:
-    """Type and first line of an error."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__

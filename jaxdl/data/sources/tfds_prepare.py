@@ -28,8 +28,8 @@ from jaxdl.data.sources.published import (
     probe,
     verify,
 )
-from jaxdl.data.sources.tfds import brief, check_features, find_prepared, import_tfds
-from jaxdl.errors import DataError, DataUnavailableError
+from jaxdl.data.sources.tfds import check_features, find_prepared, import_tfds
+from jaxdl.errors import DataError, DataUnavailableError, brief
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 from jax import lax
 
 from jaxdl.errors import ConfigError
@@ -102,14 +103,31 @@ def _divides(x: jax.Array, tile: int) -> bool:
     return x.shape[1] % tile == 0 and x.shape[2] % tile == 0
 
 
+def _ends_the_process(kernel: jax.Array, geometry: Geometry) -> bool:
+    """Whether XLA's convolution may abort on a CPU; padding the images by hand avoids it.
+
+    Seen with jax 0.10 where the kernel's sides are 2 and at least 3, the stride 2, the padding 1
+    and the images small (up to 8 pixels tried): the algebraic simplifier exchanges images and
+    kernel on one axis only, and a check fails. It happens in the convolution's gradient by the
+    images and in the transposed convolution itself. No other geometry was found among 1,860;
+    this asks for a little more, to be safe.
+    """
+    height, width = kernel.shape[:2]
+    return height != width and geometry.stride > 1 and geometry.padding > 0
+
+
 # Lowerings of the convolution.
 
 
 def _lax_convolution(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
     """XLA's own convolution."""
-    padding = [(geometry.padding, geometry.padding)] * 2
+    pixels = geometry.padding
+    if _ends_the_process(kernel, geometry):
+        x, pixels = jnp.pad(x, ((0, 0), (pixels, pixels), (pixels, pixels), (0, 0))), 0
     strides = (geometry.stride, geometry.stride)
-    return lax.conv_general_dilated(x, kernel, strides, padding, dimension_numbers=_LAYOUT)
+    return lax.conv_general_dilated(
+        x, kernel, strides, [(pixels, pixels)] * 2, dimension_numbers=_LAYOUT
+    )
 
 
 def _whole_image_product(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
@@ -138,12 +156,12 @@ def _winograd_4(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Arra
 
 def _lax_transposed(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
     """XLA's convolution of the image with zeros between its pixels."""
-    padding = [
-        (k - 1 - geometry.padding, k - 1 - geometry.padding + geometry.output_padding)
-        for k in kernel.shape[:2]
-    ]
+    cut = geometry.padding if _ends_the_process(kernel, geometry) else 0
+    pixels = geometry.padding - cut
+    padding = [(k - 1 - pixels, k - 1 - pixels + geometry.output_padding) for k in kernel.shape[:2]]
     strides = (geometry.stride, geometry.stride)
-    return lax.conv_transpose(x, kernel, strides, padding, dimension_numbers=_LAYOUT)
+    y = lax.conv_transpose(x, kernel, strides, padding, dimension_numbers=_LAYOUT)
+    return y[:, cut : y.shape[1] - cut, cut : y.shape[2] - cut]
 
 
 def _single_pixel_product(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:

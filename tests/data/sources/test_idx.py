@@ -172,3 +172,10 @@ def test_pair_that_does_not_fit(tmp_path, images, labels, which, offset, problem
     with pytest.raises(IDXError, match=problem) as caught:
         read_split(paths["images"], paths["labels"], 10)
     assert (caught.value.path, caught.value.offset) == (paths[which], offset)
+
+
+def test_what_is_no_array_yet_is_written_too(tmp_path):
+    write_idx(tmp_path / "a.idx", (np.uint8(7), np.uint8(9)))
+    assert read_idx(tmp_path / "a.idx").tolist() == [7, 9]
+    with pytest.raises(ShapeError, match="cannot hold int64"):
+        write_idx(tmp_path / "b.idx", [7, 9])

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import flax.linen as linen
@@ -148,6 +149,23 @@ def test_all_problems_are_listed_at_once():
     assert "fc1.bias has shape (8,), expected (9,)" in message
     assert "fc2.weight has type int32" in message
     assert "fc3" not in message
+
+
+def test_problems_are_listed_in_the_network_s_order():
+    """Whatever the order of the entries, and of the hashes of their names."""
+    weights = load_state_dict(REFERENCES / "generator.pt")
+    wrong = {name: weights[name][..., None] for name in reversed(weights) if "num" not in name}
+    with pytest.raises(WeightsError) as caught:
+        import_weights(MODELS["Generator"], wrong)
+    named = re.findall(r"(main\.\S+) has shape", str(caught.value))
+    assert named == [name for name in weights if "num" not in name]
+
+
+def test_a_message_quotes_twenty_unexpected_names_in_short():
+    weights = LINEAR | {f"{i}{1000 * 'n'}": np.zeros(1) for i in range(5000)}
+    with pytest.raises(WeightsError, match=r"unexpected '0nnn.* and 4980 more\. Check") as caught:
+        import_weights(LinearRegression(), weights)
+    assert len(str(caught.value)) < 5000
 
 
 @pytest.mark.parametrize("first", [np.zeros(3), np.zeros((9, 0)), np.zeros((9, 5, 1)), 1.0])

@@ -26,9 +26,10 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
-from jaxdl.errors import ConfigError, WeightsError
+from jaxdl.errors import ConfigError, WeightsError, brief
 from jaxdl.exercises.tinynet import TinyNet
 from jaxdl.exercises.two_layer import TwoLayerNet
+from jaxdl.interop.arrays import as_arrays
 from jaxdl.interop.layouts import CONV, CONV_TRANSPOSE, DENSE, SAME, Layout, flattened_dense
 from jaxdl.models.cnn import CNN
 from jaxdl.models.dcgan import Discriminator, Generator
@@ -48,6 +49,7 @@ class Entry(NamedTuple):
     layout: Layout
 
 
+_MOST_QUOTED = 20  # names of entries that the network does not have
 _LEAVES = {
     "batch_norm": {
         "weight": ("params", "scale"),
@@ -92,7 +94,7 @@ def import_weights(
 
     Args:
         model: the network, of exactly the size of the one the weights come from.
-        state_dict: arrays (or CPU tensors) by PyTorch's names.
+        state_dict: arrays or PyTorch tensors by PyTorch's names.
         input_shape: shape of one input without the batch axis; by default what the first layer's
             weights ask for.
 
@@ -101,7 +103,7 @@ def import_weights(
 
     Raises:
         WeightsError: entries are missing, unexpected, of a wrong shape or no floating-point
-            numbers; the message lists all of them.
+            numbers; the message lists them in the network's order.
         ConfigError: the network has no PyTorch twin.
 
     Example:
@@ -112,7 +114,7 @@ def import_weights(
         [6.]
     """
     _modules(model)
-    arrays = _without_prefix({name: np.asarray(array) for name, array in state_dict.items()})
+    arrays = _without_prefix(as_arrays(state_dict))
     shapes = _variable_shapes(model, arrays, input_shape)
     entries = list(_entries(model, shapes))
     problems = list(_problems(arrays, _expected_shapes(entries, shapes)))
@@ -246,15 +248,17 @@ def _expected_shapes(entries: list[Entry], shapes: Variables) -> dict[str, tuple
 
 
 def _problems(arrays: dict[str, np.ndarray], expected: dict[str, tuple[int, ...]]) -> Iterator[str]:
-    """Whatever keeps the arrays from fitting, a sentence each."""
+    """What keeps the arrays from fitting, in the network's order."""
     optional = {_counter(name) for name in expected if name.endswith("running_var")}
     missing = [name for name in expected if name not in arrays]
     unexpected = [name for name in arrays if name not in expected and name not in optional]
     if missing:
         yield f"missing {', '.join(missing)}"
     if unexpected:
-        yield f"unexpected {', '.join(map(repr, unexpected))}"
-    for name in expected.keys() & arrays.keys():
+        quoted = [brief(repr(name)) for name in unexpected[:_MOST_QUOTED]]
+        more = len(unexpected) - len(quoted)
+        yield f"unexpected {', '.join(quoted)}" + (f" and {more} more" if more else "")
+    for name in (name for name in expected if name in arrays):
         array = arrays[name]
         if array.shape != expected[name]:
             yield f"{name} has shape {array.shape}, expected {expected[name]}"

@@ -11,14 +11,14 @@ from jaxdl.distributed.agreement import largest
 from jaxdl.errors import CheckpointError
 from jaxdl.run.checkpoint import CheckpointStore
 from jaxdl.run.divergence import NonFiniteError
-from jaxdl.run.leaves import first_bad_leaf
 from jaxdl.run.signals import StopSignals
+from jaxdl.training.leaves import first_bad_leaf
 
 PyTree = Any
 LARGEST_SHARE = 0.01  # of the training time, that saving at an epoch's end may take
 
 
-class Keeper:
+class SavePolicy:
     """Saves a run's progress, and notices what ends it early.
 
     With several processes each looks for itself and all act on what any of them saw: a signal, a

@@ -1,0 +1,46 @@
+"""Training a part of a network's parameters."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import optax
+
+from jaxdl.errors import ConfigError
+
+
+def train_only(
+    optimizer: optax.GradientTransformation, names: Sequence[str]
+) -> optax.GradientTransformation:
+    """An optimiser for some of the parameters; the others stay exactly as they are.
+
+    The gradients of frozen parameters are not computed where nothing needs them. BatchNorm's
+    running statistics are no parameters and still follow the data.
+
+    Args:
+        optimizer: for the parameters that are trained; it keeps no state of the others.
+        names: layers or single parameters, by their path: "dense_1" or "dense_1/kernel".
+
+    Returns:
+        An optax transformation; its ``init`` raises a ConfigError if there is no such parameter.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> params = {"features": {"kernel": jnp.ones(2)}, "head": {"kernel": jnp.ones(2)}}
+        >>> head = train_only(optax.sgd(0.5), ["head"])
+        >>> update, _ = head.update(params, head.init(params), params)
+        >>> update["features"]["kernel"].tolist(), update["head"]["kernel"].tolist()
+        ([0.0, 0.0], [-0.5, -0.5])
+    """
+
+    def label(path: Any, _: Any) -> str:
+        name = jax.tree_util.keystr(path, simple=True, separator="/")
+        return "trained" if any(f"{name}/".startswith(f"{n}/") for n in names) else "frozen"
+
+    def labels(params: Any) -> Any:
+        found = jax.tree_util.tree_map_with_path(label, params)
+        if "trained" not in jax.tree.leaves(found):
+            raise ConfigError(f"none of {list(names)} is a parameter; there are {list(params)}")
+        return found
+
+    return optax.multi_transform({"trained": optimizer, "frozen": optax.set_to_zero()}, labels)

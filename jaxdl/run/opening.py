@@ -1,0 +1,65 @@
+"""What a run and its replay have in common: compiled steps, the folder, its checkpoints."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from jaxdl.distributed import parallel
+from jaxdl.distributed.virtual_shards import with_virtual_shards
+from jaxdl.errors import CheckpointError
+from jaxdl.run.checkpoint import CheckpointStore
+from jaxdl.run.lock import run_lock
+from jaxdl.run.loop import LONGEST_CHUNK, Progress, RunSteps
+from jaxdl.run.schedule import Schedule
+from jaxdl.run.step_metrics import measured
+from jaxdl.run.task import RunOptions, Task
+
+
+def compile_task(task: Task, options: RunOptions) -> RunSteps:
+    """The task's step as a compiled loop on the devices of the options."""
+    step = measured(task.step)
+    if options.virtual_shards:
+        step = with_virtual_shards(step, options.virtual_shards)
+    return parallel.compile_steps(step, options.local_devices, LONGEST_CHUNK, task.wrap)
+
+
+def log_path(options: RunOptions) -> Path | None:
+    """The file of a run's log."""
+    return None if options.folder is None else Path(options.folder) / "metrics.jsonl"
+
+
+@contextlib.contextmanager
+def open_store(options: RunOptions, schedule: Schedule) -> Iterator[CheckpointStore | None]:
+    """The run's checkpoints; the process that writes them has the folder to itself."""
+    if options.folder is None:
+        yield None
+        return
+    folder, is_main = Path(options.folder), jax.process_index() == 0
+    with contextlib.ExitStack() as stack:
+        if is_main:
+            stack.enter_context(run_lock(folder))
+        store = CheckpointStore(
+            folder / "checkpoints" / (options.name or ""),
+            options.keep_every * schedule.steps_per_epoch,
+            identity=options.identity,
+            write=is_main,
+            sync_first=(log_path(options),),
+        )
+        yield stack.enter_context(store)
+
+
+def progress_of(meta: dict[str, Any], store: CheckpointStore, step: int) -> Progress:
+    """What a checkpoint remembers beside the state.
+
+    Raises:
+        CheckpointError: another version of this library wrote it.
+    """
+    if set(meta) != set(Progress._fields):
+        raise CheckpointError(
+            f"the checkpoint of step {step} in {store.folder} is of another version of jaxdl; "
+            "choose another folder"
+        )
+    return Progress(**meta)

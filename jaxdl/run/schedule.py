@@ -1,0 +1,78 @@
+"""How long a run is, and where in it a run stands."""
+
+from typing import NamedTuple
+
+
+class Schedule(NamedTuple):
+    """How long a run is.
+
+    Attributes:
+        steps_per_epoch: steps in one pass over the data.
+        epochs: passes.
+        max_steps: stop after so many steps, if that is earlier.
+        examples_per_step: size of the global batch.
+    """
+
+    steps_per_epoch: int
+    epochs: int
+    max_steps: int | None
+    examples_per_step: int
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the whole run.
+
+        Example:
+            >>> Schedule(700, 10, None, 100).total_steps
+            7000
+        """
+        steps = self.steps_per_epoch * self.epochs
+        return steps if self.max_steps is None else min(steps, self.max_steps)
+
+    @property
+    def last_epoch(self) -> int:
+        """The epoch in which the run ends.
+
+        Example:
+            >>> Schedule(700, 10, 1000, 100).last_epoch
+            2
+        """
+        return self.epoch_of(self.total_steps)
+
+    def epoch_of(self, step: int) -> int:
+        """The epoch (from 1) in which the given step (from 1) is done.
+
+        Example:
+            >>> schedule = Schedule(700, 10, None, 100)
+            >>> schedule.epoch_of(1), schedule.epoch_of(700), schedule.epoch_of(701)
+            (1, 1, 2)
+        """
+        return (step - 1) // self.steps_per_epoch + 1
+
+    def position_of(self, step: int) -> int:
+        """The step's position in its epoch, from 0.
+
+        Example:
+            >>> Schedule(700, 10, None, 100).position_of(701)
+            0
+        """
+        return (step - 1) % self.steps_per_epoch
+
+
+class Point(NamedTuple):
+    """Where a run stands: ``step`` steps done, the last of them in ``epoch`` (from 1)."""
+
+    epoch: int
+    step: int
+    schedule: Schedule
+
+    @property
+    def step_in_epoch(self) -> int:
+        """Steps done in this epoch."""
+        return self.step - (self.epoch - 1) * self.schedule.steps_per_epoch
+
+    @property
+    def ends_epoch(self) -> bool:
+        """Whether the epoch is complete, or the run ends here."""
+        whole = self.step % self.schedule.steps_per_epoch == 0
+        return whole or self.step == self.schedule.total_steps

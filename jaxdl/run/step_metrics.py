@@ -1,0 +1,119 @@
+"""What the steps of a run measure: values for the log, and sums that make an epoch's means."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxdl.distributed.parallel import Shard, StepFunction
+from jaxdl.errors import ConfigError
+from jaxdl.metrics.accumulation import Mean, Metric
+
+PyTree = Any
+
+
+class Measured(NamedTuple):
+    """What a step, or a chunk of steps (then with a leading axis), measured.
+
+    Attributes:
+        values: each metric's value.
+        metrics: the metrics themselves, which merge.
+        done: True for a step that was done. Of several networks that train together, one that has
+            been stopped does none.
+    """
+
+    values: dict[str, jax.Array]
+    metrics: dict[str, Metric]
+    done: jax.Array
+
+
+def measured(step: StepFunction) -> StepFunction:
+    """A step that gives a :class:`Measured` instead of its dictionary of metrics.
+
+    Args:
+        step: gives scalars, or metrics whose fields add up, by name.
+
+    Raises:
+        ConfigError: when it is traced: a metric is neither.
+    """
+
+    def wrapped(
+        state: PyTree, inputs: PyTree, position: jax.Array, shard: Shard
+    ) -> tuple[PyTree, Measured]:
+        state, found = step(state, inputs, position, shard)
+        metrics = {name: _as_metric(name, metric) for name, metric in found.items()}
+        values = {name: metric.compute() for name, metric in metrics.items()}
+        return state, Measured(values, metrics, jnp.bool_(True))
+
+    return wrapped
+
+
+def _as_metric(name: str, value: Any) -> Metric:
+    if isinstance(value, Metric):
+        if type(value).merge is not Metric.merge:
+            raise ConfigError(
+                f"{name!r} is a {type(value).__name__}, whose parts do not simply add up; measure "
+                "it in an evaluation, not in a training step"
+            )
+        return value
+    return Mean(total=jnp.asarray(value), weight=jnp.ones_like(value, jnp.float32))
+
+
+class EpochMetrics:
+    """An epoch's metrics: those of its steps, merged.
+
+    The sums are float64 and go into the checkpoint, so that an epoch continued after a restart
+    gives the same values as one that ran through.
+
+    Args:
+        sums: what :meth:`to_meta` returned, None for a new epoch.
+        members: whether several networks train together; their metrics have an axis for them.
+
+    Example:
+        >>> metrics = EpochMetrics()
+        >>> metrics.add({"loss": Mean(np.array([2.0, 4.0]), np.array([2.0, 1.0]))})
+        >>> metrics.compute()
+        {'loss': 2.0}
+    """
+
+    def __init__(self, sums: Mapping[str, Any] | None = None, members: bool = False) -> None:
+        self.members = members
+        self._sums = {n: [np.asarray(leaf, np.float64) for leaf in s] for n, s in _items(sums)}
+        self._kinds: dict[str, Any] = {}
+
+    def add(self, metrics: Mapping[str, Metric]) -> None:
+        """Merges metrics that have a leading axis of steps."""
+        for name, metric in metrics.items():
+            leaves, self._kinds[name] = jax.tree.flatten(metric)
+            sums = self._sums.setdefault(name, [np.zeros(np.shape(leaf)[1:]) for leaf in leaves])
+            # Step by step, so that the order of additions does not depend on the chunks.
+            for i, leaf in enumerate(leaves):
+                for row in np.asarray(leaf, np.float64):
+                    sums[i] = sums[i] + row
+
+    def compute(self) -> dict[str, Any]:
+        """The values so far, as numbers or lists; None where there is nothing to divide by."""
+        return {name: self._compute(name) for name in self._sums}
+
+    def _compute(self, name: str) -> Any:
+        sums, kind = self._sums[name], self._kinds[name]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            if not self.members:
+                return _plain(jax.tree.unflatten(kind, sums).compute())
+            each = zip(*sums, strict=True)
+            return [_plain(jax.tree.unflatten(kind, list(one)).compute()) for one in each]
+
+    def to_meta(self) -> dict[str, Any]:
+        """The sums as plain values."""
+        return {name: [leaf.tolist() for leaf in sums] for name, sums in self._sums.items()}
+
+
+def _items(sums: Mapping[str, Any] | None) -> Any:
+    return (sums or {}).items()
+
+
+def _plain(value: Any) -> Any:
+    value = np.asarray(value)
+    return None if value.ndim == 0 and np.isnan(value) else value.tolist()

@@ -1,0 +1,79 @@
+"""What a classifier is trained for, and what is measured beside it."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxdl.errors import ConfigError, ShapeError
+from jaxdl.losses import cross_entropy
+from jaxdl.metrics import Accuracy, Mean, Metric
+
+# loss(outputs, labels): a value for each example, (N,) or (N, …).
+Loss = Callable[[jax.Array, jax.Array], jax.Array]
+# measure(outputs, labels, weights): a metric of a batch.
+Measure = Callable[[jax.Array, jax.Array, jax.Array], Metric]
+
+
+class Objective(NamedTuple):
+    """A loss, and metrics.
+
+    Attributes:
+        loss: a function of the network's outputs and the labels with a value for each example, for
+            instance any elementwise loss of :mod:`jaxdl.losses` with ``functools.partial`` for its
+            settings, or your own. Values (N, …) are averaged over all axes but the first.
+        metrics: by name, functions of outputs, labels and weights (N,) that give a mergeable
+            metric, for instance ``metrics.TopKAccuracy.from_batch``.
+
+    Example:
+        >>> import functools
+        >>> from jaxdl import losses, metrics
+        >>> objective = Objective(
+        ...     functools.partial(losses.focal, gamma=1.0),
+        ...     {"top_2": functools.partial(metrics.TopKAccuracy.from_batch, k=2)})
+        >>> found = objective.measure(
+        ...     jnp.array([[0.0, 1.0, 2.0]]), jnp.array([1]), jnp.array([1.0]))
+        >>> sorted(found), float(found["top_2"].compute())
+        (['loss', 'top_2'], 1.0)
+    """
+
+    loss: Loss = cross_entropy
+    metrics: Mapping[str, Measure] = MappingProxyType({"accuracy": Accuracy.from_batch})
+
+    def measure(
+        self, outputs: jax.Array, labels: jax.Array, weights: jax.Array
+    ) -> dict[str, Metric]:
+        """Loss and metrics of a batch.
+
+        Args:
+            outputs: the network's, (N, …).
+            labels: what they should be, (N, …).
+            weights: of the examples, at least 0, (N,).
+
+        Returns:
+            ``loss``, the weighted mean of the examples' losses, and each metric.
+
+        Raises:
+            ShapeError: the loss has not a value for each example.
+            ConfigError: a metric is called ``loss``, or is no metric.
+        """
+        losses = jnp.asarray(self.loss(outputs, labels))
+        if losses.ndim == 0 or losses.shape[0] != weights.shape[0]:
+            raise ShapeError(
+                f"the loss gives {losses.shape} for {weights.shape[0]} examples: it must give each "
+                "its own value (reduction='none'); the mean is taken here"
+            )
+        losses = losses.reshape(losses.shape[0], -1).mean(-1) if losses.ndim > 1 else losses
+        found: dict[str, Metric] = {"loss": Mean.from_batch(losses, weights)}
+        for name, measure in self.metrics.items():
+            if name in found:
+                raise ConfigError(f"a metric cannot be called {name!r}: that is the loss")
+            found[name] = measure(outputs, labels, weights)
+            if not isinstance(found[name], Metric):
+                raise ConfigError(
+                    f"metric {name!r} gives a {type(found[name]).__name__}: give a function that "
+                    "makes a mergeable metric, such as metrics.Accuracy.from_batch"
+                )
+        return found

@@ -1,0 +1,113 @@
+"""What a trained classifier says of images."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax.errors import ScopeParamShapeError
+
+from jaxdl.data.dataset import Split, as_images
+from jaxdl.errors import ConfigError, ShapeError
+from jaxdl.nn import softmax
+from jaxdl.training.classifier import Transform
+from jaxdl.training.state import NetworkState
+
+
+def predict(
+    network: NetworkState,
+    images: jax.typing.ArrayLike | Split,
+    transform: Transform,
+    batch_size: int = 1000,
+) -> np.ndarray:
+    """The most probable class of each image; of equal ones the first.
+
+    Args:
+        network: one trained network (not stacked).
+        images: any number of images, (N, H, W, C) or (N, H, W), or a pair (images, labels) whose
+            labels are not used; see :func:`jaxdl.data.as_images`.
+        transform: from images to the network's inputs, as in training.
+        batch_size: most images in a pass.
+
+    Returns:
+        int32 (N,).
+
+    Raises:
+        DataError: no images, see :func:`jaxdl.data.as_images`.
+        ShapeError: images of another size than the network was made for.
+        ConfigError: ``batch_size`` is less than 1.
+
+    Example:
+        >>> import jax, optax
+        >>> from jaxdl.data import to_unit_range
+        >>> from jaxdl.models import MLP
+        >>> images = np.zeros((3, 28, 28, 1), np.uint8)
+        >>> network = NetworkState.create(
+        ...     jax.random.key(0), MLP(hidden=(4,)), optax.adam(1e-3), to_unit_range(images))
+        >>> predict(network, images, to_unit_range).shape
+        (3,)
+    """
+    logits = _all_logits(network, images, transform, batch_size)
+    return logits.argmax(-1).astype(np.int32)
+
+
+def predict_probabilities(
+    network: NetworkState,
+    images: jax.typing.ArrayLike | Split,
+    transform: Transform,
+    batch_size: int = 1000,
+) -> np.ndarray:
+    """Each class's probability for each image, the softmax of the logits.
+
+    Args:
+        network: one trained network (not stacked).
+        images: see :func:`predict`.
+        transform: see :func:`predict`.
+        batch_size: see :func:`predict`.
+
+    Returns:
+        float32 (N, classes); each row sums to 1.
+
+    Raises:
+        UserError: as :func:`predict`.
+    """
+    logits = _all_logits(network, images, transform, batch_size)
+    return np.asarray(softmax(logits))
+
+
+def _all_logits(
+    network: NetworkState, images: jax.typing.ArrayLike | Split, transform: Transform, size: int
+) -> np.ndarray:
+    """Logits (N, classes), in passes of one shape; the last one is filled up with black images."""
+    if size < 1:
+        raise ConfigError(f"batch_size is {size}: it must be at least 1")
+    if isinstance(images, tuple) and len(images) == 2:
+        images = images[0]
+    images = as_images(images, "prediction")
+    count = len(images)
+    # Powers of two: however many images there are, few shapes have to be compiled.
+    size = min(size, 1 << max(count - 1, 0).bit_length())
+    network = network.replace(opt_state=())
+    passes = []
+    for first in range(0, max(count, 1), size):
+        batch = images[first : first + size]
+        missing = size - len(batch)
+        if missing:
+            batch = np.concatenate([batch, np.zeros((missing, *batch.shape[1:]), batch.dtype)])
+        passes.append(_logits(network, batch, transform))
+    return np.concatenate(passes)[:count]
+
+
+def _logits(network: NetworkState, images: np.ndarray, transform: Transform) -> np.ndarray:
+    try:
+        return np.asarray(_compiled(network, images, transform))
+    except ScopeParamShapeError:
+        raise ShapeError(
+            f"images of shape {images.shape[1:]} do not fit the {type(network.model).__name__}: it "
+            "was made for another size or number of channels"
+        ) from None
+
+
+@functools.partial(jax.jit, static_argnums=2)
+def _compiled(network: NetworkState, images: jax.Array, transform: Transform) -> jax.Array:
+    return network.predict(transform(jnp.asarray(images)))

@@ -1,0 +1,244 @@
+"""What fit_classifier takes beside the usual: losses, metrics, weights, samplers, frozen parts."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jaxdl import data, losses, metrics, optim
+from jaxdl.data import Split
+from jaxdl.errors import ConfigError, ShapeError
+from jaxdl.models import CNN, MLP
+from jaxdl.run.classifiers import ClassifierOptions, classifier_task, fit_classifier
+from jaxdl.run.task import RunOptions
+from jaxdl.training import classifier
+from jaxdl.training.early_stopping import EarlyStopping
+from jaxdl.training.objective import Objective
+
+SIZE = 6
+SGD = optax.sgd(0.1)
+
+
+def scale(images):
+    return jnp.asarray(images) / 255 - 0.5
+
+
+@pytest.fixture(scope="module")
+def train():
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (22, SIZE, SIZE, 1), np.uint8)
+    return Split(images, rng.integers(0, 3, 22).astype(np.int32))
+
+
+def fit(train, evaluate_on=None, model=None, optimizer=SGD, epochs=1, options=None, **how):
+    return fit_classifier(
+        model or MLP(hidden=(5,), num_classes=3),
+        optimizer,
+        train,
+        evaluate_on,
+        epochs=epochs,
+        batch_size=8,
+        how=ClassifierOptions(transform=scale, **how),
+        options=options or RunOptions(),
+    )
+
+
+def loss_of(network, train, loss, weights):
+    """Σ w ℓ / Σ w over the whole part, by hand."""
+    values = loss(network.predict(scale(train.images)), train.labels)
+    values = np.asarray(values, np.float64).reshape(len(values), -1).mean(1)
+    return (weights * values).sum() / weights.sum()
+
+
+def one_hot_cross_entropy(outputs, labels):
+    """A loss of one's own, with a value for each output."""
+    return losses.binary_cross_entropy_with_logits(outputs, jax.nn.one_hot(labels, 3))
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        losses.cross_entropy,
+        functools.partial(losses.cross_entropy, label_smoothing=0.1),
+        functools.partial(losses.focal, gamma=1.5),
+        one_hot_cross_entropy,
+    ],
+)
+def test_training_descends_on_the_loss_that_was_given(train, loss):
+    """One step of gradient descent on all examples, from the gradient by finite steps."""
+    whole = Split(train.images[:8], train.labels[:8])
+    how = {"objective": Objective(loss, {})}
+    fitted = fit(whole, {"same": whole}, max_steps=1, **how)
+    start = classifier_task(
+        MLP(hidden=(5,), num_classes=3), SGD, whole, how=ClassifierOptions(transform=scale)
+    )[0].state.network
+    start = jax.tree.map(lambda leaf: leaf[0], start)
+
+    def mean_loss(params):
+        return loss(
+            start.model.apply({"params": params}, scale(whole.images), train=False), whole.labels
+        ).mean()
+
+    stepped = jax.tree.map(
+        lambda w, g: w - 0.1 * g, start.params, jax.grad(mean_loss)(start.params)
+    )
+    jax.tree.map(
+        lambda ours, theirs: np.testing.assert_allclose(ours, theirs, atol=1e-6),
+        fitted.network().params,
+        stepped,
+    )
+    expected = loss_of(fitted.network(), whole, loss, np.ones(8))
+    assert fitted.final("same_loss")[0] == pytest.approx(expected, rel=1e-5)
+    assert "same_accuracy" not in fitted.log.records[-1]
+
+
+def test_metrics_are_measured_in_training_and_evaluation(train):
+    top = functools.partial(metrics.TopKAccuracy.from_batch, k=2)
+    fitted = fit(train, {"test": train}, objective=Objective(metrics={"top_2": top}))
+    outputs = fitted.network().predict(scale(train.images))
+    expected = top(outputs, train.labels).compute()
+    assert fitted.final("test_top_2")[0] == pytest.approx(float(expected))
+    steps, values = fitted.log.series("top_2")
+    assert steps == [1, 2, 3]
+    epoch = fitted.log.series("top_2", "epoch")[1][0][0]
+    sizes = np.array([8, 8, 6])
+    assert epoch == pytest.approx(np.average(np.array(values)[:, 0], weights=sizes))
+
+
+def test_a_loss_that_is_a_mean_already_and_what_is_no_metric_are_refused(train):
+    mean = functools.partial(losses.cross_entropy, reduction="mean")
+    with pytest.raises(ShapeError, match="each its own value"):
+        fit(train, objective=Objective(mean))
+    with pytest.raises(ConfigError, match="metric 'top' gives a"):
+        fit(train, objective=Objective(metrics={"top": lambda o, y, w: (o.argmax(-1) == y).mean()}))
+    with pytest.raises(ConfigError, match="cannot be called 'loss'"):
+        fit(train, objective=Objective(metrics={"loss": metrics.Accuracy.from_batch}))
+
+
+def test_class_weights_are_pytorch_s_weighted_mean(train):
+    by_class = np.array([1.0, 4.0, 0.5])
+    weighted = fit(train, class_weights=by_class)
+    by_sample = fit(train, sample_weights=by_class[train.labels])
+    plain = fit(train)
+    jax.tree.map(np.testing.assert_array_equal, weighted.state, by_sample.state)
+    first = weighted.log.records[0]["loss"][0]
+    assert first != plain.log.records[0]["loss"][0]
+    order = np.asarray(task_of(train, class_weights=by_class).inputs_for_epoch(1).permutation)[
+        0, :8
+    ]
+    batch = Split(train.images[order], train.labels[order])
+    start = jax.tree.map(lambda leaf: leaf[0], task_of(train).state.network)
+    expected = loss_of(start, batch, losses.cross_entropy, by_class[batch.labels])
+    assert first == pytest.approx(expected, rel=1e-5)
+
+
+def task_of(train, **how):
+    how = ClassifierOptions(transform=scale, **how)
+    return classifier_task(MLP(hidden=(5,), num_classes=3), SGD, train, batch_size=8, how=how)[0]
+
+
+@pytest.mark.parametrize(
+    ("how", "error", "message"),
+    [
+        ({"class_weights": [1.0, 2.0]}, ShapeError, "need one for each of the 3 classes"),
+        ({"class_weights": [1.0, -1.0, 1.0]}, ConfigError, "above 0"),
+        ({"sample_weights": np.ones(5)}, ShapeError, r"need \(22,\)"),
+        ({"sample_weights": np.full(22, np.nan)}, ConfigError, "finite"),
+        ({"sample_weights": np.zeros(22)}, ConfigError, "above 0"),
+        ({"early_stopping": EarlyStopping()}, ConfigError, "a part to evaluate on"),
+    ],
+)
+def test_what_cannot_be_trained_with_is_refused(train, how, error, message):
+    with pytest.raises(error, match=message):
+        fit(train, **how)
+
+
+def test_a_sampler_decides_which_examples_an_epoch_has(train):
+    sampler = data.weighted_sampler(1 / np.bincount(train.labels)[train.labels], count=4000)
+    drawn = train.labels[np.asarray(sampler(jax.random.key(0), 1))]
+    np.testing.assert_allclose(np.bincount(drawn) / 4000, np.ones(3) / 3, atol=0.03)
+    again = np.asarray(sampler(jax.random.key(0), 2))
+    assert (train.labels[again] != drawn).any()
+    fitted = fit(train, sampler=data.weighted_sampler(np.ones(22), count=11), epochs=2)
+    assert fitted.log.series("loss")[0] == [1, 2, 3, 4]
+    for weights in ([0.0, 0.0], [1.0, -1.0], [np.nan, 1.0]):
+        with pytest.raises(ConfigError, match="weights"):
+            data.weighted_sampler(weights)
+
+
+def test_training_starts_from_the_variables_that_are_given(train):
+    first = fit(train, epochs=2)
+    network = first.network()
+    again = fit(train, {"test": train}, variables={"params": network.params}, max_steps=1)
+    start = task_of(train, variables={"params": network.params}).state.network.params
+    jax.tree.map(lambda a, b: np.testing.assert_array_equal(a[0], b), start, network.params)
+    assert again.log.records[0]["loss"][0] < first.log.records[0]["loss"][0]
+    with pytest.raises(ShapeError, match=r"not those of MLP: .*dense_1/kernel"):
+        fit(train, variables={"params": {"dense_1": {"kernel": np.zeros((2, 2))}}})
+
+
+def test_frozen_parameters_stay_as_they_are(train):
+    only = optim.train_only(optim.sgd(0.1, momentum=0.9, weight_decay=0.1), ["dense_2"])
+    before = jax.tree.map(lambda leaf: leaf[0], task_of(train).state.network.params)
+    after = fit(train, optimizer=only, epochs=2).network().params
+    jax.tree.map(np.testing.assert_array_equal, before["dense_1"], after["dense_1"])
+    assert np.abs(before["dense_2"]["kernel"] - after["dense_2"]["kernel"]).max() > 1e-4
+    with pytest.raises(ConfigError, match=r"none of \['dense_9'\] is a parameter"):
+        fit(train, optimizer=optim.train_only(SGD, ["dense_9"]))
+
+
+SMALL_CNN = CNN(widths=(3,), hidden=4, num_classes=3, image_size=SIZE)
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_the_filling_of_the_last_batch_does_not_move_batch_norm_s_statistics(train, devices):
+    """22 examples at 8 are batches of 8, 8 and 6: the steps by hand have no filling."""
+    options = RunOptions(devices=jax.devices()[:devices])
+    fitted = fit(train, model=SMALL_CNN, options=options)
+    how = ClassifierOptions(transform=scale)
+    task, _ = classifier_task(SMALL_CNN, SGD, train, batch_size=8, how=how)
+    state = jax.tree.map(lambda leaf: leaf[0], task.state)
+    order = np.asarray(task.inputs_for_epoch(1).permutation)[0]
+    for rows in np.split(order, [8, 16]):
+        state, _ = classifier.train_step(state, scale(train.images[rows]), train.labels[rows])
+    for ours, theirs in zip(
+        jax.tree.leaves((fitted.network().params, fitted.network().batch_stats)),
+        jax.tree.leaves((state.network.params, state.network.batch_stats)),
+        strict=True,
+    ):
+        np.testing.assert_allclose(ours, theirs, atol=2e-5)
+
+
+def test_a_stopped_seed_is_the_same_alone_and_among_others(train):
+    def stopped(seeds):
+        return fit(
+            train,
+            {"test": Split(train.images[:9], train.labels[:9])},
+            epochs=40,
+            seeds=seeds,
+            optimizer=optax.sgd(1.0),
+            early_stopping=EarlyStopping("test_loss", "min", patience=1),
+        )
+
+    together = stopped((0, 1, 2))
+    assert len(set(together.stopped_epochs)) > 1, "the seeds stop at different epochs"
+    first = int(np.argmin(together.stopped_epochs))
+    alone = stopped((first,))
+    assert alone.stopped_epochs[0] == together.stopped_epochs[first]
+    for best in (False, True):
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5),
+            alone.network(0, best).params,
+            together.network(first, best).params,
+        )
+    network = together.network(first)
+    part = Split(train.images[:9], train.labels[:9])
+    measured = classifier.evaluate(network, part, scale)
+    assert float(measured["loss"]) == pytest.approx(together.final("test_loss")[first], rel=1e-6)
+    steps = together.stopped_epochs[first] * 3
+    values = [value[first] for value in together.log.series("loss")[1]]
+    assert None not in values[:steps]
+    assert set(values[steps:]) == {None}

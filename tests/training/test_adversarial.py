@@ -1,0 +1,107 @@
+"""Other adversarial losses than the course's, several steps of D, other normalisation."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxdl import losses, optim
+from jaxdl.distributed import parallel
+from jaxdl.errors import ConfigError
+from jaxdl.losses.wasserstein import slopes
+from jaxdl.models import Discriminator, Generator
+from jaxdl.training import gan, rngs
+
+ADAM = optim.adam(1e-3, b1=0.5)
+GENERATOR = Generator(4, 6, 16)
+CRITIC = Discriminator(4, 16, normalization="none")
+IMAGES = np.random.default_rng(0).integers(0, 256, (24, 16, 16, 1), np.uint8)
+
+
+def start(discriminator=CRITIC):
+    return gan.create_state(rngs.root_key(0), GENERATOR, discriminator, ADAM, ADAM)
+
+
+def steps(recipe, count=2, devices=1, discriminator=CRITIC):
+    inputs = gan.GANInputs(IMAGES, np.arange(24), rngs.root_key(3))
+    step = functools.partial(gan.batch_step, recipe=recipe)
+    run = parallel.compile_steps(step, jax.devices()[:devices], 4)
+    where = jax.devices()[:devices]
+    state = parallel.replicate(start(discriminator), where)
+    state, history = run(state, parallel.replicate(inputs, where), 0, count)
+    return parallel.unreplicate(state), parallel.unreplicate(history)
+
+
+def test_wasserstein_s_penalty_is_that_of_a_linear_critic():
+    """A critic a·x has the slope ‖a‖ everywhere: the penalty is λ(‖a‖ − 1)²."""
+    a = jnp.arange(8.0).reshape(2, 2, 2)
+
+    def critic(images):
+        return jnp.einsum("nijk,ijk->n", images, a)
+
+    real, fake, mix = jnp.ones((3, 2, 2, 2)), jnp.zeros((3, 2, 2, 2)), jnp.array([0.0, 0.5, 1.0])
+    norm = float(jnp.sqrt((a**2).sum()))
+    np.testing.assert_allclose(slopes(critic, real, fake, mix), [norm] * 3, rtol=1e-6)
+    loss = losses.wasserstein(penalty_weight=2.0)
+    expected = 2 * (norm - 1) ** 2
+    assert float(loss.penalty(critic, real, fake, mix)) == pytest.approx(expected, rel=1e-6)
+    assert float(loss.discriminator(jnp.array([3.0, 1.0]), jnp.array([0.5, 0.5]))) == -1.5
+    assert float(loss.generator(jnp.array([0.5, 1.5]))) == -1
+
+
+def test_a_slope_of_0_has_a_finite_gradient():
+    x = jnp.zeros((2, 2, 2, 1))
+    penalty = losses.wasserstein().penalty
+    gradient = jax.grad(lambda w: penalty(lambda i: w * i.sum((1, 2, 3)), x, x, jnp.zeros(2)))(0.0)
+    assert np.isfinite(gradient)
+    with pytest.raises(ConfigError, match="penalty_weight is -1"):
+        losses.wasserstein(-1)
+
+
+@pytest.mark.parametrize("devices", [2])
+def test_several_devices_draw_the_same_penalty(devices):
+    recipe = gan.GANRecipe(4, losses.wasserstein(), discriminator_steps=3)
+    (one, seen), (several, shown) = steps(recipe), steps(recipe, devices=devices)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), one, several)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), seen, shown)
+
+
+def test_d_takes_as_many_steps_as_asked_for_each_on_its_own_batch():
+    state, _ = steps(gan.GANRecipe(4, losses.wasserstein(), discriminator_steps=3), count=2)
+    count = {
+        name: getattr(state, name).opt_state[1].count for name in ("generator", "discriminator")
+    }
+    assert (int(state.step), int(count["generator"]), int(count["discriminator"])) == (2, 2, 6)
+    other = IMAGES.copy()
+    other[4:8] = 255 - other[4:8]  # the second batch, which only D's second update sees
+    inputs = gan.GANInputs(other, np.arange(24), rngs.root_key(3))
+    recipe = gan.GANRecipe(4, losses.wasserstein(), discriminator_steps=3)
+    changed, _ = gan.batch_step(start(), inputs, 0, parallel.Shard(), recipe=recipe)
+    same, _ = gan.batch_step(
+        start(), inputs._replace(images=IMAGES), 0, parallel.Shard(), recipe=recipe
+    )
+    kernels = [s.discriminator.params["conv_0"]["kernel"] for s in (changed, same)]
+    assert np.abs(kernels[0] - kernels[1]).max() > 1e-5
+
+
+def test_the_losses_of_a_step_are_those_that_were_given():
+    recipe = gan.GANRecipe(4, losses.wasserstein(0.0))
+    real, fake = jnp.array([1.0, 2.0]), jnp.array([0.0, 4.0])
+    assert float(recipe.loss.discriminator(real, fake)) == 0.5
+    _, seen = steps(recipe, count=1)
+    np.testing.assert_allclose(seen["loss_d"][0], seen["d_g_z1"][0] - seen["d_x"][0], rtol=1e-5)
+    np.testing.assert_allclose(seen["loss_g"][0], -seen["d_g_z2"][0], rtol=1e-5)
+
+
+@pytest.mark.parametrize(("normalization", "names"), [("none", []), ("layer", ["layer_norm_1"])])
+def test_normalization_of_d(normalization, names):
+    state = start(Discriminator(4, 16, normalization=normalization)).discriminator
+    assert state.batch_stats == {}
+    assert [name for name in state.params if "norm" in name] == names
+    x = jax.random.normal(jax.random.key(1), (3, 16, 16, 1))
+    alone, together = state.forward(x[:1])[0], state.forward(x)[0]
+    np.testing.assert_allclose(alone, together[:1], atol=1e-6)
+    with pytest.raises(ConfigError, match="normalization 'group': choose batch, layer, none"):
+        start(Discriminator(4, 16, normalization="group"))
