@@ -1,5 +1,7 @@
 """The regularisation programs end to end, shrunk, and what a study says of made-up numbers."""
 
+import contextlib
+import io
 import json
 import math
 import re
@@ -85,10 +87,24 @@ def untimed(value):
     return {n: untimed(v) for n, v in value.items() if n != "training_seconds"}
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """One run of mlp_l2, for all tests that look at one."""
+    folder = tmp_path_factory.mktemp("whole")
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        result = mlp_l2.run(small(mlp_l2.MLPL2Config, folder))
+    return folder, result, printed.getvalue()
+
+
 @pytest.mark.parametrize("program", STUDIES)
-def test_a_study_trains_every_run_and_writes_its_folder(tmp_path, capsys, program):
+def test_a_study_trains_every_run_and_writes_its_folder(tmp_path, capsys, program, whole):
     module, config_class, names = STUDIES[program]
-    result = module.run(small(config_class, tmp_path))
+    if module is mlp_l2:
+        tmp_path, result, printed = whole
+    else:
+        result = module.run(small(config_class, tmp_path))
+        printed = capsys.readouterr().out
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert list(summary["runs"]) == names
     assert summary["seeds"] == [1, 2]
@@ -109,7 +125,6 @@ def test_a_study_trains_every_run_and_writes_its_folder(tmp_path, capsys, progra
     for figure in ("accuracy_per_seed", "training_loss", "weights", "weights_near_zero"):
         with Image.open(tmp_path / f"{figure}.png") as picture:
             assert np.asarray(picture).std() > 0
-    printed = capsys.readouterr().out
     assert "embedded digits: not comparable" in printed
     assert f"{names[-1]} against baseline, seed by seed: accuracy " in printed
 
@@ -124,18 +139,17 @@ def test_the_runs_of_a_study_differ_in_what_they_should(tmp_path):
         assert norms["l1"][i] < norms["baseline"][i]
 
 
-def test_a_study_continues_where_it_stopped(tmp_path):
-    whole = mlp_l2.run(small(mlp_l2.MLPL2Config, tmp_path / "whole"))
+def test_a_study_continues_where_it_stopped(tmp_path, whole):
     mlp_l2.run(small(mlp_l2.MLPL2Config, tmp_path / "parts", max_steps=2))
     parts = mlp_l2.run(small(mlp_l2.MLPL2Config, tmp_path / "parts"))
     assert parts.fitted["l1"].resumed_from == 2
-    for name in whole.fitted:
-        assert parts.fitted[name].final("test_loss") == whole.fitted[name].final("test_loss")
+    for name, fitted in whole[1].fitted.items():
+        assert parts.fitted[name].final("test_loss") == fitted.final("test_loss")
 
 
-def test_a_finished_study_is_read_again_as_it_was(tmp_path):
-    first = mlp_l2.run(small(mlp_l2.MLPL2Config, tmp_path))
-    again = mlp_l2.run(small(mlp_l2.MLPL2Config, tmp_path))
+def test_a_finished_study_is_read_again_as_it_was(whole):
+    folder, first, _ = whole
+    again = mlp_l2.run(small(mlp_l2.MLPL2Config, folder))
     assert again.fitted["l2"].resumed_from == 4
     assert again.outcomes == first.outcomes
 
