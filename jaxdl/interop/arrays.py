@@ -63,7 +63,7 @@ def as_arrays(state_dict: Mapping[str, ArrayLike]) -> dict[str, np.ndarray]:
     if not isinstance(state_dict, Mapping):
         raise WeightsError(
             f"state_dict is a {type(state_dict).__name__}, not a mapping of names to arrays; "
-            "of a PyTorch network pass network.state_dict()"
+            "for a PyTorch network, pass network.state_dict()"
         )
     return {name: _as_array(name, value) for name, value in state_dict.items()}
 

@@ -143,7 +143,7 @@ def _view(name: str, tensor: TensorRef, numbers: dict[StorageRef, bytes]) -> np.
     last = offset + sum((n - 1) * step for n, step in zip(shape, stride, strict=True))
     if last >= storage.count:
         raise WeightsError(
-            f"entry {brief(name)!r} of shape {shape}, stride {stride} and offset {offset} leaves "
+            f"entry {brief(name)!r} of shape {shape}, stride {stride} and offset {offset} exceeds "
             f"the {storage.count} numbers of its storage"
         )
     strides = tuple(step * dtype.itemsize for step in stride)
