@@ -24,7 +24,6 @@ def programs() -> dict[str, list[tuple[str, str]]]:
 
 
 def _theme(tree: ast.Module) -> str:
-    """The value of the module's THEME."""
     for node in tree.body:
         if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) == "THEME":
             return ast.literal_eval(node.value)

@@ -1,17 +1,17 @@
-"""Faster than PyTorch? Steps, layers, data, start-up and memory, side by side on this machine.
+"""Benchmark: is it faster than PyTorch? Steps, layers, data, start-up and memory on this machine.
 
 What:     the DCGAN and MLP steps at the course's sizes and others, each convolution layer, the
-          data pipeline, start-up and memory: ours, Flax's obvious convolutions, and PyTorch
-          (eager, channels last, compiled; on a GPU also in less precision). Every contestant runs
-          in a process of its own, all take turns, and the table shows medians and ranges, beside
-          what a large matrix product and a large copy reach here.
-Source:   course documents 000 and 004 for the peers' code.
+          data pipeline, start-up and memory: ours, Flax's standard convolutions, and PyTorch
+          (eager, channels last, compiled; on a GPU also at lower precision). Every contestant runs
+          in its own process and they take turns. The tables show medians and ranges, beside the
+          rates a large matrix product and a large copy reach here.
+Source:   course documents 000 and 004 for the PyTorch code.
 Command:  python -m experiments.benchmark                        everything, about ten minutes
           python -m experiments.benchmark --parts dcgan,layers   some of it
           python -m experiments.benchmark --preset smoke         seconds; its figures mean nothing
-Expected: PyTorch takes part where it is installed (`pip install torch`). Only the ratios travel
-          from one machine to another. Close other programs: they slow all contestants, but not
-          alike.
+Expected: PyTorch takes part if it is installed (`pip install torch`). Only ratios carry over from
+          one machine to another. Close other programs: they slow down all contestants, but not
+          equally.
 """
 
 import dataclasses
@@ -51,16 +51,16 @@ class BenchmarkConfig(Config):
         },
     }
 
-    parts: str = option("all", f"what to measure, with commas: {', '.join(ALL_PARTS)}; or all")
+    parts: str = option("all", f"parts to measure, comma-separated: {', '.join(ALL_PARTS)}; or all")
     features: int = option(64, "DCGAN's width (ngf and ndf)", low=1, high=10_000)
     batch_size: int = option(100, "DCGAN's batch", low=2)
     width: int = option(700, "width of the MLP's six hidden layers", low=1, high=100_000)
-    rounds: int = option(5, "turns each contestant has, of two measured runs", low=2)
+    rounds: int = option(5, "rounds; in each, a contestant makes two measured runs", low=2)
     mlp_steps: int = option(50, "MLP steps in one measurement", low=1)
     dcgan_steps: int | None = option(
         None, "DCGAN steps in one measurement; unset: 1 on a CPU, 50 on a GPU", low=1
     )
-    epoch_images: int = option(60_000, "images of the MLP's epoch", low=64)
+    epoch_images: int = option(60_000, "images in the MLP's epoch", low=64)
 
     def __post_init__(self) -> None:
         """Checks the parts too."""
@@ -69,7 +69,7 @@ class BenchmarkConfig(Config):
         if unknown:
             raise ConfigError(
                 f"--parts {self.parts}: there is no {', '.join(unknown)}; "
-                f"choose of {', '.join(ALL_PARTS)}, or all"
+                f"choose from {', '.join(ALL_PARTS)}, or all"
             )
 
     @property
@@ -79,7 +79,7 @@ class BenchmarkConfig(Config):
 
 
 def look_around() -> tuple[Machine, dict[str, dict[str, str]]]:
-    """What this machine allows, and the frameworks' own words about it."""
+    """Returns what this machine has, and what the frameworks call it."""
     with Worker() as worker:
         described = {"jax": worker.ask(describe="jax")}
     has_torch = importlib.util.find_spec("torch") is not None
@@ -92,7 +92,7 @@ def look_around() -> tuple[Machine, dict[str, dict[str, str]]]:
 
 
 def machine_floor(rounds: int) -> dict[str, float]:
-    """What this machine can do at best: a large matrix product and a large copy."""
+    """Measures this machine's limits: a large matrix product and a large copy."""
     size, megabytes = 2048, 512
     both = [
         Contestant("product", "jax", "matrix_product", {"size": size}),
@@ -108,7 +108,7 @@ def machine_floor(rounds: int) -> dict[str, float]:
 
 
 def measure_part(cases: list[Case], rounds: int) -> dict[str, Any]:
-    """All cases of a part, each in fresh processes (layers share theirs)."""
+    """Measures all cases of a part in fresh processes (layers share theirs)."""
     found: dict[str, Any] = {}
     shared = {c.name: c for case in cases for c in case.contestants if c.case == "layer"}
     with all_workers(list(shared.values())) as workers:
@@ -122,7 +122,7 @@ def measure_part(cases: list[Case], rounds: int) -> dict[str, Any]:
 
 
 def ratio_figure(parts: dict[str, Any], layers: bool) -> Any | None:
-    """Our time relative to PyTorch's, a bar a case; None without any."""
+    """Bars of our time relative to PyTorch's; None without any."""
     ratios = {
         name: one["ratio"]
         for part, cases in parts.items()
@@ -143,7 +143,7 @@ def run(config: BenchmarkConfig) -> lesson.Result:
     found = [", ".join(f"{k} {v}" for k, v in words.items()) for words in described.values()]
     print(f"{platform.machine()}, {os.cpu_count()} cores; {'; '.join(found)}")
     if not machine.torch:
-        print("PyTorch is not installed: measured without it.")
+        print("PyTorch is not installed: measuring without it.")
     floor = machine_floor(config.rounds)
     print(
         f"A large float32 product runs at {floor['gflop_per_second']:.0f} GFLOP/s, a large copy at "

@@ -1,14 +1,14 @@
-"""Cross-validation: choosing dropout and weight decay without looking at the test part.
+"""Cross-validation: choose dropout and weight decay without looking at the test data.
 
-What:     every setting is trained k times, each time without one of k parts of the training data
-          and judged on that part; the setting with the best mean is trained once more on all of
-          it, and the test part is looked at once.
+What:     trains every setting k times, each time leaving out one of k parts of the training data
+          and scoring on that part; retrains the setting with the best mean on all of the training
+          data; looks at the test data once.
 Source:   course document 001 (k = 5, 50 epochs, batch 16, learning rate 1e-3, weight decay 1e-4,
           MLP 784-256-10 with dropout 0.5).
 Command:  python -m experiments.cross_validation --epochs 5       some minutes on two cores
           python -m experiments.cross_validation --preset quick   a minute or two
-Expected: the course gives no figures. Differences between settings are of the size of the
-          standard deviation over folds; the choice is the best mean, not a proof.
+Expected: the course gives no figures. Settings differ by about the standard deviation over folds,
+          so the choice is the best mean, not a proof.
 """
 
 import dataclasses
@@ -48,7 +48,7 @@ SETTINGS = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CrossValidationConfig(StudyConfig):
-    """The course's set-up; each field's reason or unit is in its help."""
+    """The course's settings; the flags' help gives reasons and units."""
 
     COURSE_BATCH_SIZE = 16
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
@@ -56,7 +56,7 @@ class CrossValidationConfig(StudyConfig):
         "smoke": {"folds": 2, "max_steps": 4, "width": 8, "log_every": 1},
     }
 
-    seeds: int = option(1, "how many seeds each fold is repeated from", low=1, high=1000)
+    seeds: int = option(1, "number of seeds to repeat each fold with", low=1, high=1000)
     epochs: int = option(50, "passes over the training part", low=1)
     learning_rate: float = option(1e-3, "Adam's step size", above=0)
     folds: int = option(5, "parts the training data is cut into (k)", low=2)
@@ -65,17 +65,17 @@ class CrossValidationConfig(StudyConfig):
 
 
 class Result(NamedTuple):
-    """What :func:`run` gives back.
+    """What :func:`run` returns.
 
     Attributes:
-        validation: for each setting its accuracy on each fold.
+        validation: each setting's accuracy on each fold.
         chosen: the setting with the best mean.
-        test_accuracy: the chosen setting's accuracy on the test part, and
-        test_loss: its loss, one a seed.
+        test_accuracy: of the chosen setting, one per seed.
+        test_loss: likewise.
         figures: Matplotlib figures by file name.
-        summary: what ``summary.json`` holds.
-        exit_status: None if all is done; the status that the program ends with where it was
-            stopped before, and only ``validation`` is filled, as far as it got.
+        summary: the content of ``summary.json``.
+        exit_status: None if complete. If the run was stopped, the program's exit status; then only
+            ``validation`` is filled, as far as it got.
     """
 
     validation: dict[str, list[float]]
@@ -88,27 +88,27 @@ class Result(NamedTuple):
 
 
 def setting_run(config: CrossValidationConfig, setting: str, name: str, **parts: Any) -> Run:
-    """How a setting is trained."""
+    """Describes how to train a setting."""
     dropout, weight_decay = SETTINGS[setting]
     model = MLP(hidden=(config.width,), dropout_rate=dropout, dropout_layers=1)
     return Run(name, model, optim.adam(config.learning_rate, weight_decay=weight_decay), **parts)
 
 
 def check_folds(config: CrossValidationConfig, train: data.Split) -> None:
-    """Raises if a class cannot be in every fold."""
+    """Raises if some class cannot be in every fold."""
     smallest = np.bincount(train.labels).min()
     if config.folds > smallest:
         raise ConfigError(f"--folds {config.folds}, but the rarest class has {smallest} images")
 
 
 def make_runs(config: CrossValidationConfig, dataset: data.Dataset) -> list[Run]:
-    """The settings to choose from, if the training part can be cut into so many folds."""
+    """The settings to choose from, if the training split can be cut into that many folds."""
     check_folds(config, dataset.train)
     return [setting_run(config, name, name) for name in SETTINGS]
 
 
 def fold_splits(config: CrossValidationConfig, train: data.Split) -> list[tuple]:
-    """For each fold what is trained on and what is held out; every class has its share in each."""
+    """For each fold, the training and the held-out split; every class has its share in each."""
     check_folds(config, train)
     key = stream(root_key(config.seed), Stream.SPLIT)
     return [
@@ -118,7 +118,7 @@ def fold_splits(config: CrossValidationConfig, train: data.Split) -> list[tuple]
 
 
 def cross_validate(session: Session, accuracies: dict[str, list[float]]) -> None:
-    """Fills in each setting's accuracy on each fold, the mean over seeds.
+    """Fills in each setting's accuracy on each fold, averaged over seeds.
 
     Raises:
         StoppedError: a run was stopped.
@@ -137,7 +137,7 @@ def cross_validate(session: Session, accuracies: dict[str, list[float]]) -> None
 def summarize_choice(
     session: Session, validation: dict[str, list[float]], chosen: str, final: FittedClassifier
 ) -> dict[str, Any]:
-    """What ``summary.json`` holds."""
+    """The content of ``summary.json``."""
 
     def entry(values: list[float]) -> dict[str, Any]:
         found = summarize(values)
@@ -162,7 +162,7 @@ def summarize_choice(
 
 
 def run(config: CrossValidationConfig) -> Result | None:
-    """Cross-validates, trains the choice, and writes the folder; None for a dry run."""
+    """Cross-validates, trains the chosen setting, and writes the folder; None for a dry run."""
     with open_study("cross_validation", config, make_runs) as session:
         if config.dry_run:
             print_plan(session, make_runs(session.config, session.dataset))
@@ -181,7 +181,7 @@ def run(config: CrossValidationConfig) -> Result | None:
 def finish(
     session: Session, validation: dict[str, list[float]], chosen: str, final: FittedClassifier
 ) -> Result:
-    """Writes the summary and the figure, and says what was found."""
+    """Writes summary and figure, and prints the result."""
     config = session.config
     summary = summarize_choice(session, validation, chosen, final)
     figure = plot.values_per_seed(
@@ -198,7 +198,7 @@ def finish(
     session.console.message(text_table(("setting", f"accuracy % ({config.folds} folds)", ""), rows))
     accuracy, loss = final.final("test_accuracy"), final.final("test_loss")
     session.console.message(
-        f"{chosen}, trained on all of the training part: test accuracy {np.mean(accuracy):.2%}, "
+        f"{chosen}, trained on the whole training part: test accuracy {np.mean(accuracy):.2%}, "
         f"test loss {np.mean(loss):.4f}; pictures are in {session.config.workdir}"
     )
     return Result(validation, chosen, accuracy, loss, {"accuracy_per_fold": figure}, summary)

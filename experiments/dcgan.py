@@ -1,16 +1,16 @@
-"""DCGAN draws handwritten digits: two networks trained against each other.
+"""DCGAN generates handwritten digits: two networks trained against each other.
 
-What:     a generator turns noise into 64×64 digits, a discriminator tells them from real ones.
+What:     a generator turns noise into 64×64 digits; a discriminator tells them from real ones.
 Source:   course document 000; Radford et al. 2016, https://arxiv.org/abs/1511.06434.
 Command:  python -m experiments.dcgan                  the course's configuration
           python -m experiments.dcgan --preset quick   a few minutes on two CPU cores
           python -m experiments.dcgan --num_devices 8  the same batch, spread over 8 devices
-Expected: at the end of its ten epochs (70,000 images, batch 100) the course reports losses of D
-          between 0.03 and 1.04, of G between 0.9 and 4.9, and D(x) between 0.66 and 0.99, after
-          108 to 117 seconds an epoch on its GPU. The samples of the quick preset are digits too.
+Expected: after ten epochs (70,000 images, batch 100) the course reports losses of D between 0.03
+          and 1.04, losses of G between 0.9 and 4.9, and D(x) between 0.66 and 0.99, at 108 to 117
+          seconds per epoch on its GPU. The quick preset's samples are recognisable digits too.
 
-G's loss is no measure of quality, so no "best" generator is picked by it, as the course meant to
-(and did not: it compared with a threshold that never moved). Look at the samples.
+G's loss does not measure quality, so no "best" generator is picked by it. The course meant to, but
+compared with a threshold that never moved. Look at the samples.
 """
 
 import dataclasses
@@ -47,7 +47,7 @@ from jaxdl.training.reprs import short_repr
 THEME = "Generative adversarial networks"
 
 METRICS = ("loss_d", "loss_g", "d_x", "d_g_z1", "d_g_z2")
-# The course's last printed line: one step's values at the end of epoch 10, on a GPU.
+# The last line the course printed: values of one step at the end of epoch 10, on a GPU.
 COURSE = {
     "what": "course document 000, epoch 10, step 700 (values of that one step)",
     "loss_d": 0.0346,
@@ -57,14 +57,14 @@ COURSE = {
     "d_g_z2": 0.0111,
     "seconds_per_epoch": [108, 112, 112, 112, 110, 110, 109, 112, 115, 117],
 }
-# What some layers of both networks can be computed by; the others go on as "auto" does.
+# Methods for the layers they apply to; the other layers use "auto".
 CONV_METHODS = ("auto", "lax", "winograd", "winograd4")
 GRID = 100  # images in a sample grid, 10 × 10 as in the course
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DCGANConfig(TrainingConfig):
-    """The course's configuration; each field's reason or unit is in its help."""
+    """The course's configuration; the flags' help gives reasons and units."""
 
     COURSE_BATCH_SIZE: ClassVar[int] = 100
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
@@ -96,22 +96,22 @@ class DCGANConfig(TrainingConfig):
         None, "also write a sample grid every this many steps; unset: each epoch only", low=1
     )
     precision: str = option(
-        "float32", "arithmetic of the products; on a GPU less is faster", choices=tuple(PRECISIONS)
+        "float32", "precision of products; lower is faster on a GPU", choices=tuple(PRECISIONS)
     )
-    conv: str = option("auto", "how convolutions are computed, for study", choices=CONV_METHODS)
+    conv: str = option("auto", "how to compute convolutions, for study", choices=CONV_METHODS)
 
 
 class Result(NamedTuple):
-    """What :func:`run` gives back.
+    """What :func:`run` returns.
 
     Attributes:
         state: both trained networks, on one device.
         history: every logged step and epoch.
         figures: "training_images", "curves" and "real_and_generated" as Matplotlib figures, and
             the animation.
-        summary: what ``summary.json`` holds.
-        exit_status: None if the run is done; where it was stopped before, state and history are
-            all there is, and this is the status that the program ends with.
+        summary: the content of ``summary.json``.
+        exit_status: None if complete. If the run was stopped, the program's exit status; then only
+            state and history are filled.
     """
 
     state: gan.GANState
@@ -124,7 +124,7 @@ class Result(NamedTuple):
 
 
 def describe(record: Record) -> str:
-    """The course's console line, without its counters."""
+    """Formats a record like the course's console line, without its counters."""
     return (
         f"Loss-D: {record['loss_d']:.4f} Loss-G: {record['loss_g']:.4f} "
         f"D(x): {record['d_x']:.4f} D(G(z)): [{record['d_g_z1']:.4f}/{record['d_g_z2']:.4f}]"
@@ -132,10 +132,12 @@ def describe(record: Record) -> str:
 
 
 def check(config: DCGANConfig, dataset: data.Dataset) -> None:
-    """Raises if the data cannot be trained on with this configuration."""
+    """Raises if this configuration cannot train on the data."""
     models.image_pyramid(config.image_size)
     if dataset.images.shape[-1] not in (1, 3):
-        raise DataError(f"{dataset.name} has {dataset.images.shape[-1]} channels; 1 or 3 will do")
+        raise DataError(
+            f"{dataset.name} has {dataset.images.shape[-1]} channels; DCGAN needs 1 or 3"
+        )
     if config.batch_size > len(dataset.images):
         raise ConfigError(
             f"--batch_size {config.batch_size} is more than the {len(dataset.images)} images"
@@ -147,7 +149,7 @@ def check(config: DCGANConfig, dataset: data.Dataset) -> None:
 
 
 def create_state(config: DCGANConfig, channels: int) -> gan.GANState:
-    """Both networks before the first step; their weights depend on the seed alone."""
+    """Creates both networks before the first step; their weights depend only on the seed."""
     adam = optim.adam(config.learning_rate, b1=config.beta1, b2=0.999)
     how = {"conv": config.conv, "dtype": find_precision(config.precision).dtype}
     return gan.create_state(
@@ -166,9 +168,9 @@ def fixed_noise(config: DCGANConfig) -> jax.Array:
 
 
 def sample_writer(config: DCGANConfig, workdir: Workdir, name: str) -> Hook:
-    """A hook that writes G's images of the fixed noise; ``name`` is filled in with the point.
+    """Returns a hook that writes G's images of the fixed noise; the point fills in ``name``.
 
-    How much they differ goes into the epoch's record.
+    The epoch's record gets a measure of how much the samples differ.
     """
     draw = jax.jit(gan.generate)
     noise = fixed_noise(config)
@@ -186,7 +188,7 @@ def sample_writer(config: DCGANConfig, workdir: Workdir, name: str) -> Hook:
 def train(
     config: DCGANConfig, session: Session, images: jax.Array, schedule: Schedule
 ) -> Fitted | None:
-    """Runs the adversarial training; None where steps were repeated to look into them."""
+    """Runs the adversarial training; None if it only repeated steps for debugging."""
     root, batch_size = rngs.root_key(config.seed), config.batch_size
     images = parallel.replicate(images, session.devices.local)
     shuffle = rngs.stream(root, rngs.Stream.SHUFFLE)
@@ -195,7 +197,7 @@ def train(
     def inputs_for_epoch(epoch: int) -> gan.GANInputs:
         return gan.GANInputs(images, permutation(shuffle, epoch, len(images)), root)
 
-    # Every process has the same hooks, so that all stop at the same steps; one of them writes.
+    # All processes have the same hooks, so that all stop at the same steps; one writes.
     hooks = [sample_writer(config, session.workdir, "epoch_{point.epoch:04d}.png")]
     if config.sample_every:
         hooks.append(sample_writer(config, session.workdir, "step_{point.step:06d}.png"))
@@ -210,7 +212,7 @@ def train(
 
 
 def loss_curves(history: RunLog, steps_per_epoch: int) -> Any:
-    """Losses above D's outputs, at every logged step, smoothed over about a tenth of an epoch."""
+    """Losses above D's outputs at every logged step, smoothed over about a tenth of an epoch."""
     series = {name: history.series(name) for name in METRICS}
     steps = series["loss_d"][0]
     smooth = max(1, min(steps_per_epoch, len(steps)) // 10)
@@ -241,7 +243,7 @@ def loss_curves(history: RunLog, steps_per_epoch: int) -> Any:
 
 
 def sample_frames(folder: Path, schedule: Schedule) -> tuple[list[np.ndarray], list[str]]:
-    """The sample grids on disk in the order of their steps, one a step, with titles."""
+    """The sample grids on disk in step order, one per step, with titles."""
     from PIL import Image
 
     found: dict[int, Path] = {}
@@ -257,7 +259,7 @@ def sample_frames(folder: Path, schedule: Schedule) -> tuple[list[np.ndarray], l
 def draw_figures(
     config: DCGANConfig, session: Session, images: jax.Array, schedule: Schedule, fitted: Fitted
 ) -> dict[str, Any]:
-    """Draws the course's pictures and writes them into the folder."""
+    """Draws the course's figures and writes them into the folder."""
     root = rngs.root_key(config.seed)
     order = data.epoch_permutation(rngs.stream(root, rngs.Stream.PICTURES), 0, len(images))
     real = data.to_signed_range(images[order[:GRID]])
@@ -308,16 +310,13 @@ def model_table(state: gan.GANState) -> str:
 
 
 def run(config: DCGANConfig) -> Result | None:
-    """Trains, writes the folder, and returns what a notebook wants.
-
-    Args:
-        config: the configuration.
+    """Trains, writes the folder, and returns what a notebook needs.
 
     Returns:
-        State, history, figures and summary; None for a dry run, or where steps were repeated.
+        State, history, figures and summary; None for a dry run, or if steps were only repeated.
 
     Raises:
-        UserError: anything the user can put right, before anything is written.
+        UserError: anything the user can fix, before anything is written.
 
     Example:
         >>> import tempfile
@@ -334,7 +333,7 @@ def run(config: DCGANConfig) -> Result | None:
 
 
 def train_and_draw(session: Session, begin: float) -> Result | None:
-    """All of a run that began at a time on the performance counter; see :func:`run`."""
+    """Does everything after opening the session, from ``begin`` on the performance counter."""
     config = session.config
     schedule = Schedule(
         len(session.dataset.images) // config.batch_size,

@@ -1,12 +1,12 @@
 """Augmentation of an MLP's training images: do rotations help after one epoch?
 
-What:     the baseline MLP with each training image rotated at random, by up to ±20°, every time
-          it is seen; the rotation runs on the device, inside the compiled step.
+What:     the baseline MLP, with each training image rotated at random by up to ±20° every time it
+          is seen; the rotation runs on the device, inside the compiled step.
 Source:   course document 004, level 13 (torchvision's RandomRotation(20), before normalising).
 Command:  python -m experiments.mlp_augmentation                  five seeds
           python -m experiments.mlp_augmentation --preset quick   under a minute
 Expected: the course reports 89.06% against 88.01%, with a higher loss (0.5018 against 0.4081),
-          from one run each. One epoch is too short for augmentation to pay: no image is seen
+          from one run each. One epoch is too short for augmentation to pay off: no image is seen
           twice anyway.
 """
 
@@ -31,7 +31,7 @@ THEME = "Regularisation"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MLPAugmentationConfig(StudyConfig):
-    """The course's set-up; each field's reason or unit is in its help."""
+    """The course's settings; the flags' help gives reasons and units."""
 
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
         "quick": {"seeds": 3, "epochs": 5, "max_steps": 300},
@@ -45,7 +45,7 @@ class MLPAugmentationConfig(StudyConfig):
 def rotation(
     key: jax.Array, images: jax.Array, positions: jax.Array, *, degrees: float
 ) -> jax.Array:
-    """The course's augmentation, as the training step calls it."""
+    """The course's augmentation, in the form the training step calls."""
     return augmentation.random_rotation(key, images, degrees, positions=positions)
 
 
@@ -61,7 +61,7 @@ def make_runs(config: MLPAugmentationConfig, dataset: data.Dataset) -> Sequence[
 
 
 def draw_examples(config: MLPAugmentationConfig, dataset: data.Dataset) -> dict[str, Any]:
-    """A figure of the same ten digits ten times: as they are, then rotated."""
+    """A figure of the same ten digits, unchanged and then rotated."""
     ten = dataset.train.images[:10]
     rows = [ten]
     key = stream(root_key(config.seed), Stream.PICTURES)
@@ -73,7 +73,7 @@ def draw_examples(config: MLPAugmentationConfig, dataset: data.Dataset) -> dict[
 
 
 def run(config: MLPAugmentationConfig) -> Result | None:
-    """Trains, writes the folder, and returns what a notebook wants; None for a dry run."""
+    """Trains, writes the folder, and returns what a notebook needs; None for a dry run."""
     return run_study("mlp_augmentation", config, make_runs, draw_more=draw_examples)
 
 

@@ -6,8 +6,8 @@ Source:   course document 004, level 13.
 Command:  python -m experiments.mlp_dropout                  five seeds, some minutes on two cores
           python -m experiments.mlp_dropout --preset quick   a minute or two
 Expected: the course reports 91.23% with dropout against 88.01% for its baseline, from one run
-          each, but changes the width together with the dropout. The run in between tells the two
-          apart.
+          each, but changes the width together with dropout. The run in between separates the two
+          effects.
 """
 
 import dataclasses
@@ -25,7 +25,7 @@ THEME = "Regularisation"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MLPDropoutConfig(StudyConfig):
-    """The course's set-up; each field's reason or unit is in its help."""
+    """The course's settings; the flags' help gives reasons and units."""
 
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
         "quick": {"seeds": 3, "epochs": 5, "max_steps": 200},
@@ -34,7 +34,7 @@ class MLPDropoutConfig(StudyConfig):
 
     dropout: float = option(0.1, "share of activations set to zero", low=0, high=0.99)
     width: int = option(700, "width of the baseline's hidden layers", low=1, high=100_000)
-    wide: int = option(1000, "width of the hidden layers beside dropout", low=1, high=100_000)
+    wide: int = option(1000, "width of the hidden layers with dropout", low=1, high=100_000)
 
 
 def make_runs(config: MLPDropoutConfig, dataset: data.Dataset) -> Sequence[Run]:
@@ -50,7 +50,7 @@ def make_runs(config: MLPDropoutConfig, dataset: data.Dataset) -> Sequence[Run]:
 
 
 def run(config: MLPDropoutConfig) -> Result | None:
-    """Trains, writes the folder, and returns what a notebook wants; None for a dry run."""
+    """Trains, writes the folder, and returns what a notebook needs; None for a dry run."""
     return run_study("mlp_dropout", config, make_runs)
 
 

@@ -1,9 +1,8 @@
 """Early stopping of an MLP: the course's way, and a sound one.
 
-What:     the baseline MLP for 29 epochs; the same run stopped by its *test* accuracy, as the
-          course does it (which then is no test any more); and training with a tenth held out,
-          stopped by the accuracy there, with the best weights restored; the test part decides
-          nothing.
+What:     the baseline MLP for 29 epochs; the same run stopped by its *test* accuracy, as in the
+          course (which makes it no test any more); and training with a tenth held out, stopped by
+          the accuracy on that tenth, with the best weights restored and the test data never used.
 Source:   course document 004, level 13 (patience 3; `range(1, 30)` is 29 epochs, not 30).
 Command:  python -m experiments.mlp_early_stopping                  three seeds; a quarter of an
                                                                     hour on two cores
@@ -46,22 +45,22 @@ LONG, COURSE_WAY, SOUND = "long_baseline", "early_stopping_course", "early_stopp
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MLPEarlyStoppingConfig(StudyConfig):
-    """The course's set-up; each field's reason or unit is in its help."""
+    """The course's settings; the flags' help gives reasons and units."""
 
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
         "quick": {"seeds": 3, "epochs": 10, "width": 200},
         "smoke": {"seeds": 2, "epochs": 2, "max_steps": 4, "width": 16, "log_every": 1},
     }
 
-    seeds: int = option(3, "how many seeds each run is repeated from", low=1, high=1000)
+    seeds: int = option(3, "number of seeds to repeat each run with", low=1, high=1000)
     epochs: int = option(29, "passes over the training part", low=1)
-    patience: int = option(3, "epochs without a better accuracy that end a run", low=1)
+    patience: int = option(3, "epochs without improvement that end a run", low=1)
     held_out: float = option(0.1, "share of the training part held out", above=0, high=0.9)
     width: int = option(700, "width of each of the six hidden layers", low=1, high=100_000)
 
 
 def hold_out(config: MLPEarlyStoppingConfig, train: data.Split) -> tuple[data.Split, data.Split]:
-    """The training part without, and the part held out, with equal shares of every class."""
+    """The training split without the held-out part, and that part, stratified by class."""
     key = stream(root_key(config.seed), Stream.SPLIT)
     kept, held = data.stratified_train_test_split(train.labels, 1 - config.held_out, key=key)
     return (
@@ -84,11 +83,11 @@ def make_runs(config: MLPEarlyStoppingConfig, dataset: data.Dataset) -> Sequence
 def course_way(fitted: FittedClassifier, patience: int) -> tuple[Outcome, list[int]]:
     """The long run's figures at the epoch where its test accuracy would have stopped it.
 
-    Stopping changes nothing before the stop, so the figures are those of a run that really
-    stopped. The weights are the last ones, as in the course.
+    Stopping changes nothing before the stop, so these are the figures of a run that really stopped.
+    The weights are the last ones, as in the course.
 
     Args:
-        fitted: the long run, evaluated on the test part each epoch.
+        fitted: the long run, evaluated on the test split after each epoch.
         patience: epochs without a better test accuracy.
 
     Returns:
@@ -128,7 +127,7 @@ def accuracy_curves(fitted: dict[str, FittedClassifier], stops: dict[str, list[i
 
 
 def run(config: MLPEarlyStoppingConfig) -> Result | None:
-    """Trains, writes the folder, and returns what a notebook wants; None for a dry run."""
+    """Trains, writes the folder, and returns what a notebook needs; None for a dry run."""
     with open_study("mlp_early_stopping", config, make_runs) as session:
         runs = make_runs(session.config, session.dataset)
         if config.dry_run:
@@ -144,7 +143,7 @@ def run(config: MLPEarlyStoppingConfig) -> Result | None:
 def compare_ways(
     session: Session, runs: Sequence[Run], fitted: Mapping[str, FittedClassifier]
 ) -> Result:
-    """Writes what the two ways of stopping come to, beside the run that was not stopped."""
+    """Compares the two ways of stopping with the run that was not stopped."""
     long_run, sound_run = runs
     sound = fitted[SOUND]
     by_test, course_stops = course_way(fitted[LONG], session.config.patience)

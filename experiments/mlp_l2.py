@@ -1,12 +1,11 @@
 """L2 and L1 regularisation of an MLP: does it help after one epoch?
 
-What:     a six-layer MLP on MNIST, plain, with L2 and with L1, each from several seeds.
+What:     a six-layer MLP on MNIST: plain, with L2, and with L1, each from several seeds.
 Source:   course document 004, level 9 (weight decay 0.002 in Adam: coupled L2, not AdamW).
 Command:  python -m experiments.mlp_l2                  five seeds, about three minutes on two cores
           python -m experiments.mlp_l2 --preset quick   under a minute
-Expected: the course reports 88.01% and 90.95% test accuracy from one run each. A single run of
-          this set-up scatters by more than that difference, so the table says what several seeds
-          show.
+Expected: the course reports 88.01% and 90.95% test accuracy from one run each. Single runs of this
+          setup vary by more than that difference, so the table shows what several seeds say.
 """
 
 import dataclasses
@@ -26,7 +25,7 @@ THEME = "Regularisation"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MLPL2Config(StudyConfig):
-    """The course's set-up; each field's reason or unit is in its help."""
+    """The course's settings; the flags' help gives reasons and units."""
 
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
         "quick": {"seeds": 3, "epochs": 5, "max_steps": 300},
@@ -39,7 +38,7 @@ class MLPL2Config(StudyConfig):
 
 
 def make_runs(config: MLPL2Config, dataset: data.Dataset) -> Sequence[Run]:
-    """The three runs: they differ in what is added to the gradient."""
+    """The three runs; they differ in what is added to the gradient."""
     del dataset
     model, rate = MLP(hidden=(config.width,) * 6), config.learning_rate
     sparse = optax.chain(optim.add_l1(config.l1), optim.adam(rate))
@@ -53,7 +52,7 @@ def make_runs(config: MLPL2Config, dataset: data.Dataset) -> Sequence[Run]:
 
 
 def run(config: MLPL2Config) -> Result | None:
-    """Trains, writes the folder, and returns what a notebook wants; None for a dry run."""
+    """Trains, writes the folder, and returns what a notebook needs; None for a dry run."""
     return run_study("mlp_l2", config, make_runs)
 
 

@@ -1,9 +1,9 @@
-"""Huge pages for the C allocator, which must be asked for before a process starts.
+"""Huge pages for the C allocator, which must be requested before a process starts.
 
-XLA's CPU backend takes a step's temporaries, hundreds of megabytes, from the C allocator and
-gives them back after it. With pages of 4 kB a fifth of DCGAN's step is spent in page faults; with
-transparent huge pages (glibc 2.35 or later, on Linux) hardly any. A program that wants them starts
-itself once more with the setting in its environment.
+XLA's CPU backend allocates a step's temporaries, hundreds of megabytes, through the C allocator and
+frees them afterwards. With 4 kB pages DCGAN's step spends a fifth of its time in page faults; with
+transparent huge pages (Linux, glibc 2.35 or later) hardly any. A program that wants them restarts
+itself with the setting in its environment.
 """
 
 import os
@@ -18,7 +18,7 @@ KERNEL_SWITCH = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 
 def with_huge_pages(environment: Mapping[str, str]) -> dict[str, str]:
-    """An environment in which the C allocator uses transparent huge pages.
+    """Returns an environment in which the C allocator uses transparent huge pages.
 
     Example:
         >>> with_huge_pages({})["GLIBC_TUNABLES"]
@@ -29,7 +29,7 @@ def with_huge_pages(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def can_use_huge_pages() -> bool:
-    """Whether this system's allocator and kernel have them."""
+    """Whether this system's allocator and kernel support them."""
     name, version = platform.libc_ver()
     numbers = [int(part) for part in version.split(".")[:2] if part.isdigit()]
     if sys.platform != "linux" or name != "glibc" or numbers < [2, 35]:
@@ -41,7 +41,7 @@ def can_use_huge_pages() -> bool:
 
 
 def _wants_huge_pages(environment: Mapping[str, str]) -> bool:
-    """Whether nothing was decided yet, and the CPU will do the work."""
+    """Whether nothing is decided yet and the CPU will do the work."""
     if environment.get(SWITCH, "1") == "0" or TUNABLE in environment.get(SETTING, ""):
         return False
     platforms = environment.get("JAX_PLATFORMS", "")
@@ -53,17 +53,17 @@ def _has_accelerator() -> bool:
 
 
 def restart_with_huge_pages() -> None:
-    """Starts this program once more with huge pages, if that is possible and of use.
+    """Restarts this program with huge pages, if that is possible and useful.
 
-    It takes this process's place (``exec``): same arguments, same process number. To be called
-    before anything is written or any device is started.
+    The new program replaces this process (``exec``) with the same arguments and process number.
+    Call this before anything is written and before any device starts.
     """
     if not _wants_huge_pages(os.environ) or not can_use_huge_pages() or not sys.orig_argv:
         return
-    print(f"Starting again with huge pages for the allocator ({SWITCH}=0 leaves them off).")
+    print(f"Restarting with huge pages for the allocator ({SWITCH}=0 turns this off).")
     sys.stdout.flush()
     sys.stderr.flush()
     try:
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], with_huge_pages(os.environ))
     except OSError as error:
-        print(f"That failed ({error.strerror}): going on without them.")
+        print(f"Restart failed ({error.strerror}): continuing without them.")

@@ -62,7 +62,7 @@ def _help(field: dataclasses.Field) -> str:
 
 
 def build_parser(program: str, config_class: type[Config], description: str) -> _Parser:
-    """A parser with one flag for each field of a configuration class."""
+    """Builds a parser with one flag per field of a configuration class."""
     presets = "; ".join(
         f"{name}: " + ", ".join(f"{k} {v}" for k, v in values.items())
         for name, values in config_class.PRESETS.items()
@@ -88,7 +88,7 @@ def build_parser(program: str, config_class: type[Config], description: str) -> 
 
 
 def _with_underscores(argument: str) -> str:
-    """``--num-devices=8`` as ``--num_devices=8``; values are left alone."""
+    """Turns ``--num-devices=8`` into ``--num_devices=8``; values are left alone."""
     if not argument.startswith("--"):
         return argument
     name, equals, value = argument.partition("=")
@@ -115,7 +115,7 @@ def parse(
 
 
 def _advice(error: JaxdlError) -> str:
-    """What the program has to say to a library's error."""
+    """Returns the program's advice on a library error."""
     if isinstance(error, DivergenceError):
         return f"; the same command with --debug_step {error.step} does that"
     return ""
@@ -128,15 +128,15 @@ def main(
     description: str,
     arguments: Sequence[str] | None = None,
 ) -> NoReturn:
-    """Runs a program and exits: 0; 2 for what the user can put right; 1 for a fault.
+    """Runs a program and exits with 0, with 2 for errors the user can fix, or with 1 for faults.
 
-    A run that was stopped ends with 130 after Ctrl-C and 143 after SIGTERM, which the result's
-    ``exit_status`` says where the program has one.
+    A run stopped by Ctrl-C exits with 130, one stopped by SIGTERM with 143; programs report this in
+    their result's ``exit_status``.
 
     Args:
         program: the module's name within ``experiments``.
         config_class: its configuration.
-        run: takes the configuration and does the work.
+        run: does the work.
         description: the program's docstring.
         arguments: the command line; None for this process's.
     """

@@ -1,4 +1,4 @@
-"""What repeated runs come to: figures over the seeds, differences seed by seed, and their table."""
+"""Summary of repeated runs: figures over seeds, paired differences, and their table."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -8,14 +8,14 @@ from jaxdl.metrics.statistics import Summary, paired_difference, summarize, verd
 
 
 class Course(NamedTuple):
-    """What the course printed for a run: one run of one seed."""
+    """The figures the course printed: one run of one seed."""
 
     test_loss: float
     test_accuracy: float
 
 
 class Outcome(NamedTuple):
-    """A run's test figures, one a seed, and what the course printed for it."""
+    """A run's test figures, one per seed, and the course's figures for it."""
 
     name: str
     test_loss: list[float]
@@ -41,7 +41,7 @@ def _figure_of(values: Sequence[float], course: float | None) -> dict[str, Any]:
 
 
 def compare(outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """Every run's figures, and the difference of each to the first, seed by seed."""
+    """Returns every run's figures, and its differences from the first run, seed by seed."""
     first = outcomes[0]
     runs: dict[str, Any] = {}
     for outcome in outcomes:
@@ -75,7 +75,7 @@ def _interval(summary: Summary, scale: float, decimals: int) -> str:
 
 
 def _beside(value: float | None, summary: Summary, form: str) -> str:
-    """The course's figure, and whether one more run of ours could have given it."""
+    """The course's figure, and whether one more run of ours could have produced it."""
     if value is None:
         return "–"
     inside = summary.prediction_interval_contains(value)

@@ -1,4 +1,4 @@
-"""Configurations: frozen dataclasses whose fields are the command line's flags."""
+"""Configurations: frozen dataclasses whose fields are command-line flags."""
 
 import dataclasses
 import math
@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 
 from jaxdl.errors import ConfigError
 
-LARGEST = 1e9  # no rate, share or coefficient is larger; its square is still a float32
+LARGEST = 1e9  # bound on rates, shares and coefficients; its square still fits float32
 
 
 def option(
@@ -20,25 +20,22 @@ def option(
     above: float | None = None,
     choices: tuple[str, ...] | None = None,
 ) -> Any:
-    """A field with what its flag needs: default, help with its unit, and the range of values.
+    """Declares a field and its flag.
 
     Args:
         default: value when the flag is not given.
-        help: one line; the default is added to it.
+        help: one line, with the unit; the default is added to it.
         low: smallest value.
         high: largest value.
         above: the value must be larger than this.
-        choices: the possible words.
-
-    Returns:
-        A dataclass field.
+        choices: the allowed words.
     """
     metadata = {"help": help, "low": low, "high": high, "above": above, "choices": choices}
     return dataclasses.field(default=default, metadata=metadata)
 
 
 def field_type(config_class: type, name: str) -> tuple[type, bool]:
-    """The plain type of a field (int, float, str or bool), and whether None is allowed."""
+    """Returns the plain type of a field (int, float, str or bool), and whether None is allowed."""
     hint = typing.get_type_hints(config_class)[name]
     if isinstance(hint, types.UnionType):
         (plain,) = (kind for kind in typing.get_args(hint) if kind is not type(None))
@@ -50,14 +47,14 @@ def _is_text(value: str) -> bool:
     """Whether a string can be printed and be part of a path."""
     try:
         value.encode()
-    except UnicodeEncodeError:  # bytes of the command line that are no UTF-8
+    except UnicodeEncodeError:  # command-line bytes that are not UTF-8
         return False
     return all(ord(character) >= 32 for character in value)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config:
-    """Base of every program's configuration: checked when it is made, presets by name.
+    """Base of every program's configuration: checked on creation, with presets by name.
 
     Attributes:
         PRESETS: for each ``--preset``, the fields whose defaults it changes.
@@ -109,7 +106,7 @@ class Config:
 
     @classmethod
     def from_preset(cls, preset: str | None, **fields: Any) -> Self:
-        """A configuration with a preset's defaults and the given fields on top.
+        """Returns a configuration with a preset's defaults, overridden by ``fields``.
 
         Raises:
             ConfigError: no such preset, or a field out of its range.
@@ -120,7 +117,7 @@ class Config:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataConfig(Config):
-    """The flags of every program that reads a data set."""
+    """Flags of every program that reads a data set."""
 
     data_dir: str | None = option(
         None, "folder with NAME/ of IDX files, or of prepared TFDS data (also: JAXDL_DATA_DIR)"
@@ -132,23 +129,23 @@ class DataConfig(Config):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingConfig(DataConfig):
-    """The flags of every program that trains on a data set.
+    """Flags of every program that trains on a data set.
 
     Attributes:
-        COURSE_BATCH_SIZE: the course's batch, used when none is asked for.
+        COURSE_BATCH_SIZE: the course's batch size, used if none is given.
     """
 
     COURSE_BATCH_SIZE: ClassVar[int]
 
     dataset: str = option("mnist", "data set: mnist, fashion_mnist, or another of TFDS")
     num_devices: int | None = option(
-        None, "devices that share each batch, over all processes; unset: all there are", low=1
+        None, "devices that share each batch, over all processes; unset: all available", low=1
     )
     virtual_shards: int | None = option(
-        None, "for the same bits on 1, 2, 4 … this many CPU devices, a power of two; slower", low=1
+        None, "power of two K: the same bits on 1, 2, 4 … K CPU devices; slower", low=1
     )
     epochs: int = option(10, "passes over the data", low=1)
-    max_steps: int | None = option(None, "stop after this many steps, if that is earlier", low=1)
+    max_steps: int | None = option(None, "stop after this many steps, if that comes first", low=1)
     batch_size: int | None = option(
         None,
         "examples in the global batch; unset: the course's, rounded up to a multiple of the "
@@ -161,26 +158,26 @@ class TrainingConfig(DataConfig):
     )
     save_every_seconds: float = option(
         300.0,
-        "also save a checkpoint when so many seconds have passed since the last; 0: no",
+        "also save a checkpoint this many seconds after the last one; 0: never",
         low=0,
     )
-    keep_every: int = option(0, "keep the checkpoint of every this many epochs; 0: newest", low=0)
+    keep_every: int = option(0, "keep a checkpoint every so many epochs; 0: newest only", low=0)
     log_every: int = option(1, "steps between logged steps", low=1)
     debug_step: int | None = option(
-        None, "train nothing: repeat the steps up to this one, find what is not finite", low=1
+        None, "do not train: repeat steps up to this one, find what is not finite", low=1
     )
     resume: bool = option(True, "continue from the checkpoint in the workdir, if there is one")
     dry_run: bool = option(False, "check everything, print the configuration and models, stop")
-    coordinator_address: str | None = option(None, "host:port of process 0, with several processes")
+    coordinator_address: str | None = option(None, "host:port of process 0, if there are several")
     num_processes: int | None = option(None, "number of processes", low=1)
     process_id: int | None = option(None, "number of this process, from 0", low=0)
 
     @classmethod
     def from_preset(cls, preset: str | None, **fields: Any) -> Self:
-        """As :meth:`Config.from_preset`; a preset's batch size is a default, not a wish."""
+        """Like :meth:`Config.from_preset`; a preset's batch size is a default, not a request."""
         return super().from_preset(preset, **{"batch_size": None, **fields})
 
     @property
     def default_batch_size(self) -> int:
-        """The batch size of the preset, or the course's."""
+        """The preset's batch size, or the course's."""
         return self.PRESETS.get(self.preset or "", {}).get("batch_size", self.COURSE_BATCH_SIZE)

@@ -14,8 +14,8 @@ class Console(ProgressBar):
     """Prints what a run does.
 
     Args:
-        describe: the metrics of a record as the line's middle part.
-        quiet: print nothing, as the processes other than the first do.
+        describe: formats a record's metrics for the middle of the line.
+        quiet: print nothing, as in all processes but the first.
     """
 
     def __init__(self, describe: Callable[[Record], str], quiet: bool = False) -> None:
@@ -29,7 +29,7 @@ class Console(ProgressBar):
             super().message(text)
 
     def update(self, point: Point, record: Record) -> None:
-        """Shows where the run stands: on a bar, or every few seconds in a line."""
+        """Shows progress: on a bar, or in a line every few seconds."""
         if self.quiet:
             return
         if has_screen():

@@ -1,7 +1,6 @@
 """What the short programs share: a folder, a printed table, figures and a summary.
 
-A lesson computes everything anew in seconds, so running it again writes its files again; there is
-nothing to continue.
+A lesson takes seconds and always starts over: running it again rewrites its files.
 """
 
 import dataclasses
@@ -20,10 +19,10 @@ from jaxdl.files import to_json, write_atomically
 
 
 class Result(NamedTuple):
-    """What a lesson's ``run`` gives back.
+    """What a lesson's ``run`` returns.
 
     Attributes:
-        summary: what ``summary.json`` holds.
+        summary: the content of ``summary.json``.
         figures: Matplotlib figures by file name.
     """
 
@@ -32,17 +31,10 @@ class Result(NamedTuple):
 
 
 def begin(program: str, config: Config) -> Path:
-    """Opens a lesson's folder and records its configuration.
-
-    Args:
-        program: the program's name.
-        config: its configuration.
-
-    Returns:
-        The folder.
+    """Opens a lesson's folder, records its configuration, and returns the folder.
 
     Raises:
-        WorkdirError: it cannot be written.
+        WorkdirError: the folder cannot be written.
     """
     enable_cache()
     folder = Path(config.workdir or default_workdir(program, config.preset))
@@ -69,15 +61,12 @@ def _check_own(folder: Path, program: str) -> None:
 
 
 def finish(folder: Path, summary: dict[str, Any], figures: Mapping[str, Any]) -> Result:
-    """Writes the summary and the figures, and says where they are.
+    """Writes summary and figures, says where they are, and returns both for a notebook.
 
     Args:
-        folder: what :func:`begin` returned.
+        folder: from :func:`begin`.
         summary: plain values for ``summary.json``.
         figures: Matplotlib figures by file name.
-
-    Returns:
-        Both, for a notebook.
     """
     for name, figure in figures.items():
         plot.save_figure(figure, folder / f"{name}.png")

@@ -1,4 +1,4 @@
-"""Setting a training program up: devices, data, folder, console; checked before anything runs."""
+"""Set-up of a training program: devices, data, folder, console; checked before anything runs."""
 
 import contextlib
 import dataclasses
@@ -29,11 +29,11 @@ class Session(NamedTuple):
     """What a training program works with.
 
     Attributes:
-        config: the configuration with its batch size resolved.
+        config: the configuration, with its batch size resolved.
         devices: the devices that share each batch.
         dataset: the data.
         workdir: the run's folder; None in a dry run.
-        console: where progress is shown.
+        console: shows progress.
     """
 
     config: Any
@@ -44,7 +44,7 @@ class Session(NamedTuple):
 
 
 def default_workdir(program: str, preset: str | None) -> str:
-    """Where a run goes that names no folder.
+    """The folder of a run that names none.
 
     Example:
         >>> default_workdir("dcgan", "quick")
@@ -54,9 +54,9 @@ def default_workdir(program: str, preset: str | None) -> str:
 
 
 def find_run_devices(config: TrainingConfig) -> Devices:
-    """The devices a configuration asks for, after joining the other processes if there are any.
+    """Returns the devices a configuration asks for, after joining other processes if there are any.
 
-    The compilation cache is switched on here, before anything is compiled.
+    This also switches on the compilation cache, before anything is compiled.
     """
     enable_cache()
     if config.virtual_shards:
@@ -72,22 +72,22 @@ def open_session(
     describe: Callable[[Record], str],
     check: Callable[[Any, data.Dataset], None],
 ) -> Iterator[Session]:
-    """Finds devices and data, settles the batch size, and opens the folder — in that order.
+    """Finds devices and data, settles the batch size, and opens the folder, in that order.
 
-    As long as the ``with`` block lasts, no other run can use the folder.
+    The folder stays locked against other runs inside the ``with`` block.
 
     Args:
         program: the program's name.
         config: its configuration.
         describe: see :class:`Console`.
-        check: raises if the resolved configuration and the data do not belong together; called
-            before anything is written.
+        check: raises if the resolved configuration and the data do not fit; called before anything
+            is written.
 
     Yields:
         The session.
 
     Raises:
-        UserError: anything the user can put right.
+        UserError: anything the user can fix.
     """
     devices = find_run_devices(config)
     console = Console(describe, quiet=not devices.is_main)
@@ -106,7 +106,7 @@ def open_session(
         workdir = None
         if not config.dry_run:
             record = run_record(program, config, devices, dataset)
-            # Every process looks before the first one writes: else it would find an earlier run.
+            # All processes check before one writes; otherwise they would find an earlier run.
             workdir = peers.together(
                 "workdir", lambda: _enter_workdir(stack, config, record, devices.is_main)
             )
@@ -117,7 +117,7 @@ def open_session(
 
 
 def _settle_batch_size(config: TrainingConfig, devices: int, console: Console) -> int:
-    """The size that was asked for, or the default, rounded up to equal shares."""
+    """Returns the requested size, or the default rounded up to equal shares."""
     shares, name = devices, "devices"
     if config.virtual_shards:
         check_shards(config.virtual_shards, devices)
@@ -134,17 +134,17 @@ def _settle_batch_size(config: TrainingConfig, devices: int, console: Console) -
 def _enter_workdir(
     stack: contextlib.ExitStack, config: TrainingConfig, record: dict[str, Any], is_main: bool
 ) -> Workdir:
-    """The run's folder, which the process that writes has to itself."""
+    """Opens the run's folder, exclusively for the process that writes."""
     workdir = Workdir(config.workdir, record, config.resume, write=False)  # before anything's there
     if is_main:
         stack.enter_context(run_lock(config.workdir))
-        # Another run may have begun, and ended, before the lock was had.
+        # Another run may have started and ended before we got the lock.
         workdir = Workdir(config.workdir, record, config.resume, write=False)
     return workdir
 
 
 def versions() -> dict[str, str]:
-    """The versions of Python and of the packages that decide a run's numbers."""
+    """Versions of Python and of the packages that determine a run's numbers."""
     found = {package: metadata.version(package) for package in PACKAGES}
     return {"python": platform.python_version(), **found}
 
@@ -152,7 +152,7 @@ def versions() -> dict[str, str]:
 def run_record(
     program: str, config: TrainingConfig, devices: Devices, dataset: data.Dataset
 ) -> dict[str, Any]:
-    """What ``config.json`` holds."""
+    """The content of ``config.json``."""
     return {
         "program": program,
         "config": dataclasses.asdict(config),

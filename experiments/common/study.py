@@ -1,7 +1,7 @@
-"""A study: several ways of training a classifier, each from several seeds, compared honestly.
+"""Studies: several ways of training a classifier, each from several seeds, compared fairly.
 
-Every run is repeated from the same seeds, so that differences can be taken seed by seed. Intervals
-are Student's t intervals (``jaxdl.metrics.statistics``).
+Every run is repeated from the same seeds, so differences are paired. Intervals are Student's t
+intervals (``jaxdl.metrics.statistics``).
 """
 
 import contextlib
@@ -39,17 +39,17 @@ from jaxdl.training.reprs import short_repr
 from jaxdl.training.several_seeds import stacked_states
 
 BASELINE = "baseline"
-NEAR_ZERO = 1e-3  # a weight smaller than this counts as near zero
+NEAR_ZERO = 1e-3  # smaller weights count as near zero
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StudyConfig(TrainingConfig):
-    """The flags of a study; the defaults are the course's set-up, from several seeds."""
+    """Flags of a study; the defaults are the course's settings, repeated from several seeds."""
 
     COURSE_BATCH_SIZE = 64
 
     seed: int = option(1, "first seed; the others follow it", low=0, high=2**31 - 1)
-    seeds: int = option(5, "how many seeds each run is repeated from", low=1, high=1000)
+    seeds: int = option(5, "number of seeds to repeat each run with", low=1, high=1000)
     epochs: int = option(1, "passes over the training part", low=1)
     learning_rate: float = option(0.01, "Adam's step size", above=0)
     log_every: int = option(10, "steps between logged steps", low=1)
@@ -68,9 +68,9 @@ class Run(NamedTuple):
         model: the network.
         optimizer: its optimiser.
         course: the course's figures, None where it has none.
-        augment: what happens to the training images.
-        train: the part to train on; None for the whole training part.
-        evaluate_on: parts that it alone is evaluated on, by name.
+        augment: transforms the training images.
+        train: the split to train on; None for the whole training split.
+        evaluate_on: extra splits to evaluate this run on, by name.
         early_stopping: when to stop a seed.
     """
 
@@ -88,15 +88,15 @@ MakeRuns = Callable[[Any, data.Dataset], Sequence[Run]]
 
 
 class Result(NamedTuple):
-    """What a study's ``run`` gives back.
+    """What a study's ``run`` returns.
 
     Attributes:
         outcomes: the test figures.
         fitted: the trained classifiers by run.
         figures: Matplotlib figures by file name.
-        summary: what ``summary.json`` holds.
-        exit_status: None if the study is done; where it was stopped before, ``fitted`` is all
-            there is, and this is the status that the program ends with.
+        summary: the content of ``summary.json``.
+        exit_status: None if the study is complete. If it was stopped, the program's exit status;
+            then only ``fitted`` is filled.
     """
 
     outcomes: list[Outcome]
@@ -113,14 +113,14 @@ def _count(seeds: int) -> str:
 
 
 def describe(record: Record) -> str:
-    """The console line's middle part."""
+    """Formats a record for the console."""
     trained = [i for i, value in enumerate(record["loss"]) if value is not None]
     loss, accuracy = (np.mean([record[name][i] for i in trained]) for name in ("loss", "accuracy"))
     return f"Loss: {loss:.4f} Accuracy: {accuracy:.2%} ({_count(len(trained))})"
 
 
 def check(config: StudyConfig, dataset: data.Dataset) -> None:
-    """Raises if the data cannot be trained on with this configuration."""
+    """Raises if this configuration cannot train on the data."""
     if config.batch_size > dataset.num_train:
         raise ConfigError(
             f"--batch_size {config.batch_size} is more than the {dataset.num_train} training images"
@@ -130,7 +130,7 @@ def check(config: StudyConfig, dataset: data.Dataset) -> None:
 def open_study(
     program: str, config: StudyConfig, make_runs: MakeRuns
 ) -> contextlib.AbstractContextManager[Session]:
-    """The session of a study whose runs can all be made; see :func:`open_session`."""
+    """Opens a session after checking that all runs can be made; see :func:`open_session`."""
 
     def check_runs(config: StudyConfig, dataset: data.Dataset) -> None:
         check(config, dataset)
@@ -149,7 +149,7 @@ def _check_run(run: Run, config: StudyConfig, dataset: data.Dataset) -> None:
 
 
 def print_plan(session: Session, runs: Sequence[Run]) -> None:
-    """What a dry run shows: the configuration, and each run's network."""
+    """Prints what a dry run shows: the configuration, and each run's network."""
     tell = session.console.message
     tell(flag_table(session.config))
     names: dict[linen.Module, list[str]] = {}
@@ -163,7 +163,7 @@ def print_plan(session: Session, runs: Sequence[Run]) -> None:
 def train_run(
     session: Session, run: Run, evaluate_on: Mapping[str, data.Split]
 ) -> FittedClassifier | None:
-    """Trains one run from all seeds; None where its steps were repeated for ``--debug_step``."""
+    """Trains one run from all seeds; None if ``--debug_step`` repeated its steps."""
     config = session.config
     session.console.message(f"{run.name}: {config.seeds} seed{'s' * (config.seeds > 1)}")
     arguments = {
@@ -195,11 +195,11 @@ def train_run(
 
 
 class StoppedError(Exception):
-    """A study has ended before its last run.
+    """The study ended before its last run.
 
     Attributes:
         fitted: the runs that were trained.
-        status: what the program ends with.
+        status: the program's exit status.
     """
 
     def __init__(self, fitted: dict[str, FittedClassifier], status: int) -> None:
@@ -210,10 +210,10 @@ class StoppedError(Exception):
 def train_runs(
     session: Session, runs: Sequence[Run], evaluate_on: Mapping[str, data.Split]
 ) -> dict[str, FittedClassifier]:
-    """Trains one run after the other.
+    """Trains one run after another.
 
     Raises:
-        StoppedError: a signal has ended one, or ``--debug_step`` repeated the steps of one.
+        StoppedError: a signal ended one, or ``--debug_step`` repeated the steps of one.
     """
     fitted: dict[str, FittedClassifier] = {}
     for run in runs:
@@ -232,14 +232,14 @@ def final_outcome(run: Run, fitted: FittedClassifier) -> Outcome:
 
 
 def weights_of(fitted: FittedClassifier) -> np.ndarray:
-    """Every weight (not bias) of each seed's network, (seeds, weights)."""
+    """Every weight (no biases) of each seed's network, (seeds, weights)."""
     leaves = jax.tree_util.tree_leaves_with_path(fitted.state.network.params)
     kernels = [np.asarray(leaf) for path, leaf in leaves if "kernel" in str(path[-1])]
     return np.concatenate([kernel.reshape(len(kernel), -1) for kernel in kernels], axis=1)
 
 
 def figures_of(outcomes: Sequence[Outcome], fitted: Mapping[str, FittedClassifier]) -> dict:
-    """Accuracy per seed, and the training loss of every run with its band."""
+    """Accuracy per seed, and every run's training loss with its band."""
     course = {o.name: 100 * o.course.test_accuracy for o in outcomes if o.course}
     accuracy = plot.values_per_seed(
         {o.name: 100 * np.array(o.test_accuracy) for o in outcomes},
@@ -272,18 +272,15 @@ def finish(
     more_figures: Mapping[str, Any] | None = None,
     more: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Result:
-    """Writes the summary and the figures, prints the table.
+    """Writes summary and figures, prints the table, and returns the study's result.
 
     Args:
         program: the program's name.
         session: its session.
-        outcomes: the test figures; the first is what the others are compared with.
+        outcomes: the test figures; the others are compared with the first.
         fitted: the trained classifiers.
         more_figures: further figures by name.
         more: further entries for runs in ``summary.json``.
-
-    Returns:
-        The study's result.
     """
     runs = compare(outcomes)
     for name, entries in (more or {}).items():
@@ -326,16 +323,13 @@ def run_study(
     make_runs: MakeRuns,
     draw_more: Callable[[Any, data.Dataset], dict[str, Any]] | None = None,
 ) -> Result | None:
-    """Trains every run from every seed and compares them with the first.
+    """Trains every run from every seed and compares them with the first; None for a dry run.
 
     Args:
         program: the program's name.
         config: its configuration.
-        make_runs: the runs, the baseline first.
+        make_runs: the runs, baseline first.
         draw_more: further figures by name.
-
-    Returns:
-        The result; None for a dry run.
     """
     with open_study(program, config, make_runs) as session:
         runs = make_runs(session.config, session.dataset)
@@ -357,7 +351,7 @@ def compare_runs(
     fitted: Mapping[str, FittedClassifier],
     more_figures: Mapping[str, Any],
 ) -> Result:
-    """Writes what a study's trained runs come to: figures, weights, and the table."""
+    """Writes the results of a study's trained runs: figures, weights, and the table."""
     outcomes = [final_outcome(run, fitted[run.name]) for run in runs]
     weights = {name: weights_of(one) for name, one in fitted.items()}
     near_zero = {name: (np.abs(w) < NEAR_ZERO).mean(axis=1) for name, w in weights.items()}

@@ -7,7 +7,7 @@ from experiments.common.config import Config
 
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A table in aligned columns: text to the left, numbers to the right.
+    """Formats rows in aligned columns: text to the left, numbers to the right.
 
     Example:
         >>> print(text_table(("layer", "parameters"), [("dense", 12), ("output", 3)]))

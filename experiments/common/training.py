@@ -1,4 +1,4 @@
-"""From a training program's flags to a run of the library, and to an exit status."""
+"""Turns a training program's flags into a run of the library, and its end into an exit status."""
 
 import dataclasses
 from typing import Any
@@ -14,12 +14,7 @@ STATUS_BASE = 128  # a shell's exit status for a process that signal s ended is 
 
 
 def run_options(session: Session, **more: Any) -> RunOptions:
-    """The options of a run: the flags of the same names, the session's folder and devices.
-
-    Args:
-        session: the program's.
-        **more: further options.
-    """
+    """Options of a run: flags of the same names, the session's folder and devices, ``more``."""
     names = {field.name for field in dataclasses.fields(RunOptions)}
     flags = {n: v for n, v in dataclasses.asdict(session.config).items() if n in names}
     own = {
@@ -32,7 +27,7 @@ def run_options(session: Session, **more: Any) -> RunOptions:
 
 
 def exit_status(fitted: Fitted) -> int | None:
-    """What a program ends with whose run was stopped by a signal; None if the run is done."""
+    """The exit status of a run stopped by a signal; None if the run is complete."""
     return None if fitted.stopped_by is None else STATUS_BASE + fitted.stopped_by
 
 
@@ -44,7 +39,7 @@ def is_replayed(config: Any, options: RunOptions) -> bool:
 def fit_or_replay(
     task: Task, schedule: Schedule, options: RunOptions, debug_step: int | None
 ) -> Fitted | None:
-    """Trains; or repeats steps, writes nothing and returns None."""
+    """Trains; or, with ``debug_step``, repeats steps, writes nothing and returns None."""
     if debug_step is None:
         return fit(task, schedule, options)
     replay(task, schedule, options, debug_step)

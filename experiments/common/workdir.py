@@ -1,4 +1,4 @@
-"""A run's folder: one configuration, atomically written files, continued or refused."""
+"""A run's folder: one configuration, atomic writes, continued or refused."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from jaxdl.files import PART, to_json, write_atomically
 CONFIG, METRICS, SUMMARY = "config.json", "metrics.jsonl", "summary.json"
 CHECKPOINTS, SAMPLES = "checkpoints", "samples"
 
-# Where a run happens and how far it goes may change when it is continued; what it computes may not.
+# A continued run may change where it runs and how far it goes, but not what it computes.
 FREE_FIELDS = frozenset(
     {
         *("workdir", "preset", "data_dir", "data_source", "num_devices", "epochs", "max_steps"),
@@ -25,16 +25,16 @@ class Workdir:
     """The folder of one run.
 
     Args:
-        path: the folder; made if it is missing.
-        record: what goes into ``config.json``: ``config`` (all fields, resolved), ``data``
-            (with ``fingerprint``), and whatever else describes the run.
-        resume: whether an earlier run there may be continued.
+        path: created if missing.
+        record: the content of ``config.json``: ``config`` (all fields, resolved), ``data`` (with
+            ``fingerprint``), and whatever else describes the run.
+        resume: whether to continue an earlier run there.
         write: whether this process writes (only one of several does).
 
     Attributes:
         path: the folder.
-        identity: what decides the run's numbers, by name: the program, the data and the fields of
-            the configuration that may not change.
+        identity: what determines the run's numbers, by name: the program, the data, and the
+            configuration fields that may not change.
 
     Raises:
         WorkdirError: the folder cannot be used, or holds another run.
@@ -81,7 +81,7 @@ class Workdir:
         for name in (METRICS, SUMMARY, CHECKPOINTS, SAMPLES):
             if (self.path / name).exists():
                 raise WorkdirError(
-                    f"{self.path} holds {name} but no {CONFIG}: it is not known what run that was; "
+                    f"{self.path} holds {name} but no {CONFIG}: which run that was is unknown; "
                     "choose another --workdir or remove the folder"
                 )
 
@@ -97,7 +97,7 @@ class Workdir:
             )
 
     def remove_leftovers(self) -> None:
-        """Removes half-written files that a kill has left in the folder and in its samples."""
+        """Removes half-written files left in the folder and its samples by a kill."""
         for folder in (self.path, self.path / SAMPLES):
             for path in folder.glob(f".*{PART}"):
                 path.unlink()
@@ -123,14 +123,14 @@ class Workdir:
 
 
 def _identity(record: dict[str, Any]) -> dict[str, Any]:
-    """What decides the numbers of the run that a record describes."""
+    """Returns what determines the numbers of the recorded run."""
     config = {n: v for n, v in record.get("config", {}).items() if n not in FREE_FIELDS}
     fingerprint = record.get("data", {}).get("fingerprint")
     return {"program": record.get("program"), **config, "data fingerprint": fingerprint}
 
 
 def _differences(earlier: dict[str, Any], record: dict[str, Any]) -> list[tuple[str, Any, Any]]:
-    """What decides the numbers and is not the same."""
+    """Lists what determines the numbers and differs."""
     before, now = _identity(earlier), _identity(json.loads(to_json(record)))
     names = {**before, **now}
     return [(n, before.get(n), now.get(n)) for n in names if before.get(n) != now.get(n)]

@@ -1,14 +1,14 @@
 """Activation functions: their values, their slopes, and the formulas that overflow.
 
-What:     each activation beside the formula a textbook prints, at ordinary and at huge inputs;
-          softmax of large logits; softmax over the channels of an image.
+What:     each activation beside the textbook formula, for ordinary and for huge inputs; softmax of
+          large logits; softmax over the channels of an image.
 Source:   course document 004, levels 1 to 4; course document 002, section 7.
 Command:  python -m experiments.lessons.activations     seconds
-Expected: jaxdl and PyTorch agree everywhere. The formulas agree in between, and at ±10,000 tanh
-          is NaN, and the slopes of sigmoid, tanh and ELU are, too.
+Expected: jaxdl and PyTorch agree everywhere. The formulas agree for moderate inputs; at ±10,000
+          tanh is NaN, and so are the slopes of sigmoid, tanh and ELU.
 
-A slope of NaN is worse than a wrong value: one of them, multiplied into the gradient, turns every
-weight of a network into NaN at the next step. At a kink a slope is a convention: at x = 0 the
+A NaN slope is worse than a wrong value: multiplied into the gradient, a single one turns every
+weight of a network into NaN at the next step. At a kink the slope is a convention: at x = 0 the
 formula of ReLU says 1, jaxdl and PyTorch say 0.
 """
 
@@ -49,7 +49,7 @@ FORMULAS: dict[str, Function] = {
     "sign": lambda x: jnp.where(x > 0, 1.0, jnp.where(x < 0, -1.0, 0.0)),
     "step": lambda x: jnp.where(x > 0, 1.0, 0.0),
 }
-# Printed by PyTorch 2.13.0 for POINTS, to seven digits: values, and slopes where it has them.
+# PyTorch 2.13.0's values for POINTS, to seven digits, and slopes where it has them.
 PYTORCH: dict[str, tuple[Sequence[float], Sequence[float] | None]] = {
     "sigmoid": ((0, 0.1192029, 0.5, 0.8807970, 1), (0, 0.1049936, 0.25, 0.1049936, 0)),
     "tanh": ((-1, -0.9640276, 0, 0.9640276, 1), (0, 0.0706508, 1, 0.0706508, 0)),
@@ -64,11 +64,11 @@ LOGITS = ((0.0, 1.0, 2.0), (1e4, 1e4, -1e4), (-1e4, -1e4, -1e4 - 1), (0.0, 0.0, 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ActivationsConfig(Config):
-    """How the figure is drawn; the tables are always those of PyTorch's defaults."""
+    """Settings of the figure; the tables always use PyTorch's defaults."""
 
-    limit: float = option(5.0, "inputs from -limit to limit", above=0, high=100)
+    limit: float = option(5.0, "plot inputs from -limit to limit", above=0, high=100)
     negative_slope: float = option(0.1, "LeakyReLU's slope below 0, as in the course", low=0)
-    alpha: float = option(1.0, "ELU's α: it goes to -α", above=0)
+    alpha: float = option(1.0, "ELU's α; its limit at -∞ is -α", above=0)
 
 
 def values_and_slopes(function: Function, inputs: Sequence[float]) -> list[list[float]]:
@@ -78,12 +78,12 @@ def values_and_slopes(function: Function, inputs: Sequence[float]) -> list[list[
 
 
 def naive_softmax(logits: jax.Array) -> jax.Array:
-    """The formula as printed: eˣ is ∞ from x = 89 on, and 0 from x = -104, in float32."""
+    """The formula as printed: in float32 eˣ is ∞ from x = 89 on and 0 below x = -104."""
     return jnp.exp(logits) / jnp.exp(logits).sum()
 
 
 def show(values: Sequence[float], digits: int = 4) -> list[str]:
-    """Numbers as a table shows them; +0.0 turns -0 into 0."""
+    """Formats numbers for a table; +0.0 turns -0 into 0."""
     return [f"{value + 0.0:.{digits}g}" for value in values]
 
 
@@ -99,7 +99,7 @@ def comparison(ours: Table, formula: Table, which: int) -> list[tuple[str, ...]]
 
 
 def softmax_rows() -> list[tuple[str, ...]]:
-    """Softmax and its logarithm for ordinary, large, and far apart logits, both ways."""
+    """Softmax and its logarithm, both ways, for ordinary, large, and far apart logits."""
     rows = []
     for logits in LOGITS:
         x = jnp.array(logits)
@@ -113,7 +113,7 @@ def softmax_rows() -> list[tuple[str, ...]]:
 
 
 def softmax2d_rows() -> tuple[list[tuple[str, ...]], list[float]]:
-    """An image of 2 × 2 pixels and 3 channels: a distribution at every pixel; and its sums."""
+    """A 2 × 2 image with 3 channels: the distribution at every pixel, and its sum."""
     image = jnp.array([[[0.0, 0.0, 0.0], [0.0, 1.0, 2.0]], [[9.0, 0.0, 0.0], [1e4, 1e4, 0.0]]])
     probabilities = activations.softmax2d(image)
     rows = [
@@ -129,14 +129,14 @@ def softmax2d_rows() -> tuple[list[tuple[str, ...]], list[float]]:
 
 
 def without_jumps(values: Sequence[float]) -> np.ndarray:
-    """NaN where a curve jumps, so that no vertical line is drawn there."""
+    """Puts NaN where a curve jumps, so that no vertical line is drawn."""
     y = np.array(values)
     y[1:][np.abs(np.diff(y)) > 0.3] = np.nan
     return y
 
 
 def draw(config: ActivationsConfig) -> Any:
-    """A panel with value and slope for each function, and one for softmax."""
+    """A panel with value and slope of each function, and one for softmax."""
     x = np.linspace(-config.limit, config.limit, 500)
     functions = JAXDL | {
         "LeakyReLU": lambda v: activations.leaky_relu(v, config.negative_slope),

@@ -1,11 +1,11 @@
 """Convolution by hand: edges, blur, pooling, BatchNorm, and what it all costs.
 
-What:     three kernels written down, not learned, on a black and white board and on real digits;
-          pooling; BatchNorm; sizes, receptive fields and operations counted on paper.
+What:     three hand-written kernels on a black and white board and on real digits; pooling;
+          BatchNorm; sizes, receptive fields and operation counts on paper.
 Source:   course document 003 (its convolution operators and both its exercises).
 Command:  python -m experiments.lessons.convolution_filters     seconds
-Expected: the table of operations contradicts the course: 867,041,280 multiplications and
-          834,928,640 additions, not 173,408,256 and 1,605,638,144.
+Expected: the operation counts contradict the course: 867,041,280 multiplications and 834,928,640
+          additions, not 173,408,256 and 1,605,638,144.
 """
 
 import dataclasses
@@ -38,19 +38,19 @@ COURSE_MULTIPLICATIONS, COURSE_ADDITIONS = 173_408_256, 1_605_638_144
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ConvolutionFiltersConfig(DataConfig):
-    """Which digits are filtered."""
+    """Which digits to filter."""
 
     digits: int = option(5, "how many digits are shown", low=2, high=20)
 
 
 def filtered(images: jax.Array, kernel: np.ndarray) -> jax.Array:
-    """Images (N, H, W, 1) under one kernel (k, k), k odd, padded so that their size stays."""
+    """Filters images (N, H, W, 1) with a kernel (k, k), k odd, padded to keep their size."""
     weights = jnp.asarray(kernel, jnp.float32)[:, :, None, None]
     return nn.convolution(images, weights, padding=len(kernel) // 2)
 
 
 def black_white_board() -> dict[str, list[float]]:
-    """A row of a board, white to the left and black to the right, before and after [1, -1]."""
+    """A row of a board, white on the left and black on the right, before and after [1, -1]."""
     board = jnp.repeat(jnp.array([1.0, 0.0]), 4).reshape(1, 1, 8, 1)
     edges = nn.convolution(board, jnp.array([1.0, -1.0]).reshape(1, 2, 1, 1))
     return {"board": board.ravel().tolist(), "edges": edges.ravel().tolist()}
@@ -66,7 +66,7 @@ def batch_norm_table(maps: jax.Array) -> list[tuple[str, ...]]:
         *(maps.mean((0, 1, 2)), maps.std((0, 1, 2)), normal.mean((0, 1, 2))),
         *(normal.std((0, 1, 2)), running["mean"], running["var"]),
     )
-    # A mean that is 0 but for rounding must not print as -0.000: + 0.0 turns -0.0 into 0.0.
+    # + 0.0 turns -0.0 into 0.0, so that a mean of 0 does not print as -0.000.
     cells = [[f"{round(float(value), 3) + 0.0:.3f}" for value in column] for column in columns]
     return list(zip(KERNELS, *cells, strict=True))
 
@@ -102,7 +102,7 @@ def count_exercise() -> dict[str, int]:
 
 
 def print_exercise(counts: dict[str, int]) -> None:
-    """The operations beside the course's."""
+    """Prints the operation counts beside the course's."""
     images = EXERCISE_SHAPE[0]
     course = {"multiplications": COURSE_MULTIPLICATIONS, "additions": COURSE_ADDITIONS}
     print("\n64 kernels of 3×3 on a batch [10, 3, 224, 224], stride 1, padding 1, no bias:\n")
@@ -113,16 +113,16 @@ def print_exercise(counts: dict[str, int]) -> None:
     print(text_table(("", "batch", "one image", "course (wrong)"), rows))
     print(
         "\nEach output is a sum of 3·3·3 = 27 products, so 27 multiplications and 26 additions.\n"
-        "The course multiplies 64·27·224·224 and 64·26·224·224, which leaves out the batch of 10;\n"
-        "and it multiplies wrongly: these are 86,704,128 and 83,492,864, of which it prints twice\n"
-        "the one and 19 times the other. There cannot be more additions than multiplications."
+        "The course computes 64·27·224·224 and 64·26·224·224, which leaves out the batch of 10,\n"
+        "and gets them wrong: they are 86,704,128 and 83,492,864, but it prints twice the first\n"
+        "and 19 times the second. There cannot be more additions than multiplications."
     )
 
 
 def draw(images: jax.Array, maps: dict[str, jax.Array]) -> dict[str, Any]:
-    """Rows of digits: as they are, under each kernel, pooled."""
+    """Rows of digits: unchanged, under each kernel, pooled."""
     count = len(images)
-    # Grey is 0 where a kernel answers with either sign.
+    # Grey is 0 for kernels whose response has either sign.
     spans = {"vertical edges": (-4, 4), "object edges": (-8, 8), "mean blur": (0, 1)}
     shown = [np.asarray(images)]
     for name, (low, high) in spans.items():
@@ -155,7 +155,7 @@ def run(config: ConvolutionFiltersConfig) -> lesson.Result:
     maps = {name: filtered(images, kernel) for name, kernel in KERNELS.items()}
 
     board = black_white_board()
-    print("\nA board, white beside black, under the kernel [1, -1]: only the border answers.")
+    print("\nA board, white beside black, under the kernel [1, -1]: only the edge responds.")
     for name, row in board.items():
         print(f"  {name:<6} {' '.join(f'{value:4.0f}' for value in row)}")
 
@@ -164,17 +164,17 @@ def run(config: ConvolutionFiltersConfig) -> lesson.Result:
     print(text_table(header, batch_norm_table(jnp.concatenate(list(maps.values()), axis=3))))
 
     means = global_average_pool(images)[:, 0].tolist()
-    print("\nGlobal average pooling leaves one number of each digit, its share of ink:")
+    print("\nGlobal average pooling reduces each digit to one number, its share of ink:")
     print("  " + "  ".join(f"{mean:.3f}" for mean in means))
 
     sizes = size_table()
-    print("\nWhat is left of 224 pixels, and what one output pixel sees:\n")
+    print("\nSize of a 224-pixel image after each layer, and what one output pixel sees:\n")
     print(text_table(("layer", "size", "sees", "step"), sizes))
 
     counts = count_exercise()
     print_exercise(counts)
     model = cost.summary(CNN(image_size=EXERCISE_SHAPE[1]), EXERCISE_SHAPE)
-    print(f"\nThe second exercise, each layer's shapes (images here are NHWC):\n\n{model}")
+    print(f"\nThe second exercise: the shapes of each layer (images are NHWC):\n\n{model}")
 
     summary = {
         "board": board,

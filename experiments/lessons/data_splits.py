@@ -1,16 +1,16 @@
 """Splitting data: hold-out, three parts, k folds, and why to stratify.
 
-What:     the course's split of ten rows, draw for draw; training, validation and test part; five
-          folds; the classes of a plain and of a stratified split of the embedded digits.
+What:     the course's split of ten rows, draw for draw; training, validation and test parts; five
+          folds; the class counts of a plain and of a stratified split of the embedded digits.
 Source:   course document 004, level 11; course document 001 (cross-validation).
 Command:  python -m experiments.lessons.data_splits     seconds
-Expected: seed 666 puts rows 4 and 10 into the course's test part and leaves the data as they
-          were; the plain split gives some digits a third more test images than others, the
-          stratified one gives all of them equally many.
+Expected: seed 666 puts rows 4 and 10 into the course's test part and leaves the data unchanged.
+          The plain split gives some digits a third more test images than others; the stratified
+          one gives every digit the same number.
 
-The training part fits the weights, the validation part chooses between settings, and the test
-part is looked at once, at the end. k folds let every sample be a validation sample once, which
-matters where there are few of them.
+The training part fits the weights, the validation part chooses between settings, and the test part
+is used once, at the end. With k folds every sample is validated on once, which matters if there are
+few of them.
 """
 
 import dataclasses
@@ -31,22 +31,22 @@ COURSE_SEED = 666
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataSplitsConfig(Config):
-    """How much goes where."""
+    """The shares of the parts."""
 
-    train: float = option(0.9, "share of the digits that are training images", above=0, high=0.99)
-    rows: int = option(20, "rows of the three-way and of the k-fold example", low=5, high=1000)
+    train: float = option(0.9, "share of the digits to train on", above=0, high=0.99)
+    rows: int = option(20, "rows in the three-way and k-fold examples", low=5, high=1000)
     folds: int = option(5, "number k of folds", low=2, high=20)
 
 
 def course_example() -> dict[str, list]:
-    """The course's ten rows at 0.8, and the rows again after the split."""
+    """The course's ten rows split at 0.8, and the rows again afterwards."""
     rows = [[i] for i in range(1, 11)]
     train, test = data.course_train_test_split(rows, 0.8, seed=COURSE_SEED)
     return {"train": train, "test": test, "original_afterwards": rows}
 
 
 def split_key(config: DataSplitsConfig) -> jax.Array:
-    """The key of every split here: they are examples side by side, not parts of one experiment."""
+    """The key of every split here: they are independent examples, not parts of one experiment."""
     return stream(root_key(config.seed), Stream.SPLIT)
 
 
@@ -64,7 +64,7 @@ def validation_folds(config: DataSplitsConfig) -> list[list[int]]:
 
 
 def class_counts(config: DataSplitsConfig) -> dict[str, list[int]]:
-    """Test images of each digit, by a plain and by a stratified split."""
+    """Test images of each digit, in a plain and in a stratified split."""
     labels = data.load("mnist", source="embedded").labels
     key = split_key(config)
     _, plain = data.train_test_split(len(labels), config.train, key=key)
@@ -100,7 +100,7 @@ def draw(
 
 def run(config: DataSplitsConfig) -> lesson.Result:
     """Splits, prints the tables, draws, and writes the folder."""
-    # All splits before the folder: a split that cannot be made leaves nothing behind.
+    # Split before opening the folder, so that an impossible split leaves nothing behind.
     course, parts, folds = course_example(), three_parts(config), validation_folds(config)
     counts = class_counts(config)
     folder = lesson.begin("data_splits", config)

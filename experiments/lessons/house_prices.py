@@ -1,13 +1,13 @@
 """House prices: linear regression by gradient descent, and what a small network adds.
 
-What:     13 features of Boston's towns and their median house price; gradient descent on the whole
-          training part and in mini-batches of 10, a small network, and least squares in closed
-          form, each from the same random splits.
-Source:   course document 003 (its first program); the data are described in
-          jaxdl.data.sources.boston.
+What:     predicts median house prices of Boston's towns from 13 features by gradient descent on
+          the whole training part and in mini-batches of 10, with a small network, and by least
+          squares in closed form, all on the same random splits.
+Source:   course document 003 (its first program); jaxdl.data.sources.boston describes the data.
 Command:  python -m experiments.lessons.house_prices     about ten seconds
-Expected: 200 passes over the data bring the mini-batches to the closed form's error, and the
-          whole batch, with 40 times fewer steps, not quite. The network more than halves the error.
+Expected: after 200 passes over the data, mini-batches reach the closed form's error; whole-batch
+          descent, with 40 times fewer steps, does not quite. The network more than halves the
+          error.
 """
 
 import dataclasses
@@ -36,14 +36,14 @@ CLOSED_FORM, NETWORK = "least squares", "network"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class HousePricesConfig(Config):
-    """Splits, network and training; each field's unit is in its help."""
+    """Splits, network and training; the flags' help gives units."""
 
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
         "smoke": {"splits": 3, "epochs": 20, "hidden": 8}
     }
 
-    splits: int = option(10, "random splits, from as many seeds", low=2, high=100)
-    train_share: float = option(0.8, "share of the training part", low=0.1, high=0.9)
+    splits: int = option(10, "number of random splits, one per seed", low=2, high=100)
+    train_share: float = option(0.8, "share of the towns to train on", low=0.1, high=0.9)
     epochs: int = option(200, "passes over the training part", low=1, high=10_000)
     batch_size: int = option(10, "towns in a mini-batch", low=1, high=50)
     hidden: int = option(32, "neurons of the network's two hidden layers", low=1, high=1000)
@@ -75,7 +75,7 @@ class Outcome(NamedTuple):
 
 
 def prepare(boston: Boston, config: HousePricesConfig) -> Prepared:
-    """Splits and normalises; what the test part looks like has no influence on the scaling."""
+    """Splits and normalises; the scaling never sees the test part."""
 
     def one(seed: int) -> Prepared:
         key = stream(root_key(seed), Stream.SPLIT)
@@ -92,21 +92,21 @@ def prepare(boston: Boston, config: HousePricesConfig) -> Prepared:
 
 
 class Method(NamedTuple):
-    """A model, and how many towns each of its steps sees."""
+    """A model, and how many towns each step sees."""
 
     model: linen.Module
     batch_size: int
 
 
 def predict(model: linen.Module, params: Any, features: jax.Array) -> jax.Array:
-    """Prices (N,), whether the model's outputs are (N,) or (N, 1)."""
+    """Prices (N,), whether the model returns (N,) or (N, 1)."""
     return model.apply({"params": params}, features, train=False).reshape(len(features))
 
 
 def fit(
     method: Method, config: HousePricesConfig, split: Prepared, seed: jax.Array
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Trains on one split: errors on both parts after each epoch, and the test predictions."""
+    """Trains on one split; returns errors on both parts after each epoch, and test predictions."""
     model, size = method
     train, test, _, scale = split
     key = root_key(seed)
@@ -131,7 +131,7 @@ def fit(
 
 
 def fit_all_splits(method: Method, config: HousePricesConfig, splits: Prepared) -> Outcome:
-    """Trains on every split at once: the splits are an axis of the arrays."""
+    """Trains on every split at once: splits are an axis of the arrays."""
     seeds = jnp.arange(config.seed, config.seed + config.splits)
     trained = jax.jit(jax.vmap(functools.partial(fit, method, config)))(splits, seeds)
     if not np.isfinite(trained[2]).all():
@@ -143,7 +143,7 @@ def fit_all_splits(method: Method, config: HousePricesConfig, splits: Prepared) 
 
 
 def closed_form(splits: Prepared) -> Outcome:
-    """The linear regression with the smallest error on each training part, as curves of a point."""
+    """The linear regression with the smallest error on each training part, as one-point curves."""
 
     def one(split: Prepared) -> tuple[jax.Array, ...]:
         train, test, _, scale = split
@@ -159,7 +159,7 @@ def closed_form(splits: Prepared) -> Outcome:
 
 
 def report(outcomes: dict[str, Outcome]) -> dict[str, dict[str, Any]]:
-    """Prints the table; for each method its errors and their difference to the closed form."""
+    """Prints the table; returns each method's errors and their difference from the closed form."""
     found, rows = {}, []
     reference = outcomes[CLOSED_FORM].test_curve[:, -1]
     for name, outcome in outcomes.items():
@@ -179,7 +179,9 @@ def report(outcomes: dict[str, Outcome]) -> dict[str, dict[str, Any]]:
         }
     print("\nMean squared errors in ($1000)²: mean ± standard deviation over the splits\n")
     print(text_table(("method", "training", "test", "test, against least squares"), rows))
-    print("\nThe splits cut the same 506 towns, so the differences' intervals are too narrow.")
+    print(
+        "\nAll splits share the same 506 towns, so the intervals of the differences are too narrow."
+    )
     return found
 
 

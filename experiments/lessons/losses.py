@@ -1,14 +1,14 @@
 """Loss functions: the course's worked values, and what each loss punishes.
 
 What:     every loss on the course's inputs; curves of the regression losses and of focal loss;
-          the mean of the k largest losses; two classes of 1 : 10 brought into balance.
+          the mean of the k largest losses; balancing two classes at 1 : 10.
 Source:   course document 002, section 9.
 Command:  python -m experiments.lessons.losses     seconds
 Expected: the values of the course and of PyTorch to six digits.
 
 Three things to see: NLL takes no logarithm itself, so probabilities give a negative "loss";
-cross-entropy of two logits is binary cross-entropy of their softmax; the parabola of smooth L1
-has a factor 0.5, without which its two pieces do not meet at |d| = 1.
+cross-entropy of two logits is binary cross-entropy of their softmax; without its factor 0.5, the
+parabola of smooth L1 would not meet the line at |d| = 1.
 """
 
 import dataclasses
@@ -32,14 +32,14 @@ GAMMAS = (0.0, 0.5, 1.0, 2.0, 5.0)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LossesConfig(Config):
-    """What the figure shows; the table is the course's."""
+    """Settings of the figure; the table is the course's."""
 
     beta: float = option(1.0, "smooth L1's β, where its parabola ends", above=0)
-    samples: int = option(20, "samples whose largest losses are averaged", low=1, high=100)
+    samples: int = option(20, "samples for the mean of the k largest losses", low=1, high=100)
 
 
 class Worked(NamedTuple):
-    """A worked value: ours, the course's printed one, PyTorch's (None: there is none)."""
+    """A worked value: ours, the course's, PyTorch's (None if there is none)."""
 
     name: str
     ours: jax.Array
@@ -48,7 +48,7 @@ class Worked(NamedTuple):
 
 
 def worked_values() -> list[Worked]:
-    """The course's inputs; PyTorch's column was printed by PyTorch 2.13.0 for the same."""
+    """Losses of the course's inputs; PyTorch 2.13.0 printed the PyTorch column."""
     table = np.array(
         [[0.1, 0.2, 0.3, 0.3, 0.1], [0.1, 0.1, 0.6, 0.1, 0.1], [0.05, 0.1, 0.15, 0.2, 0.5]]
     )
@@ -97,7 +97,7 @@ def worked_values() -> list[Worked]:
 
 
 def balance() -> dict[str, tuple[float, float]]:
-    """Total loss of 1 positive and of 10 negatives, 0.5 each, unweighted and weighted two ways."""
+    """Total loss of 1 positive and 10 negatives, 0.5 each, unweighted and weighted two ways."""
     logit = -math.log(math.expm1(0.5))  # softplus(-logit) = 0.5
     targets = jnp.array([1] + [0] * 10)
     logits = jnp.where(targets == 1, logit, -logit)
@@ -119,7 +119,7 @@ def hardest(config: LossesConfig) -> tuple[np.ndarray, np.ndarray]:
 
 def draw(config: LossesConfig, drawn: np.ndarray, means: Sequence[float]) -> Any:
     """Regression losses and their slopes, focal loss, and the mean of the k largest."""
-    d = np.linspace(-3, 3, 300)  # an even number: the slopes jump at 0, between two points
+    d = np.linspace(-3, 3, 300)  # even, so the slopes jump at 0 between two points
     functions = {
         "squared": losses.squared_error,
         "absolute": losses.absolute_error,

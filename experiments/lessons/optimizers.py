@@ -1,15 +1,15 @@
-"""Optimisers: ravines, rates too large and too small, and a minimum that momentum leaves.
+"""Optimisers: ravines, rates too large and too small, and a minimum that momentum escapes.
 
 What:     SGD, momentum, Nesterov, Adam and Adadelta on two functions of the plane, one with a
           long ravine, one with two minima; plain gradient descent at three rates.
 Source:   course document 002 (optimisers).
 Command:  python -m experiments.lessons.optimizers     seconds
-Expected: along the ravine momentum needs fewer steps than plain SGD; of the two minima, momentum
-          and Nesterov reach the lower, the others stay in the nearer; a rate beyond 2/κ diverges.
+Expected: along the ravine momentum needs fewer steps than plain SGD. Of the two minima, momentum
+          and Nesterov reach the lower; the others stay in the nearer. Rates beyond 2/κ diverge.
 
 Ravine: f(x) = (x₁² + κ·x₂²)/2. A step of size η multiplies x₁ by 1 - η and x₂ by 1 - κη. Both
-shrink only if η < 2/κ, so the steep direction sets the rate and the flat one waits: at the best
-rate, 2/(1 + κ), the slower of the two still keeps the share (κ - 1)/(κ + 1) at every step.
+shrink only if η < 2/κ, so the steep direction limits the rate and the flat one has to wait: even at
+the best rate, 2/(1 + κ), each step keeps the share (κ - 1)/(κ + 1) of the error.
 """
 
 import dataclasses
@@ -36,11 +36,11 @@ SHOWN = 150  # steps drawn on the landscapes
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OptimizersConfig(Config):
-    """The ravine and the optimisers' settings."""
+    """Settings of the ravine and the optimisers."""
 
     kappa: float = option(50.0, "κ: how much steeper the ravine is across than along", above=1)
-    momentum: float = option(0.9, "share of the last step that is kept", above=0, high=0.99)
-    tolerance: float = option(1e-3, "height above the minimum that counts as there", above=0)
+    momentum: float = option(0.9, "share of the previous step that is kept", above=0, high=0.99)
+    tolerance: float = option(1e-3, "height above the minimum that counts as reached", above=0)
     steps: int = option(1000, "steps after which an optimiser gives up", low=1, high=20_000)
 
 
@@ -74,23 +74,23 @@ def walk(optimizer: optax.GradientTransformation, f: Function, start: Any, steps
 
 
 def heights(f: Function, path: np.ndarray) -> np.ndarray:
-    """Values of f along a path, ∞ where the path has left the numbers."""
+    """Values of f along a path, ∞ where the path is no longer finite."""
     values = np.asarray(jax.vmap(f)(jnp.asarray(path)), np.float64)
     return np.where(np.isfinite(values), values, np.inf)
 
 
 def steps_to(height: np.ndarray, tolerance: float) -> int | None:
-    """Steps until a height is within the tolerance and stays there; None if it never does."""
+    """Steps until the height stays within the tolerance; None if it never does."""
     outside = np.flatnonzero(height > tolerance)
     first = int(outside[-1]) + 1 if outside.size else 0
     return first if first < height.size else None
 
 
 def contestants(config: OptimizersConfig) -> dict[str, tuple[float, Any]]:
-    """Rate and optimiser.
+    """Rate and optimiser by name.
 
-    Those whose steps grow with the gradient have a rate well below 2/κ. Adam's rate is about the
-    length of a step. Adadelta is PyTorch's default; its first steps have a length of about √ε.
+    Optimisers whose steps grow with the gradient get a rate well below 2/κ. Adam's rate is roughly
+    its step length. Adadelta has PyTorch's defaults; its first steps have a length of about √ε.
     """
     small, kept = 0.5 / config.kappa, config.momentum
     return {
@@ -103,7 +103,7 @@ def contestants(config: OptimizersConfig) -> dict[str, tuple[float, Any]]:
 
 
 def compare(config: OptimizersConfig) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """Every optimiser on both functions: figures, paths on the ravine, paths on the other."""
+    """Every optimiser on both functions: figures, paths in the ravine, paths on the other."""
     entries, along, across = {}, {}, {}
     ridge = stationary_points()[1]
     for name, (rate, optimizer) in contestants(config).items():
@@ -123,7 +123,7 @@ def compare(config: OptimizersConfig) -> tuple[dict[str, Any], dict[str, Any], d
 
 
 def compare_rates(config: OptimizersConfig) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Gradient descent down the ravine at three rates, with what the theory above says."""
+    """Gradient descent down the ravine at three rates, with the theory's predictions."""
     kappa, start = config.kappa, heights(ravine(config.kappa), np.array([RAVINE_START]))[0]
     rates = {"too small": 0.1 / kappa, "best": 2 / (1 + kappa), "too large": 2.05 / kappa}
     entries, series = {}, {}
@@ -132,7 +132,7 @@ def compare_rates(config: OptimizersConfig) -> tuple[dict[str, Any], dict[str, n
             ravine(kappa), walk(optim.sgd(rate), ravine(kappa), RAVINE_START, config.steps)
         )
         kept = max(abs(1 - rate), abs(1 - kappa * rate))
-        # As if all of the start's height shrank by kept² at a step.
+        # As if the whole starting height shrank by kept² per step.
         needed = math.log(config.tolerance / start) / (2 * math.log(kept)) if kept < 1 else None
         entries[name] = {
             "rate": rate,
@@ -145,7 +145,7 @@ def compare_rates(config: OptimizersConfig) -> tuple[dict[str, Any], dict[str, n
 
 
 def shown(path: np.ndarray) -> np.ndarray:
-    """The first points of a path, up to where it is no longer finite."""
+    """The first points of a path, as long as they are finite."""
     path = path[: SHOWN + 1]
     return path[np.isfinite(path).all(axis=1)]
 
@@ -178,13 +178,13 @@ def draw(config: OptimizersConfig, along: dict, across: dict, rates: dict) -> di
 
 
 def run(config: OptimizersConfig) -> lesson.Result:
-    """Walks, prints both tables, draws, and writes the folder."""
+    """Runs all optimisers, prints both tables, draws, and writes the folder."""
     folder = lesson.begin("optimizers", config)
     entries, along, across = compare(config)
     never = f"not in {config.steps}"
     lower, ridge, higher = stationary_points()
     print(
-        f"Minima at x1 = {lower:.3f} (the lower) and {higher:.3f}, a ridge at {ridge:.3f} between."
+        f"Minima at x1 = {lower:.3f} (the lower) and {higher:.3f}, with a ridge at {ridge:.3f}."
         f"\nRavine: steps until f stays below {config.tolerance:g}. Two minima: from x1 = 2.\n"
     )
     rows = [
@@ -207,7 +207,7 @@ def run(config: OptimizersConfig) -> lesson.Result:
         )
         for name, e in rates.items()
     ]
-    print(text_table(("rate", "η", "share kept a step", "steps by theory", "steps"), rows))
+    print(text_table(("rate", "η", "share kept per step", "steps by theory", "steps"), rows))
     summary = {"stationary_points": [lower, ridge, higher], "optimisers": entries, "rates": rates}
     return lesson.finish(folder, summary, draw(config, along, across, series))
 

@@ -4,13 +4,14 @@ What:     M-P neurons for OR and AND, the perceptron learning rule on OR, AND an
           from two layers of neurons.
 Source:   course document 004, level 4.
 Command:  python -m experiments.lessons.perceptron     seconds
-Expected: OR and AND are learned in 4 and 6 epochs; on XOR the rule goes round in circles.
+Expected: the rule learns OR and AND in 4 and 6 epochs; on XOR it cycles.
 
-Why no neuron is XOR: it would have to be silent for (0, 0) and (1, 1) and fire for the others,
+No single neuron computes XOR. It would have to be silent for (0, 0) and (1, 1) and fire for the
+other two inputs:
 
     b ≤ 0,   w₁ + w₂ + b ≤ 0,   w₁ + b > 0,   w₂ + b > 0.
 
-The first two add up to w₁ + w₂ + 2b ≤ 0, the last two to w₁ + w₂ + 2b > 0. Both cannot be.
+The first two add up to w₁ + w₂ + 2b ≤ 0, the last two to w₁ + w₂ + 2b > 0: a contradiction.
 """
 
 import dataclasses
@@ -37,14 +38,14 @@ TARGETS = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PerceptronConfig(Config):
-    """The learning rule's settings."""
+    """Settings of the learning rule."""
 
     max_epochs: int = option(15, "passes after which the rule gives up", low=1, high=200)
     learning_rate: float = option(1.0, "how far each mistake moves the weights", above=0)
 
 
 def learn(targets: np.ndarray, config: PerceptronConfig) -> list[PerceptronFit]:
-    """The neuron after one epoch, after two, …, until it makes no mistake or the rule gives up."""
+    """The neuron after one epoch, after two, …, until it makes no mistakes or the rule gives up."""
     fits = []
     for epochs in range(1, config.max_epochs + 1):
         fits.append(fit_perceptron(INPUTS, targets, config.learning_rate, epochs))
@@ -54,9 +55,9 @@ def learn(targets: np.ndarray, config: PerceptronConfig) -> list[PerceptronFit]:
 
 
 def first_repetition(fits: list[PerceptronFit]) -> tuple[int, int] | None:
-    """Two epochs (from 1) with equal weights at their end, None if there are none.
+    """The first two epochs (from 1) that end with equal weights, None if there are none.
 
-    The rule draws nothing at random, so from there on it repeats itself for ever.
+    The rule is deterministic, so from there on it repeats itself.
     """
     seen: dict[tuple[float, ...], int] = {}
     for epoch, fit in enumerate(fits, start=1):
@@ -68,7 +69,7 @@ def first_repetition(fits: list[PerceptronFit]) -> tuple[int, int] | None:
 
 
 def truth_table() -> dict[str, list[int]]:
-    """What the course's neurons answer to the four inputs."""
+    """Outputs of the course's neurons for the four inputs."""
     answers = {
         "OR": perceptron.neuron(INPUTS, *OR),
         "AND": perceptron.neuron(INPUTS, *AND),
@@ -134,7 +135,7 @@ def run(config: PerceptronConfig) -> lesson.Result:
     if cycle:
         print(
             f"\nXOR: after epoch {cycle[1]} the weights are those after epoch {cycle[0]}, so the "
-            "rule repeats itself for ever.\nNo line has (0, 1) and (1, 0) on one side and (0, 0) "
+            "rule repeats itself.\nNo line has (0, 1) and (1, 0) on one side and (0, 0) "
             "and (1, 1) on the other; two lines do: OR and not AND."
         )
     summary = {

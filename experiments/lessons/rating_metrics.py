@@ -1,19 +1,18 @@
 """Rating metrics: MAE, the true RMSE, and what the course's "RMSE" really is.
 
-What:     what the course's eleven printed results say about themselves; made-up ratings measured
+What:     a consistency check of the course's eleven printed results; made-up ratings measured
           whole and in batches; both kinds of RMSE as ratings are added.
 Source:   course document 004, level 4 (rating prediction).
 Command:  python -m experiments.lessons.rating_metrics     seconds
-Expected: not one of the eleven results can be a true RMSE; all of them fit √(Σe²)/n with the same
-          n, from 16 to 31.
+Expected: none of the eleven results can be a true RMSE; all of them fit √(Σe²)/n with the same
+          n, between 16 and 31.
 
-The true RMSE is √(Σe²/n) and never below the MAE, Σ|e|/n: squares weigh large errors more. The
-course divides after the root, c = √(Σe²)/n, which is the true RMSE divided by √n: the more
-ratings, the better it looks. From c and the MAE m follows what n can be, though the course does
-not print it:
+The true RMSE is √(Σe²/n), which is never below the MAE, Σ|e|/n, because squares weigh large errors
+more. The course divides after taking the root, c = √(Σe²)/n. That is the true RMSE divided by √n:
+the more ratings, the better it looks. The course does not print n, but c and the MAE m bound it:
 
     n ≥ (m/c)²      since Σe² ≥ (Σ|e|)²/n, and Σe² = n²c², Σ|e| = nm
-    n ≤ E·m/c²      since Σe² ≤ E·Σ|e| if no error is above E
+    n ≤ E·m/c²      since Σe² ≤ E·Σ|e| if no error exceeds E
 """
 
 import dataclasses
@@ -54,21 +53,21 @@ KINDS = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RatingMetricsConfig(Config):
-    """What is assumed of the course's ratings, and how many ratings are made up."""
+    """Assumptions about the course's ratings, and how many ratings to make up."""
 
-    largest_error: float = option(5.0, "no error is above this: 5 for ratings from 0 to 5", above=0)
-    assumed_n: int = option(20, "number of ratings at which the true RMSE is shown", low=1)
+    largest_error: float = option(5.0, "assumed largest error: 5 for ratings from 0 to 5", above=0)
+    assumed_n: int = option(20, "n to assume when showing the true RMSE", low=1)
     ratings: int = option(1000, "made-up ratings", low=2, high=100_000)
     batch_size: int = option(300, "ratings in a batch; the last one may be smaller", low=1)
 
 
 def possible_counts(mae: float, course: float, largest_error: float) -> tuple[int, int]:
-    """Least and greatest n with which a MAE and a course's "RMSE" go together."""
+    """Smallest and largest n compatible with an MAE and the course's "RMSE"."""
     return math.ceil((mae / course) ** 2), math.floor(largest_error * mae / course**2)
 
 
 def consistency(config: RatingMetricsConfig) -> list[dict[str, Any]]:
-    """For each printed result: whether it can be a true RMSE, n's limits, the RMSE it hides."""
+    """For each printed result: whether it can be a true RMSE, bounds on n, and the implied RMSE."""
     found = []
     for mae, course in COURSE:
         low, high = possible_counts(mae, course, config.largest_error)
@@ -79,20 +78,20 @@ def consistency(config: RatingMetricsConfig) -> list[dict[str, Any]]:
 
 
 def made_up(config: RatingMetricsConfig) -> tuple[np.ndarray, np.ndarray]:
-    """Predictions and ratings, both drawn evenly from 0 to 5."""
+    """Predictions and ratings, both uniform on 0 to 5."""
     key = rngs.stream(rngs.root_key(config.seed), rngs.Stream.MADE_UP)
     drawn = jax.random.uniform(key, (2, config.ratings), maxval=5.0)
     return tuple(np.asarray(drawn))
 
 
 def in_batches(kind: Any, predictions: np.ndarray, ratings: np.ndarray, size: int) -> list[Any]:
-    """One metric a batch."""
+    """One metric per batch."""
     starts = range(0, len(ratings), size)
     return [kind.from_batch(predictions[i : i + size], ratings[i : i + size]) for i in starts]
 
 
 def stream(config: RatingMetricsConfig) -> dict[str, dict[str, float]]:
-    """Each metric of the whole, of merged batches, and as the mean of the batches' values."""
+    """Each metric on the whole, on merged batches, and as the mean of the batches' values."""
     predictions, ratings = made_up(config)
     found = {}
     for name, kind in KINDS.items():
@@ -109,7 +108,7 @@ def stream(config: RatingMetricsConfig) -> dict[str, dict[str, float]]:
 
 
 def draw(config: RatingMetricsConfig, found: list[dict[str, Any]]) -> Any:
-    """The three metrics as ratings are added, and what n each printed result allows."""
+    """The three metrics as ratings are added, and the n each printed result allows."""
     error = np.subtract(*made_up(config)).astype(np.float64)
     n = np.arange(1, error.size + 1)
     norm = np.sqrt(np.cumsum(error**2))

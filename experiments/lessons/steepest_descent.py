@@ -1,17 +1,17 @@
 """Steepest descent: exact line search in fractions, in floats, and on a harder function.
 
-What:     the course's f = 2·x₁² + x₂² from (1, 1) until the gradient's norm is at most 0.1, beside
-          the same steps in exact fractions; exact line search against backtracking; Rosenbrock's
-          function.
+What:     minimises the course's f = 2·x₁² + x₂² from (1, 1) until the gradient norm is at most
+          0.1, beside the same steps in exact fractions; compares exact line search with
+          backtracking, also on Rosenbrock's function.
 Source:   course document 004, level 5.
 Command:  python -m experiments.lessons.steepest_descent     seconds
-Expected: steps 5/18, 5/12, 5/18 through (-1/9, 4/9) and (2/27, 2/27), three in all. On Rosenbrock's
-          function, a bent ravine, about a thousand steps with the exact search and some fifty
-          with backtracking: the best step now need not be the best for the steps to come.
+Expected: three steps, 5/18, 5/12 and 5/18, through (-1/9, 4/9) and (2/27, 2/27). On Rosenbrock's
+          function, a bent ravine, the exact search takes about a thousand steps and backtracking
+          some fifty: the best step now need not be best for the steps to come.
 
-After an exact search the new gradient is at right angles to the old one (or the search could have
-gone further), so the path zigzags. The course does the algebra symbolically, for this f; jaxdl
-needs nothing but f, in jax.numpy.
+After an exact search the new gradient is orthogonal to the old one (otherwise the search could have
+gone further), so the path zigzags. The course does the algebra symbolically for this f; jaxdl only
+needs f itself, in jax.numpy.
 """
 
 import dataclasses
@@ -55,10 +55,10 @@ def rosenbrock(x: jax.Array) -> jax.Array:
 
 
 def descend_in_fractions(tolerance: float) -> list[tuple[Fraction, Fraction, Fraction | None]]:
-    """The course's descent without rounding: x₁, x₂ and the step t taken there (None: the end).
+    """The course's descent without rounding: x₁, x₂ and the next step t (None at the end).
 
-    With g = ∇f = (4·x₁, 2·x₂), f(x - t·g) is a parabola in t, lowest at
-    t = (g₁² + g₂²)/(4·g₁² + 2·g₂²).
+    With g = ∇f = (4·x₁, 2·x₂), f(x - t·g) is a parabola in t with its minimum at t = (g₁² +
+    g₂²)/(4·g₁² + 2·g₂²).
     """
     x1, x2 = Fraction(1), Fraction(1)
     rows = []
@@ -87,7 +87,7 @@ def iterates(found: Descent, tolerance: float) -> list[tuple[object, ...]]:
 
 
 def largest_difference(found: Descent, tolerance: float) -> float:
-    """Between the coordinates in floats and the exact ones."""
+    """Largest difference between the coordinates in floats and the exact ones."""
     exact = np.array([(float(a), float(b)) for a, b, _ in descend_in_fractions(tolerance)])
     together = min(len(exact), len(found.path))
     return float(np.abs(found.path[:together] - exact[:together]).max())

@@ -1,14 +1,14 @@
 """TinyNet: a convolutional network small enough to check every one of its gradients.
 
-What:     TinyNet on digits shrunk to 8×8; its gradients against finite differences; its training
+What:     TinyNet on digits shrunk to 8×8: its gradients against finite differences, and training
           by plain stochastic gradient descent.
 Source:   course document 004, levels 6 to 8.
 Command:  python -m experiments.lessons.tinynet     ten seconds; a minute or two with all of MNIST
-Expected: differences below 1e-8 between the gradients, and more than 90% of the test digits
-          recognised after 20 epochs on the embedded 4,000.
+Expected: gradients differ by less than 1e-8, and after 20 epochs on the embedded 4,000 digits the
+          network recognises more than 90% of the test digits.
 
-At the border images are (B, 3, 8, 8), as in the course's exercise. Digits are grey, so the three
-channels are equal.
+The interface is the course's: images are (B, 3, 8, 8). Digits are grey, so the three channels are
+equal.
 """
 
 import dataclasses
@@ -33,7 +33,7 @@ THEME = "Building blocks"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TinyNetConfig(DataConfig):
-    """The training's settings; each field's unit is in its help."""
+    """Training settings; the flags' help gives units."""
 
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {"smoke": {"epochs": 2}}
 
@@ -51,7 +51,7 @@ def prepare(split: data.Split) -> tuple[np.ndarray, np.ndarray]:
 
 
 def initial_weights(seed: int) -> TinyNetWeights:
-    """Random weights in the course's layout: convolution kernels (C_out, C_in, 3, 3)."""
+    """Random weights in the course's layout: convolution kernels are (C_out, C_in, 3, 3)."""
     key = stream(root_key(seed), Stream.WEIGHTS)
     layers = TinyNet().init(key, jnp.zeros((1, 8, 8, 3)), train=False)["params"]
     arrays = [layers[name][part] for name in layers for part in ("kernel", "bias")]
@@ -79,8 +79,8 @@ def numerical_gradients(
 def check_gradients(
     weights: TinyNetWeights, images: np.ndarray, labels: np.ndarray
 ) -> dict[str, dict[str, Any]]:
-    """For each of the six gradients its shape, largest entry and largest difference."""
-    # In float32 the losses' own rounding, 1e-7, divided by 2h would swamp the differences.
+    """Shape, largest entry and largest difference of each of the six gradients."""
+    # In float32 the rounding of the losses, 1e-7, divided by 2h would swamp the differences.
     with jax.enable_x64(True):
         weights = jax.tree.map(lambda w: np.asarray(w, np.float64), weights)
         ours = jax.jit(tinynet.backward)(weights, images, labels)
@@ -104,7 +104,7 @@ def train_epoch(
     key: jax.Array,
     config: TinyNetConfig,
 ) -> tuple[TinyNetWeights, jax.Array]:
-    """One pass in random order (the last, incomplete batch is left out), and its mean loss."""
+    """One pass in random order, without the last incomplete batch; returns the mean loss too."""
     size = min(config.batch_size, len(images))
     order = jax.random.permutation(key, len(images))
     batches = order[: len(images) // size * size].reshape(-1, size)

@@ -1,18 +1,18 @@
-"""A two-layer network from scratch: what a ReLU on the outputs costs, and the repair.
+"""A two-layer network from scratch: the cost of a ReLU on the outputs, and the repair.
 
 What:     784 pixels, a hidden layer, ten outputs, ReLU on both, elementwise cross-entropy with
-          clipping, gradient descent on the whole batch; beside it the same network from the same
-          start with a softmax instead of the last ReLU. Several starts.
-Source:   course document 004, levels 10 and 12 (its raw IDX files: give their folder's parent as
-          --data_dir, or the embedded digits are taken).
+          clipping, and gradient descent on the whole batch; beside it the same network from the
+          same start with a softmax instead of the last ReLU. Several starts.
+Source:   course document 004, levels 10 and 12 (for its raw IDX files, pass the parent of their
+          folder as --data_dir; otherwise the embedded digits are used).
 Command:  python -m experiments.lessons.two_layer_network     under a minute on two cores
-Expected: before any training an output is silent (0) for half of the images, give or take, and in
-          most starts one output or more is dead: silent for all, so that no image gives it a
-          gradient. Some come alive as the hidden layer changes; those that do not take their
-          digits with them. The course's network ends at 50% to 80%, the repaired one near 89%.
+Expected: before training, an output is silent (0) for about half of the images, and in most starts
+          at least one output is dead: silent for all of them, so that it gets no gradient. Some
+          revive as the hidden layer changes; the others lose their digits. The course's network
+          ends at 50% to 80%, the repaired one near 89%.
 
-The course's loss also needs a small step. Outputs start near 0, where -log p is steep; a step of
-0.01 throws many beyond 1, where clipping makes the loss flat and they stay for good.
+The course's loss also needs a small step. Outputs start near 0, where -log p is steep. A step of
+0.01 throws many of them beyond 1, where the clipped loss is flat, and they never come back.
 """
 
 import dataclasses
@@ -36,15 +36,15 @@ THEME = "Building blocks"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TwoLayerNetworkConfig(DataConfig):
-    """Data, size and steps; each field's unit is in its help."""
+    """Data, size and steps; the flags' help gives units."""
 
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
         "smoke": {"examples": 400, "hidden": 20, "iterations": 60, "starts": 2}
     }
 
-    examples: int = option(2000, "training images, the first ones; 60000 takes all", low=10)
+    examples: int = option(2000, "training images, from the first; 60000 uses all", low=10)
     hidden: int = option(100, "neurons of the hidden layer", low=1, high=2000)
-    starts: int = option(4, "starts, from as many seeds", low=1, high=20)
+    starts: int = option(4, "number of starts, one per seed", low=1, high=20)
     iterations: int = option(150, "steps, each on the whole batch", low=1)
     learning_rate: float = option(0.003, "step size with the course's loss", above=0)
     softmax_learning_rate: float = option(0.3, "step size of the repaired network", above=0)
@@ -73,7 +73,7 @@ def prepare(digits: data.Dataset, examples: int) -> Arrays:
 
 
 def logits(params: Params, images: jax.Array) -> jax.Array:
-    """The network before its last ReLU: this is the whole repair of the model."""
+    """The network before its last ReLU, which is all the model needs for its repair."""
     first, second = params["dense_1"], params["dense_2"]
     hidden = jax.nn.relu(images @ first["kernel"] + first["bias"][None])
     return hidden @ second["kernel"] + second["bias"][None]
@@ -82,7 +82,7 @@ def logits(params: Params, images: jax.Array) -> jax.Array:
 def descend_softmax(
     params: Params, images: jax.Array, targets: jax.Array, learning_rate: float
 ) -> tuple[Params, jax.Array]:
-    """One step on the whole batch with softmax cross-entropy, and the loss before it."""
+    """One whole-batch step with softmax cross-entropy; also returns the loss before it."""
 
     def loss(params: Params) -> jax.Array:
         return losses.cross_entropy(logits(params, images), targets, reduction="mean")
@@ -116,7 +116,7 @@ def train(
 
 @jax.jit
 def dead_outputs(params: Params, images: jax.Array) -> jax.Array:
-    """Which of the ten outputs are 0 for every image: no image gives them a gradient."""
+    """Which of the ten outputs are 0 for every image and so get no gradient."""
     return (logits(params, images) <= 0).all(0)
 
 
@@ -124,12 +124,12 @@ class Start(NamedTuple):
     """What became of one start.
 
     Attributes:
-        dead_at_start: digits whose outputs are dead before any training.
-        dead_at_end: those dead after the course's training.
-        never_predicted: digits that the course's network then says of no test image.
+        dead_at_start: digits whose outputs are dead before training.
+        dead_at_end: digits whose outputs are dead after the course's training.
+        never_predicted: digits that the course's network then never predicts on the test images.
         losses: the course's loss before each iteration.
         course: test accuracy after each iteration with the course's loss.
-        repaired: likewise with a softmax.
+        repaired: the same with a softmax.
     """
 
     dead_at_start: list[int]
@@ -159,12 +159,12 @@ def run_start(config: TwoLayerNetworkConfig, arrays: Arrays, seed: int) -> Start
 
 
 def digits_text(found: list[int]) -> str:
-    """Digits with commas between them."""
+    """Joins digits with commas."""
     return ", ".join(map(str, found)) or "none"
 
 
 def draw(starts: list[Start]) -> Any:
-    """Accuracy by iteration: the course's of every start, and the repaired networks' mean."""
+    """Accuracy by iteration: the course's loss from every start, and the repair's mean."""
     iterations = np.arange(1, len(starts[0].course) + 1)
     series: dict[str, Any] = {
         f"start {i}: digits missing: {digits_text(start.never_predicted)}": start.course
@@ -181,11 +181,11 @@ def run(config: TwoLayerNetworkConfig) -> lesson.Result:
     folder = lesson.begin("two_layer_network", config)
     print(digits.description)
     arrays = prepare(digits, config.examples)
-    print(f"\n{len(arrays.images):,} images a step, {config.iterations} steps from each start")
+    print(f"\n{len(arrays.images):,} images per step, {config.iterations} steps from each start")
     seeds = range(config.seed, config.seed + config.starts)
     starts = [run_start(config, arrays, seed) for seed in seeds]
 
-    header = ("seed", "dead at first", "dead at last", "never said", "accuracy", "with softmax")
+    header = ("seed", "dead before", "dead after", "never predicted", "accuracy", "with softmax")
     rows = [
         (
             seed,
@@ -194,8 +194,8 @@ def run(config: TwoLayerNetworkConfig) -> lesson.Result:
         )
         for seed, start in zip(seeds, starts, strict=True)
     ]
-    print("\nOutputs that are 0 for every training image before and after the course's training,")
-    print("digits it then says of no test image, and its test accuracy beside the repair's:\n")
+    print("\nOutputs that are 0 for every training image before and after the course's training;")
+    print("digits it then never predicts on test images; its test accuracy and the repair's:\n")
     print(text_table(header, rows))
     summary = {
         "data": {"name": digits.name, "source": digits.source, "notice": digits.notice},

@@ -1,1 +1,1 @@
-"""The pieces of ``experiments.benchmark``: contestants, their processes, the report."""
+"""The parts of ``experiments.benchmark``: contestants, their processes, the report."""

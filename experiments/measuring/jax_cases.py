@@ -1,4 +1,4 @@
-"""Our contestants: each function makes one ready and returns how to run it."""
+"""Our contestants: each function prepares one and returns how to run it."""
 
 import atexit
 import functools
@@ -27,7 +27,7 @@ from jaxdl.training import classifier, gan, rngs
 
 
 def _one_by_one(step: Callable, state: Any, inputs: Any, steps: int) -> Prepared:
-    """Steps compiled one at a time, as a first program would have them."""
+    """Steps compiled one at a time, as a first program would do it."""
     compiled = jax.jit(functools.partial(step, shard=parallel.Shard()), donate_argnums=0)
     held = [state]
 
@@ -47,7 +47,7 @@ def _looped(
     use_pmap: bool = False,
     virtual_shards: int | None = None,
 ) -> Prepared:
-    """Steps inside the compiled loop that programs use; with ``pmap`` also on one device."""
+    """Steps in the compiled loop the programs use; with ``pmap`` even on one device."""
     device = jax.local_devices()[:1]
     if virtual_shards:
         step = with_virtual_shards(step, virtual_shards)
@@ -103,7 +103,7 @@ def dcgan(
 def dcgan_saving(
     saves: bool, features: int = 64, batch_size: int = 100, steps: int = 5
 ) -> Prepared:
-    """Adversarial steps while a checkpoint is written and hashed, or is not; one call is all."""
+    """Adversarial steps, all in one call, while a checkpoint is written and hashed if ``saves``."""
     generator, discriminator = models.Generator(features), models.Discriminator(features)
     adam = optim.adam(2e-4, b1=0.5)
     state = gan.create_state(rngs.root_key(0), generator, discriminator, adam, adam)
@@ -138,7 +138,7 @@ def mlp(width: int = 700, steps: int = 50, **spread: Any) -> Prepared:
 
 
 def mlp_epoch(width: int = 700, count: int = 60_000) -> Prepared:
-    """An epoch of the classifier, the last short batch included; one call is one epoch."""
+    """One classifier epoch per call, including the last short batch."""
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (count, 28, 28, 1), np.uint8)
     steps = -(-count // 64)
@@ -169,10 +169,10 @@ def _mlp_steps(
 
 
 def layer(batch_size: int, conv: str, layer: list, steps: int = 5) -> Prepared:
-    """One convolution layer, forward and backward (by input and kernel), in a compiled loop.
+    """One convolution layer, forward and backward (input and kernel), in a compiled loop.
 
-    As in training, where memory is had once for many steps. Every operand has a trace of the
-    gradient before it, or the compiler would take some of the work out of the loop.
+    As in training, memory is allocated once for many steps. Every operand carries a trace of the
+    previous gradient; otherwise the compiler would hoist part of the work out of the loop.
     """
     spec = Layer(*layer)
     apply = functools.partial(
@@ -202,7 +202,7 @@ def layer(batch_size: int, conv: str, layer: list, steps: int = 5) -> Prepared:
 def pipeline(batch_size: int, size: int, steps: int = 100) -> Prepared:
     """The data alone: batches drawn, resized and scaled on the device; one step is one batch.
 
-    The images are resized once, before the first epoch, as DCGAN does; that is not in the figure.
+    As in DCGAN, images are resized once before the first epoch, which is not measured.
     """
     raw = np.random.default_rng(0).integers(0, 256, (batch_size * steps, 28, 28, 1), np.uint8)
     images = jnp.asarray(data.resize_bilinear(raw, size, size))
@@ -221,7 +221,7 @@ def pipeline(batch_size: int, size: int, steps: int = 100) -> Prepared:
 
 
 def matrix_product(size: int = 2048) -> Prepared:
-    """A large float32 matrix product: what the arithmetic can do at best."""
+    """A large float32 matrix product: the best this machine can do in arithmetic."""
     a = jnp.ones((size, size), jnp.float32)
     product = jax.jit(lambda a: a @ a)
 
@@ -233,9 +233,9 @@ def matrix_product(size: int = 2048) -> Prepared:
 
 
 def large_copy(megabytes: int = 512) -> Prepared:
-    """A large array read and written: what the memory can do at best."""
+    """A large array read and written: the best this machine can do in memory traffic."""
     large = jnp.ones((megabytes, 1024, 256), jnp.float32)
-    # In place, or page faults would be measured.
+    # In place, so that no page faults are measured.
     copy = jax.jit(lambda a: a + 1, donate_argnums=0)
     held = [large]
 

@@ -8,10 +8,10 @@ class Layer(NamedTuple):
 
     Attributes:
         name: as in the table.
-        transposed: whether it is a transposed convolution (G's) or a plain one (D's).
+        transposed: a transposed convolution (G's) or a plain one (D's).
         size: height and width of its input in pixels.
-        before: channels of its input.
-        after: channels of its output.
+        before: input channels.
+        after: output channels.
         stride: the kernel's step; the kernel is 4×4.
         padding: zeros on each side.
     """

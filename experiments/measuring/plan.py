@@ -1,4 +1,4 @@
-"""Who takes part in which comparison: the parts of the benchmark as lists of contestants."""
+"""Which contestants take part in which comparison."""
 
 from typing import Any, NamedTuple
 
@@ -18,8 +18,8 @@ class Case(NamedTuple):
     Attributes:
         name: the work.
         contestants: who does it.
-        examples: images a step, for images a second.
-        gflop: arithmetic of a step by direct convolution, 0 where it does not matter.
+        examples: images per step, for images per second.
+        gflop: arithmetic of a step by direct convolution, 0 if irrelevant.
     """
 
     name: str
@@ -29,15 +29,15 @@ class Case(NamedTuple):
 
 
 class Sizes(NamedTuple):
-    """What is measured at which size; the benchmark's flags.
+    """The benchmark's sizes, from its flags.
 
     Attributes:
         features: DCGAN's width.
         batch_size: DCGAN's batch.
         width: of the MLP's hidden layers.
-        mlp_steps: MLP steps in one measurement.
-        dcgan_steps: DCGAN steps in one measurement.
-        epoch_images: images of the MLP's epoch.
+        mlp_steps: MLP steps per measurement.
+        dcgan_steps: DCGAN steps per measurement.
+        epoch_images: images in the MLP's epoch.
     """
 
     features: int
@@ -49,12 +49,12 @@ class Sizes(NamedTuple):
 
 
 class Machine(NamedTuple):
-    """What this machine allows.
+    """What this machine offers.
 
     Attributes:
         platform: JAX's name of the backend.
         torch: whether PyTorch is installed.
-        huge_pages: whether the C allocator can use huge pages, and a CPU does the work.
+        huge_pages: whether the C allocator can use huge pages and a CPU does the work.
     """
 
     platform: str
@@ -65,20 +65,20 @@ class Machine(NamedTuple):
 def dcgan_gflop(features: int, batch_size: int) -> float:
     """Arithmetic of an adversarial step: forward and backward passes by direct convolution.
 
-    At the course's size it is 2.24 GFLOP an image; it grows with the square of the width.
+    At the course's size this is 2.24 GFLOP per image; it grows with the square of the width.
     """
     return 2.24 * batch_size * (features / 64) ** 2
 
 
 def mlp_gflop(width: int) -> float:
-    """Arithmetic of a step of the MLP: six operations a weight and example."""
+    """Arithmetic of an MLP step: six operations per weight and example."""
     return 6 * 64 * (784 * width + 5 * width**2 + 10 * width) / 1e9
 
 
 def _both_ways(
     machine: Machine, name: str, framework: str, case: str, options: dict[str, Any]
 ) -> list[Contestant]:
-    """A contestant as it is, and with huge pages where there are any."""
+    """A contestant without and, where available, with huge pages."""
     plain = Contestant(name, framework, case, options)
     return (
         [plain, plain._replace(name=name + HUGE, huge_pages=True)]
@@ -177,7 +177,7 @@ def size_cases(machine: Machine, sizes: Sizes) -> list[Case]:
 
 
 def batch_cases(machine: Machine, sizes: Sizes) -> list[Case]:
-    """Ours alone at growing batches: cost a step and memory."""
+    """Ours alone at growing batches: time per step and memory."""
     cases = []
     for scale in BATCHES:
         batch_size = max(2, sizes.batch_size * scale // 100)
@@ -206,7 +206,7 @@ def device_cases(machine: Machine, sizes: Sizes) -> list[Case]:
 
 
 def shard_cases(machine: Machine, sizes: Sizes) -> list[Case]:
-    """What the same bits on any number of devices cost, here on one."""
+    """The cost, on one device, of giving the same bits on any number of devices."""
     batch_size = -(-sizes.batch_size // max(SHARDS)) * max(SHARDS)
     dcgan = {
         "features": sizes.features,
@@ -229,7 +229,7 @@ def shard_cases(machine: Machine, sizes: Sizes) -> list[Case]:
 
 
 def saving_cases(machine: Machine, sizes: Sizes) -> list[Case]:
-    """Some DCGAN steps with a checkpoint saved in the background, and without."""
+    """DCGAN steps with and without a checkpoint saved in the background."""
     steps = SAVING_STEPS * sizes.dcgan_steps
     options = {"features": sizes.features, "batch_size": sizes.batch_size, "steps": steps}
     contestants = [
@@ -240,7 +240,7 @@ def saving_cases(machine: Machine, sizes: Sizes) -> list[Case]:
 
 
 def pipeline_cases(machine: Machine, sizes: Sizes) -> list[Case]:
-    """The data with nothing else."""
+    """The data alone."""
     cases = []
     for name, batch_size, size in (("MLP", 64, 28), ("DCGAN", sizes.batch_size, 64)):
         options = {"batch_size": batch_size, "size": size}

@@ -13,9 +13,8 @@ from experiments.measuring.workers import Measured
 def summarize(case: Case, measured: Mapping[str, Measured]) -> dict[str, Any]:
     """A case's figures for ``summary.json``.
 
-    ``ratio`` compares our better environment with the peer's: the smallest median of ours over
-    the smallest median of PyTorch eager. A case without that peer compares the first contestant
-    with the last; a case of one has no ratio.
+    ``ratio`` compares best environments: our smallest median over PyTorch eager's. Without that
+    peer it compares the first contestant with the last; a case with one contestant has no ratio.
     """
     found = {
         name: {"failure": one.failure}
@@ -48,7 +47,7 @@ def _ratio(found: Mapping[str, Any]) -> float | None:
 
 
 def seconds_text(seconds: float) -> str:
-    """A duration in the unit that suits it.
+    """Formats a duration in a suitable unit.
 
     Example:
         >>> seconds_text(0.0083), seconds_text(1.25)
@@ -62,7 +61,7 @@ def _longer(seconds: float) -> str:
 
 
 def case_rows(name: str, summary: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """A table row for each contestant of a case."""
+    """One table row per contestant."""
     rows = []
     for contestant, one in summary["contestants"].items():
         if one.get("failure"):
@@ -83,11 +82,11 @@ def case_rows(name: str, summary: Mapping[str, Any]) -> list[tuple[str, ...]]:
     return rows
 
 
-HEADER = ("case", "contestant", "a step", "range", "images/s", "until first", "peak MiB")
+HEADER = ("case", "contestant", "per step", "range", "images/s", "until first", "peak MiB")
 
 
 def part_table(cases: Mapping[str, Mapping[str, Any]], floor: Mapping[str, float]) -> str:
-    """All cases of a part, with the ratios and how far each is from the machine's floor."""
+    """All cases of a part, with ratios and how far each is from the machine's limits."""
     rows = [row for name, one in cases.items() for row in case_rows(name, one)]
     lines = [text_table(HEADER, rows)]
     for name, one in cases.items():
@@ -106,7 +105,7 @@ def _peer_name(summary: Mapping[str, Any]) -> str:
 
 
 def _epoch_text(name: str, summary: Mapping[str, Any]) -> str | None:
-    """The course's epoch at our best contestant's rate, if it takes part."""
+    """The time of the course's epoch at our best contestant's rate, if it takes part."""
     rates = {
         contestant: one["images_per_second"]
         for contestant, one in summary["contestants"].items()

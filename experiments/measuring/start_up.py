@@ -1,4 +1,4 @@
-"""How long a fresh process takes to its first step, without and with the compilation cache."""
+"""Time from starting a fresh process to its first step, without and with the compilation cache."""
 
 import statistics
 import subprocess
@@ -12,7 +12,7 @@ from experiments.measuring.workers import Worker
 
 
 def import_seconds(module: str, times: int = 3) -> float:
-    """Median time of a fresh interpreter that imports a module, less that of one that does not."""
+    """Median time to start an interpreter and import a module, minus a start without the import."""
 
     def run(statement: str) -> float:
         begin = time.perf_counter()
@@ -25,7 +25,7 @@ def import_seconds(module: str, times: int = 3) -> float:
 def first_step(
     framework: str, options: dict[str, Any], cache: str | None, huge: bool
 ) -> tuple[float, float]:
-    """Seconds from starting a process to the end of its first DCGAN step; of that, in the step."""
+    """Seconds from process start to the end of the first DCGAN step, and in the step itself."""
     environment = {} if cache is None else {"JAXDL_CACHE_DIR": cache}
     begin = time.perf_counter()
     with Worker(huge, environment) as worker:

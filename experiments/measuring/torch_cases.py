@@ -1,7 +1,7 @@
 """PyTorch's contestants: the course's programs (documents 000 and 004). PyTorch must be installed.
 
-Eager mode is the course's code as it stands; ``channels_last`` and ``compiled`` are what a reader
-of PyTorch's tuning guide would try next. They run on a GPU where PyTorch has one.
+Eager mode is the course's code unchanged; ``channels_last`` and ``compiled`` are what PyTorch's
+tuning guide suggests next. They run on a GPU if PyTorch has one.
 """
 
 import contextlib
@@ -34,7 +34,7 @@ def _repeated(step: Callable[[], None], steps: int) -> Prepared:
 
 
 def _set_precision(precision: str) -> contextlib.AbstractContextManager:
-    """PyTorch's settings for a precision; bfloat16 is its automatic mixed precision."""
+    """Applies PyTorch's settings for a precision; bfloat16 is its automatic mixed precision."""
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
     if precision == "bfloat16":
         return torch.autocast(DEVICE, torch.bfloat16)
@@ -131,7 +131,7 @@ def _mlp_step(width: int, compiled: bool) -> Callable[[torch.Tensor, torch.Tenso
 
 
 def mlp(width: int = 700, steps: int = 50, compiled: bool = False) -> Prepared:
-    """The course's classifier step, batch 64, on one random batch that is there already."""
+    """The course's classifier step, batch 64, on one random batch prepared in advance."""
     step = _mlp_step(width, compiled)
     rng = np.random.default_rng(0)
     images = torch.from_numpy(rng.normal(size=(64, 784)).astype(np.float32)).to(DEVICE)
@@ -140,7 +140,7 @@ def mlp(width: int = 700, steps: int = 50, compiled: bool = False) -> Prepared:
 
 
 def mlp_epoch(width: int = 700, count: int = 60_000) -> Prepared:
-    """An epoch over ready-made tensors through a ``DataLoader``; one call is one epoch."""
+    """An epoch over prepared tensors through a ``DataLoader``; one call is one epoch."""
     step = _mlp_step(width, False)
     batches = _loader(torch.randn(count, 784), torch.randint(0, 10, (count,)), 64)
 
@@ -157,7 +157,7 @@ def _loader(images: torch.Tensor, labels: torch.Tensor, batch_size: int) -> Any:
 
 
 def layer(batch_size: int, layer: list) -> Prepared:
-    """One convolution layer, forward and backward (by input and kernel)."""
+    """One convolution layer, forward and backward (input and kernel)."""
     spec = Layer(*layer)
     kind = nn.ConvTranspose2d if spec.transposed else nn.Conv2d
     module = kind(spec.before, spec.after, 4, spec.stride, spec.padding, bias=False).to(DEVICE)
@@ -174,7 +174,7 @@ def layer(batch_size: int, layer: list) -> Prepared:
 
 
 def pipeline(batch_size: int, size: int, steps: int = 100) -> Prepared:
-    """The data alone: a ``DataLoader`` over images resized and scaled beforehand."""
+    """The data alone: a ``DataLoader`` over images resized and scaled in advance."""
     images = torch.randn(batch_size * steps, 1, size, size)
     batches = _loader(images, torch.zeros(len(images)), batch_size)
 

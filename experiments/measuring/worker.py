@@ -1,16 +1,16 @@
-"""One process that measures: it makes a contestant ready and runs it when told to.
+"""A measuring process: it prepares a contestant and runs it on request.
 
-It reads requests from its standard input, one JSON object a line, and answers each with one line:
+It reads requests from standard input, one JSON object per line, and answers each with one line:
 
 * ``{"prepare": "dcgan", "framework": "jax", "options": {…}}`` → ``{"seconds": …, "run_seconds":
-  …}``, the time until the contestant had run once, and what of it its first run took: compilation
-  and one run;
-* ``{"run": 3}`` → ``{"seconds": [3 times, each of one step]}``, after one run that does not count:
-  a process that has waited for its turn finds its caches, and some of its pages, gone;
-* ``{"describe": "jax"}`` → where the framework runs, as words;
-* ``{"memory": true}`` → ``{"peak_bytes": …}``, the process's largest resident size so far.
+  …}``: the time until the contestant had run once, and the part of it spent in that run
+  (compilation and one run);
+* ``{"run": 3}`` → ``{"seconds": [3 times, each of one step]}``, after one warm-up run, because a
+  process that waited for its turn has lost its caches and some of its pages;
+* ``{"describe": "jax"}`` → where the framework runs, in words;
+* ``{"memory": true}`` → ``{"peak_bytes": …}``, the process's peak resident size so far.
 
-A failure is answered by ``{"error": …}``. The end of the input ends the process.
+Failures are answered with ``{"error": …}``. End of input ends the process.
 """
 
 import json
@@ -28,9 +28,9 @@ class Prepared(NamedTuple):
     """A contestant that is ready to run.
 
     Attributes:
-        run: does ``steps`` steps and waits until they are done; may return their metrics.
-        steps: how many one call does.
-        is_long: whether a call takes so long that it needs no run before it that does not count.
+        run: does ``steps`` steps and waits for them; may return their metrics.
+        steps: number of steps per call.
+        is_long: whether a call takes so long that it needs no warm-up.
     """
 
     run: Callable[[], Any]
@@ -39,7 +39,7 @@ class Prepared(NamedTuple):
 
 
 def prepare(framework: str, case: str, options: dict[str, Any]) -> Prepared:
-    """Makes a contestant: ``CASES[case](**options)`` of the framework's module."""
+    """Prepares a contestant: ``CASES[case](**options)`` of the framework's module."""
     return _cases_of(framework).CASES[case](**options)
 
 
@@ -48,7 +48,7 @@ def _cases_of(framework: str) -> ModuleType:
 
 
 def answer(request: dict[str, Any], held: list[Prepared]) -> dict[str, Any]:
-    """Does what a request asks for; ``held`` keeps the contestant between requests."""
+    """Answers a request; ``held`` keeps the contestant between requests."""
     if "prepare" in request:
         held.clear()
         begin = time.perf_counter()
@@ -80,14 +80,14 @@ def serve(requests: TextIO, answers: TextIO) -> None:
     for line in requests:
         try:
             reply = answer(json.loads(line), held)
-        except Exception as error:  # whatever a contestant fails with is the answer
+        except Exception as error:  # any failure of a contestant is an answer
             reply = {"error": f"{type(error).__name__}: {error}"[:500]}
         answers.write(json.dumps(reply) + "\n")
         answers.flush()
 
 
 if __name__ == "__main__":
-    # Whatever libraries print must not get between the answers.
+    # Keep library output away from the answers.
     answers_file = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     serve(sys.stdin, answers_file)

@@ -1,4 +1,4 @@
-"""Contestants side by side: each in a process of its own, measured in turns."""
+"""Contestants side by side: each in its own process, measured in turns."""
 
 import contextlib
 import json
@@ -14,19 +14,19 @@ from typing import Any, NamedTuple
 from experiments.common import allocator
 
 RUNS_A_TURN = 2
-LIMIT_SECONDS = 300.0  # a contestant that is not ready after this long is left out
+LIMIT_SECONDS = 300.0  # contestants not ready by then are left out
 
 
 class Contestant(NamedTuple):
-    """What is measured, and where.
+    """What to measure, and where.
 
     Attributes:
-        name: what the table calls it.
+        name: its name in the table.
         framework: "jax" or "torch".
         case: a key of the framework's ``CASES``.
         options: that case's arguments.
         huge_pages: whether its process's allocator uses huge pages.
-        rounds: measured in so many of the rounds at most, for slow ones.
+        rounds: maximum number of rounds, for slow contestants.
     """
 
     name: str
@@ -38,13 +38,13 @@ class Contestant(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """What was found out about a contestant.
+    """Measurements of a contestant.
 
     Attributes:
-        seconds: of one step, ``RUNS_A_TURN`` a round.
-        first_seconds: until it had run once: compilation, mostly.
-        peak_bytes: its process's largest resident size.
-        failure: why there are no figures, "" if there are.
+        seconds: of one step, ``RUNS_A_TURN`` per round.
+        first_seconds: until it had run once, mostly compilation.
+        peak_bytes: its process's peak resident size.
+        failure: why there are no figures; "" if there are.
     """
 
     seconds: list[float]
@@ -54,7 +54,7 @@ class Measured(NamedTuple):
 
 
 class WorkerError(Exception):
-    """A worker could not do what it was asked."""
+    """A worker could not do what it was asked to."""
 
 
 class Worker:
@@ -62,11 +62,11 @@ class Worker:
 
     Args:
         huge_pages: whether its allocator uses huge pages.
-        environment: further variables of its environment.
+        environment: extra environment variables.
     """
 
     def __init__(self, huge_pages: bool = False, environment: dict[str, str] | None = None) -> None:
-        # Several processes may share a GPU here; none may take all of its memory at the start.
+        # Several processes may share a GPU; none may take all of its memory at startup.
         variables = {**os.environ, "XLA_PYTHON_CLIENT_PREALLOCATE": "false", **(environment or {})}
         if huge_pages:
             variables = allocator.with_huge_pages(variables)
@@ -115,7 +115,7 @@ class Worker:
         self._process.wait()
         self._reader.join()
         self._process.stdout.close()
-        with contextlib.suppress(OSError):  # what was still to be written to it
+        with contextlib.suppress(OSError):  # unsent input
             self._process.stdin.close()
 
     def __enter__(self) -> "Worker":
@@ -142,13 +142,8 @@ def measure(
 ) -> dict[str, Measured]:
     """Measures contestants in turns: round after round, a few runs of each.
 
-    Args:
-        contestants: what to measure.
-        rounds: how often.
-        workers: a worker for each contestant's name; they may serve several cases in turn.
-
-    Returns:
-        The findings by name.
+    ``workers`` maps each contestant's name to a worker, which may serve several cases in turn.
+    Returns the measurements by name.
     """
     found = {c.name: _prepare(c, workers[c.name]) for c in contestants}
     for i in range(rounds):

@@ -67,7 +67,7 @@ def test_a_failed_restart_goes_on(restarts, monkeypatch, capsys):
 
     monkeypatch.setattr(os, "execve", refuse)
     allocator.restart_with_huge_pages()
-    assert "going on without" in capsys.readouterr().out
+    assert "continuing without" in capsys.readouterr().out
 
 
 @pytest.mark.skipif(not allocator.can_use_huge_pages(), reason="no glibc with huge pages here")
@@ -81,5 +81,5 @@ def test_a_process_really_starts_again_and_once():
     found = subprocess.run(
         [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
     )
-    assert found.stdout.count("Starting again") == 1
+    assert found.stdout.count("Restarting") == 1
     assert found.stdout.splitlines()[-1] == "glibc.malloc.hugetlb=1"

@@ -33,7 +33,7 @@ def test_a_tiny_benchmark_measures_every_contestant(tmp_path, capsys, monkeypatc
     assert one["peak_bytes"] > 50e6
     assert step["ratio"] is None
     assert result.figures == {}
-    assert "PyTorch is not installed: measured without it." in capsys.readouterr().out
+    assert "PyTorch is not installed: measuring without it." in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("parts", ["dcgan,speed", "", "all,dcgan"])

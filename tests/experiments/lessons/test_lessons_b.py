@@ -87,7 +87,7 @@ def test_the_perceptron_learns_or_and_and_but_not_xor(ran, capsys):
         fires = perceptron.INPUTS @ learned["weights"] + learned["bias"] > 0
         assert fires.tolist() == perceptron.TARGETS[name].astype(bool).tolist()
     assert summary["learned"]["XOR"]["converged"] is False
-    assert "repeats itself for ever" in printed
+    assert "repeats itself." in printed
 
 
 def test_the_rule_on_xor_repeats_as_a_plain_loop_does(ran, capsys):
