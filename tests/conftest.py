@@ -23,7 +23,7 @@ import pytest
 from jaxdl.distributed.compilation import enable_cache
 
 collect_ignore = ["references"]  # scripts that need PyTorch, run by hand
-MAX_WORKERS = 8  # each takes about a gigabyte
+MAX_WORKERS = 4  # each takes up to 4 GB, most of it compiled programs
 
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_rank_promotion", "raise")

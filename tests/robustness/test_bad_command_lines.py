@@ -18,7 +18,10 @@ TRAINING = [
     *("cross_validation", "dcgan", "mlp_augmentation", "mlp_dropout", "mlp_early_stopping"),
     "mlp_l2",
 ]
-WITH_DATA = [*TRAINING, "convolution_filters", "tinynet", "two_layer_network"]
+WITH_DATA = [
+    *TRAINING,
+    *("lessons.convolution_filters", "lessons.tinynet", "lessons.two_layer_network"),
+]
 
 
 def load_program(name):
@@ -216,8 +219,8 @@ def test_what_is_within_bounds_but_too_much_together(refused):
 
 
 def test_splits_that_cannot_be_made(refused):
-    assert "every part needs a sample" in refused("data_splits", "--train=1e-9")
-    assert "num_folds is 20" in refused("data_splits", "--rows=5", "--folds=20")
+    assert "every part needs a sample" in refused("lessons.data_splits", "--train=1e-9")
+    assert "num_folds is 20" in refused("lessons.data_splits", "--rows=5", "--folds=20")
 
 
 def test_devices_that_are_not_there(refused):

@@ -78,7 +78,7 @@ def test_a_lesson_writes_its_summary_and_figures_that_are_not_blank(lessons, nam
 
 @pytest.mark.parametrize("name", LESSONS)
 def test_a_lesson_is_listed_with_the_building_blocks(name):
-    assert dict(programs()["Building blocks"])[name].endswith(".")
+    assert dict(programs()["Building blocks"])[f"lessons.{name}"].endswith(".")
 
 
 def legend(ax):
