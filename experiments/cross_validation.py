@@ -33,6 +33,7 @@ from jaxdl.errors import ConfigError
 from jaxdl.metrics.statistics import summarize
 from jaxdl.models import MLP
 from jaxdl.run.classifiers import FittedClassifier
+from jaxdl.training.rngs import Stream, root_key, stream
 
 THEME = "Regularisation"
 
@@ -108,13 +109,11 @@ def make_runs(config: CrossValidationConfig, dataset: data.Dataset) -> list[Run]
 
 def fold_splits(config: CrossValidationConfig, train: data.Split) -> list[tuple]:
     """For each fold what is trained on and what is held out; every class has its share in each."""
-    from sklearn.model_selection import StratifiedKFold
-
     check_folds(config, train)
-    splitter = StratifiedKFold(config.folds, shuffle=True, random_state=config.seed)
+    key = stream(root_key(config.seed), Stream.SPLIT)
     return [
         tuple(data.Split(train.images[rows], train.labels[rows]) for rows in split)
-        for split in splitter.split(train.images, train.labels)
+        for split in data.stratified_k_fold(train.labels, config.folds, key=key)
     ]
 
 

@@ -24,6 +24,7 @@ from experiments.common.study import BASELINE, Course, Result, Run, StudyConfig,
 from jaxdl import data, optim, plot
 from jaxdl.data import augmentation
 from jaxdl.models import MLP
+from jaxdl.training.rngs import Stream, root_key, stream
 
 THEME = "Regularisation"
 
@@ -63,8 +64,9 @@ def draw_examples(config: MLPAugmentationConfig, dataset: data.Dataset) -> dict[
     """A figure of the same ten digits ten times: as they are, then rotated."""
     ten = dataset.train.images[:10]
     rows = [ten]
+    key = stream(root_key(config.seed), Stream.PICTURES)
     for row in range(1, 10):
-        rotated = augmentation.random_rotation(jax.random.key(row), ten, config.degrees)
+        rotated = augmentation.random_rotation(jax.random.fold_in(key, row), ten, config.degrees)
         rows.append(np.asarray(rotated))
     title = f"Training images (top row) and rotations by up to ±{config.degrees:g}°"
     return {"rotations": plot.image_grid(np.concatenate(rows), title=title)}

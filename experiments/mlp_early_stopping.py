@@ -17,9 +17,6 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-import jax
-import numpy as np
-
 from experiments.common import command_line
 from experiments.common.config import option
 from experiments.common.session import Session
@@ -40,6 +37,7 @@ from jaxdl import data, optim, plot
 from jaxdl.models import MLP
 from jaxdl.run.classifiers import FittedClassifier
 from jaxdl.training.early_stopping import EarlyStopping
+from jaxdl.training.rngs import Stream, root_key, stream
 
 THEME = "Regularisation"
 
@@ -64,10 +62,8 @@ class MLPEarlyStoppingConfig(StudyConfig):
 
 def hold_out(config: MLPEarlyStoppingConfig, train: data.Split) -> tuple[data.Split, data.Split]:
     """The training part without, and the part held out, with equal shares of every class."""
-    kept, held = data.stratified_train_test_split(
-        train.labels, 1 - config.held_out, key=jax.random.key(config.seed)
-    )
-    kept, held = np.asarray(kept), np.asarray(held)
+    key = stream(root_key(config.seed), Stream.SPLIT)
+    kept, held = data.stratified_train_test_split(train.labels, 1 - config.held_out, key=key)
     return (
         data.Split(train.images[kept], train.labels[kept]),
         data.Split(train.images[held], train.labels[held]),

@@ -23,6 +23,7 @@ from jaxdl.models import CNN
 from jaxdl.nn import arithmetic, cost
 from jaxdl.nn.arithmetic import Window
 from jaxdl.nn.pooling import avg_pool, global_average_pool, max_pool
+from jaxdl.training.rngs import root_key
 
 THEME = "Building blocks"
 
@@ -58,7 +59,7 @@ def black_white_board() -> dict[str, list[float]]:
 def batch_norm_table(maps: jax.Array) -> list[tuple[str, ...]]:
     """Mean and deviation of each filter's maps (N, H, W, filters) before and after BatchNorm."""
     layer = nn.BatchNorm()
-    variables = layer.init(jax.random.key(0), maps, train=True)
+    variables = layer.init(root_key(0), maps, train=True)  # ones and zeros, no draw
     normal, updates = layer.apply(variables, maps, train=True, mutable=["batch_stats"])
     running = updates["batch_stats"]
     columns = (

@@ -23,6 +23,7 @@ from experiments.common import command_line, lesson
 from experiments.common.config import Config, option
 from experiments.common.table import text_table
 from jaxdl import data, plot
+from jaxdl.training.rngs import Stream, root_key, stream
 
 THEME = "Building blocks"
 COURSE_SEED = 666
@@ -44,23 +45,28 @@ def course_example() -> dict[str, list]:
     return {"train": train, "test": test, "original_afterwards": rows}
 
 
+def split_key(config: DataSplitsConfig) -> jax.Array:
+    """The key of every split here: they are examples side by side, not parts of one experiment."""
+    return stream(root_key(config.seed), Stream.SPLIT)
+
+
 def three_parts(config: DataSplitsConfig) -> dict[str, list[int]]:
     """60/20/20: the rows of each part."""
-    parts = data.three_way_split(config.rows, (0.6, 0.2, 0.2), key=jax.random.key(config.seed))
+    parts = data.three_way_split(config.rows, (0.6, 0.2, 0.2), key=split_key(config))
     names = ("training", "validation", "test")
     return {name: sorted(part.tolist()) for name, part in zip(names, parts, strict=True)}
 
 
 def validation_folds(config: DataSplitsConfig) -> list[list[int]]:
     """The validation rows of each fold."""
-    folds = data.k_fold(config.rows, config.folds, key=jax.random.key(config.seed))
+    folds = data.k_fold(config.rows, config.folds, key=split_key(config))
     return [validation.tolist() for _, validation in folds]
 
 
 def class_counts(config: DataSplitsConfig) -> dict[str, list[int]]:
     """Test images of each digit, by a plain and by a stratified split."""
     labels = data.load("mnist", source="embedded").labels
-    key = jax.random.key(config.seed)
+    key = split_key(config)
     _, plain = data.train_test_split(len(labels), config.train, key=key)
     _, even = data.stratified_train_test_split(labels, config.train, key=key)
     return {

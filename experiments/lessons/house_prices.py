@@ -27,6 +27,7 @@ from jaxdl.data.sources.boston import Boston, load_boston
 from jaxdl.errors import TrainingError
 from jaxdl.models import MLP, LinearRegression
 from jaxdl.models.linear import least_squares
+from jaxdl.training.rngs import Stream, root_key, stream
 
 THEME = "Building blocks"
 
@@ -77,7 +78,7 @@ def prepare(boston: Boston, config: HousePricesConfig) -> Prepared:
     """Splits and normalises; what the test part looks like has no influence on the scaling."""
 
     def one(seed: int) -> Prepared:
-        key = jax.random.key(seed)
+        key = stream(root_key(seed), Stream.SPLIT)
         chosen, held = data.train_test_split(len(boston.prices), config.train_share, key=key)
         table = np.column_stack(boston)
         low, high = table[chosen].min(0), table[chosen].max(0)
@@ -108,8 +109,8 @@ def fit(
     """Trains on one split: errors on both parts after each epoch, and the test predictions."""
     model, size = method
     train, test, _, scale = split
-    start_key, order_key = jax.random.split(jax.random.key(seed))
-    params = model.init(start_key, train.features[:1], train=False)["params"]
+    key = root_key(seed)
+    params = model.init(stream(key, Stream.WEIGHTS), train.features[:1], train=False)["params"]
     count = len(train.prices)
 
     def loss(params: Any, part: Part) -> jax.Array:
@@ -119,12 +120,13 @@ def fit(
         gradients = jax.grad(loss)(params, Part(train.features[rows], train.prices[rows]))
         return jax.tree.map(lambda p, g: p - config.learning_rate * g, params, gradients), None
 
-    def epoch(params: Any, key: jax.Array) -> tuple[Any, tuple[jax.Array, jax.Array]]:
-        order = jax.random.permutation(key, count)[: count // size * size]
+    def epoch(params: Any, number: jax.Array) -> tuple[Any, tuple[jax.Array, jax.Array]]:
+        order_key = jax.random.fold_in(stream(key, Stream.SHUFFLE), number)
+        order = jax.random.permutation(order_key, count)[: count // size * size]
         params, _ = jax.lax.scan(step, params, order.reshape(-1, size))
         return params, (loss(params, train) * scale**2, loss(params, test) * scale**2)
 
-    params, curves = jax.lax.scan(epoch, params, jax.random.split(order_key, config.epochs))
+    params, curves = jax.lax.scan(epoch, params, jnp.arange(config.epochs))
     return *curves, predict(model, params, test.features)
 
 

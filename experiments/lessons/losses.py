@@ -24,6 +24,7 @@ from experiments.common import command_line, lesson
 from experiments.common.config import Config, option
 from experiments.common.table import text_table
 from jaxdl import losses, plot
+from jaxdl.training.rngs import Stream, root_key, stream
 
 THEME = "Building blocks"
 GAMMAS = (0.0, 0.5, 1.0, 2.0, 5.0)
@@ -109,7 +110,8 @@ def balance() -> dict[str, tuple[float, float]]:
 
 def hardest(config: LossesConfig) -> tuple[np.ndarray, np.ndarray]:
     """Losses of made-up samples, a few of them hard, and the mean of the k largest for every k."""
-    drawn = jnp.exp(jax.random.normal(jax.random.key(config.seed), (config.samples,)))
+    key = stream(root_key(config.seed), Stream.MADE_UP)
+    drawn = jnp.exp(jax.random.normal(key, (config.samples,)))
     counts = range(1, config.samples + 1)
     means = jax.jit(lambda v: jnp.stack([losses.top_k(v, k) for k in counts]))(drawn)
     return np.asarray(drawn), np.asarray(means)

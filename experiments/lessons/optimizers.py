@@ -171,9 +171,8 @@ def draw(config: OptimizersConfig, along: dict, across: dict, rates: dict) -> di
         series = {name: h[:count] for name, h in series.items()}
         labels = {"xlabel": "Step", "ylabel": "Height above the minimum"}
         target = {"tolerance": config.tolerance}
-        plot.curves(
-            np.arange(count), series, **labels, title=title, references=target, log_y=True, ax=ax
-        )
+        plot.curves(np.arange(count), series, **labels, title=title, references=target, ax=ax)
+        ax.set_yscale("log", nonpositive="mask")
         ax.set_ylim(config.tolerance * 1e-3, 1e4)
     return figures | {"heights": figure}
 

@@ -27,6 +27,7 @@ from experiments.common import command_line, lesson
 from experiments.common.config import Config, option
 from experiments.common.table import text_table
 from jaxdl import metrics, plot
+from jaxdl.training import rngs
 
 THEME = "Building blocks"
 
@@ -79,7 +80,8 @@ def consistency(config: RatingMetricsConfig) -> list[dict[str, Any]]:
 
 def made_up(config: RatingMetricsConfig) -> tuple[np.ndarray, np.ndarray]:
     """Predictions and ratings, both drawn evenly from 0 to 5."""
-    drawn = jax.random.uniform(jax.random.key(config.seed), (2, config.ratings), maxval=5.0)
+    key = rngs.stream(rngs.root_key(config.seed), rngs.Stream.MADE_UP)
+    drawn = jax.random.uniform(key, (2, config.ratings), maxval=5.0)
     return tuple(np.asarray(drawn))
 
 

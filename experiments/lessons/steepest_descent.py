@@ -130,8 +130,9 @@ def draw(found: dict[str, dict[str, Descent]]) -> dict[str, Any]:
         for search, d in found["Rosenbrock"].items()
     }
     figures["rosenbrock_values"] = plot.curves(
-        *(np.arange(longest), values), xlabel="Step", ylabel="f", log_y=True, title="Rosenbrock"
+        np.arange(longest), values, xlabel="Step", ylabel="f", title="Rosenbrock"
     )
+    figures["rosenbrock_values"].axes[0].set_yscale("log", nonpositive="mask")
     return figures
 
 

@@ -26,6 +26,7 @@ from experiments.common.table import text_table
 from jaxdl import data, plot
 from jaxdl.exercises import tinynet
 from jaxdl.exercises.tinynet import TinyNet, TinyNetWeights
+from jaxdl.training.rngs import Stream, root_key, stream
 
 THEME = "Building blocks"
 
@@ -51,7 +52,8 @@ def prepare(split: data.Split) -> tuple[np.ndarray, np.ndarray]:
 
 def initial_weights(seed: int) -> TinyNetWeights:
     """Random weights in the course's layout: convolution kernels (C_out, C_in, 3, 3)."""
-    layers = TinyNet().init(jax.random.key(seed), jnp.zeros((1, 8, 8, 3)), train=False)["params"]
+    key = stream(root_key(seed), Stream.WEIGHTS)
+    layers = TinyNet().init(key, jnp.zeros((1, 8, 8, 3)), train=False)["params"]
     arrays = [layers[name][part] for name in layers for part in ("kernel", "bias")]
     return TinyNetWeights(*(a.transpose(3, 2, 0, 1) if a.ndim == 4 else a for a in arrays))
 
@@ -131,9 +133,10 @@ def train(
 ) -> tuple[TinyNetWeights, dict[str, list[float]]]:
     """The trained weights, and losses and accuracies by epoch."""
     history: dict[str, list[float]] = {"train_loss": [], "test_loss": [], "test_accuracy": []}
+    order_key = stream(root_key(config.seed), Stream.SHUFFLE)
     print("\nepoch  training loss  test loss  test accuracy")
     for epoch in range(config.epochs):
-        key = jax.random.fold_in(jax.random.key(config.seed), epoch)
+        key = jax.random.fold_in(order_key, epoch)
         weights, loss = train_epoch(weights, *train_part, key, config)
         figures = [float(loss), *map(float, evaluate(weights, *test_part))]
         for values, figure in zip(history.values(), figures, strict=True):

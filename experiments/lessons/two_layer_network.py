@@ -29,6 +29,7 @@ from experiments.common.table import text_table
 from jaxdl import data, losses, plot
 from jaxdl.exercises import TwoLayerNet, two_layer
 from jaxdl.exercises.two_layer import Params
+from jaxdl.training.rngs import Stream, root_key, stream
 
 THEME = "Building blocks"
 
@@ -142,7 +143,8 @@ class Start(NamedTuple):
 def run_start(config: TwoLayerNetworkConfig, arrays: Arrays, seed: int) -> Start:
     """Trains both networks from one seed's weights."""
     model = TwoLayerNet(config.hidden)
-    params = model.init(jax.random.key(seed), arrays.images[:1], train=False)["params"]
+    key = stream(root_key(seed), Stream.WEIGHTS)
+    params = model.init(key, arrays.images[:1], train=False)["params"]
     trained, loss, course = train(config, params, arrays, repaired=False)
     _, _, repaired = train(config, params, arrays, repaired=True)
     predicted = two_layer.predict(model, trained, arrays.test_images)

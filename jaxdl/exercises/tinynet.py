@@ -1,6 +1,6 @@
 """TinyNet: two convolutions and a dense layer on 8×8 images, and the course's way to call it.
 
-Inside everything is NHWC as in the rest of the house. The functions :func:`forward`,
+Inside everything is NHWC, as everywhere in the library. The functions :func:`forward`,
 :func:`backward` and :func:`train_one_iter` are the border to the course's exercise: images
 (B, 3, 8, 8), kernels (C_out, C_in, 3, 3), W_fc (48, 10), its order of arrays. Nothing is
 differentiated by hand: the layout is changed inside the differentiated function, so the gradients
@@ -44,13 +44,7 @@ class TinyNet(linen.Module):
     def __call__(self, x: jax.Array, *, train: bool, axis_name: str | None = None) -> jax.Array:
         """Maps images (N, 8, 8, 3) to logits (N, num_classes).
 
-        Args:
-            x: the images.
-            train: not used; every network takes it.
-            axis_name: not used; every network takes it.
-
-        Returns:
-            Logits (N, num_classes).
+        ``train`` and ``axis_name``, which every network takes, change nothing.
 
         Raises:
             ShapeError: the images are not (N, 8, 8, 3).
@@ -145,17 +139,8 @@ def train_one_iter(
 
     λ acts on the biases too, as the course's text has it (its code leaves λ out altogether).
 
-    Args:
-        W_conv1: kernel (6, 3, 3, 3).
-        b_conv1: (6,).
-        W_conv2: kernel (12, 6, 3, 3).
-        b_conv2: (12,).
-        W_fc: (48, 10).
-        b_fc: (10,).
-        x: images (B, 3, 8, 8).
-        labels: as for :func:`forward`.
-        learning_rate: η.
-        weight_decay: λ, typically 1e-5.
+    η is ``learning_rate``, λ ``weight_decay``, typically 1e-5. The arrays are those of
+    :func:`forward`, one by one as the course passes them.
 
     Returns:
         The six new arrays, in this order.

@@ -52,15 +52,10 @@ class TwoLayerNet(linen.Module):
 
     @linen.compact
     def __call__(self, x: jax.Array, *, train: bool, axis_name: str | None = None) -> jax.Array:
-        """Maps images (N, …), flattened, to outputs (N, num_classes), each at least 0.
+        """Maps images (N, …) in [0, 1], flattened, to outputs (N, num_classes), each at least 0.
 
-        Args:
-            x: pixels in [0, 1].
-            train: not used; every network takes it.
-            axis_name: not used; every network takes it.
-
-        Returns:
-            What the course calls the prediction; it may exceed 1.
+        An output is what the course calls the prediction; it may exceed 1. ``train`` and
+        ``axis_name``, which every network takes, change nothing.
         """
         start = linen.initializers.normal(0.01)
         x = x.reshape(x.shape[0], -1)
@@ -105,14 +100,7 @@ def clipped_cross_entropy(outputs: jax.Array, targets: jax.Array) -> jax.Array:
 def loss(model: TwoLayerNet, params: Params, images: jax.Array, targets: jax.Array) -> jax.Array:
     """Cross-entropy summed over the classes and averaged over the samples.
 
-    Args:
-        model: the network.
-        params: its parameters.
-        images: pixels in [0, 1], (N, …).
-        targets: one-hot labels (N, num_classes).
-
-    Returns:
-        A scalar.
+    Images are (N, …) in [0, 1], targets one-hot labels (N, num_classes).
     """
     outputs = model.apply({"params": params}, images, train=True)
     return clipped_cross_entropy(outputs, targets).sum(1).mean()

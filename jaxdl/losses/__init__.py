@@ -1,7 +1,8 @@
 """Losses: elementwise or per-sample, on logits where there is a choice; the caller reduces.
 
-Every loss takes ``reduction="none" | "mean" | "sum"``, checks shapes before any arithmetic, and
-works under jit, vmap and grad.
+Every loss takes ``reduction="none" | "mean" | "sum"`` and returns the losses in the shape of the
+samples, or a scalar. It checks shapes before any arithmetic (ShapeError; ConfigError for an
+unknown reduction), takes lists for arrays, and works under jit, vmap and grad.
 """
 
 from jaxdl._face import face

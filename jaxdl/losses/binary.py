@@ -32,12 +32,8 @@ def binary_cross_entropy_with_logits(
         weights: factor w of each loss, a scalar or an array of the logits' shape.
         reduction: "none", "mean" (over the number of losses, whatever the weights) or "sum".
 
-    Returns:
-        Losses of the logits' shape, or a scalar.
-
     Raises:
         ShapeError: if the shapes differ or the weights do not fit.
-        ConfigError: if the reduction is unknown.
 
     Example:
         >>> losses = binary_cross_entropy_with_logits(jnp.array([0.0, 100.0]), jnp.array([1, 1]))
@@ -79,13 +75,6 @@ def binary_cross_entropy(
         targets: t in [0, 1], same shape.
         weights: factor w of each loss, a scalar or an array of the same shape.
         reduction: "none", "mean" or "sum".
-
-    Returns:
-        Losses of the same shape, or a scalar.
-
-    Raises:
-        ShapeError: if the shapes differ.
-        ConfigError: if the reduction is unknown.
 
     Example:
         >>> p = jax.nn.softmax(jnp.array([[0.25, 0.4]]))
@@ -148,12 +137,9 @@ def weighted_binary_cross_entropy(
         negatives: n₋, that of negatives, > 0.
         reduction: "none", "mean" or "sum".
 
-    Returns:
-        Losses of the logits' shape, or a scalar.
-
     Raises:
         ShapeError: if the shapes differ.
-        ConfigError: if a number is not positive or the reduction is unknown.
+        ConfigError: if a number is not positive.
 
     Example:
         >>> losses = weighted_binary_cross_entropy(
@@ -199,12 +185,9 @@ def binary_focal(
         alpha: weight of positives in [0, 1]; negatives weigh 1 − α.
         reduction: "none", "mean" (over all, not over the positives only) or "sum".
 
-    Returns:
-        Losses of the logits' shape, or a scalar.
-
     Raises:
         ShapeError: if the shapes differ.
-        ConfigError: if γ, α or the reduction is unusable.
+        ConfigError: if γ or α is out of its range.
 
     Example:
         >>> print(f"{binary_focal(jnp.array([0.0]), jnp.array([1]))[0]:.4f}")

@@ -41,7 +41,6 @@ def negative_log_likelihood(
     Raises:
         ShapeError: if the shapes do not belong together.
         DataError: if a concrete label is out of range; a traced one makes its loss NaN.
-        ConfigError: if the reduction is unknown.
 
     Example:
         >>> values = jnp.array([[0.1, 0.2, 0.7], [0.1, 0.6, 0.3]])
@@ -92,7 +91,7 @@ def cross_entropy(
     Raises:
         ShapeError: if the shapes do not belong together.
         DataError: if a concrete integer label is out of range; a traced one makes its loss NaN.
-        ConfigError: if ε or the reduction is unusable, or probabilities meet ``ignore_index``.
+        ConfigError: if ε is out of its range, or probabilities meet ``ignore_index``.
 
     Example:
         >>> print(f"{cross_entropy(jnp.array([[0.25, 0.4]]), jnp.array([1]))[0]:.4f}")
@@ -147,7 +146,7 @@ def focal(
     Raises:
         ShapeError: if the shapes do not belong together.
         DataError: if a concrete label is out of range; a traced one makes its loss NaN.
-        ConfigError: if γ or the reduction is unusable.
+        ConfigError: if γ is negative.
 
     Example:
         >>> print(f"{focal(jnp.array([[0.0, 0.0]]), jnp.array([1]))[0]:.4f}")

@@ -18,13 +18,6 @@ def squared_error(
         targets: same shape.
         reduction: "none", "mean" or "sum".
 
-    Returns:
-        Losses of the same shape, or a scalar.
-
-    Raises:
-        ShapeError: if the shapes differ.
-        ConfigError: if the reduction is unknown.
-
     Example:
         >>> print(squared_error(jnp.array([1.0, 2.0]), jnp.array([8.0, 9.0])))
         [49. 49.]
@@ -63,13 +56,6 @@ def absolute_error(
         targets: same shape.
         reduction: "none", "mean" or "sum".
 
-    Returns:
-        Losses of the same shape, or a scalar.
-
-    Raises:
-        ShapeError: if the shapes differ.
-        ConfigError: if the reduction is unknown.
-
     Example:
         >>> print(absolute_error(jnp.array([1.0, 2.0]), jnp.array([8.0, 9.0])))
         [7. 7.]
@@ -99,12 +85,9 @@ def smooth_l1(
             error.
         reduction: "none", "mean" or "sum".
 
-    Returns:
-        Losses of the same shape, or a scalar.
-
     Raises:
         ShapeError: if the shapes differ.
-        ConfigError: if β is negative or the reduction unknown.
+        ConfigError: if β is negative.
 
     Example:
         >>> print(smooth_l1(jnp.array([1.0, 2.0]), jnp.array([8.0, 2.5])))

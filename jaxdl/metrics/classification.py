@@ -83,10 +83,11 @@ class TopKAccuracy(WeightedSum):
 class ConfusionMatrix(Metric):
     """Counts of (label, predicted class), and precision, recall and F1 from them.
 
-    The last three take ``average``: "macro" (mean over all C classes, absent ones too), "micro"
-    (over all samples; with one label a sample all three are the accuracy) or None (each class).
-    A quotient 0/0 (a class never predicted, never a label, or neither) is ``zero_division``, and
-    NaN leaves the class out of the macro average, as in scikit-learn given ``labels=range(C)``.
+    The last three take ``average`` and return a scalar, or (C,) with None: "macro" (mean over all
+    C classes, absent ones too), "micro" (over all samples; with one label a sample all three are
+    the accuracy) or None (each class). A quotient 0/0 (a class never predicted, never a label, or
+    neither) is ``zero_division``, and NaN leaves the class out of the macro average, as in
+    scikit-learn given ``labels=range(C)``.
 
     Attributes:
         counts: (C, C), the label's row, the prediction's column; sums of weights.
@@ -152,30 +153,14 @@ class ConfusionMatrix(Metric):
     def precision(self, average: str | None = "macro", *, zero_division: float = 0.0) -> jax.Array:
         """Returns the share of right ones among the samples predicted as a class: tp/(tp + fp).
 
-        Args:
-            average: "macro", "micro" or None.
-            zero_division: the value of 0/0.
-
-        Returns:
-            A scalar, or (C,) with None.
-
-        Raises:
-            ConfigError: if the average is unknown.
+        The arguments are those of the class; ConfigError if the average is unknown.
         """
         return _averaged(self._hits(), self.counts.sum(0), average, zero_division)
 
     def recall(self, average: str | None = "macro", *, zero_division: float = 0.0) -> jax.Array:
         """Returns the share of right ones among the samples of a class: tp/(tp + fn).
 
-        Args:
-            average: "macro", "micro" or None.
-            zero_division: the value of 0/0.
-
-        Returns:
-            A scalar, or (C,) with None.
-
-        Raises:
-            ConfigError: if the average is unknown.
+        The arguments are those of the class; ConfigError if the average is unknown.
         """
         return _averaged(self._hits(), self.counts.sum(1), average, zero_division)
 
@@ -184,15 +169,7 @@ class ConfusionMatrix(Metric):
 
         Macro is the mean of the classes' F1, not the F1 of the means.
 
-        Args:
-            average: "macro", "micro" or None.
-            zero_division: the value of 0/0.
-
-        Returns:
-            A scalar, or (C,) with None.
-
-        Raises:
-            ConfigError: if the average is unknown.
+        The arguments are those of the class; ConfigError if the average is unknown.
         """
         both = self.counts.sum(0) + self.counts.sum(1)
         return _averaged(2 * self._hits(), both, average, zero_division)

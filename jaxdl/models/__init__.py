@@ -1,7 +1,9 @@
 """Networks, one file each, as Flax linen modules.
 
-Every module is called as ``model.apply(variables, x, train=..., axis_name=...)``: whether it
-trains and which axis of a parallel map it reduces over are arguments, never hidden state.
+Every network is called as ``model.apply(variables, x, train=..., axis_name=...)``. In training it
+normalises with the batch's statistics and updates the running ones, if it has any: the collection
+``batch_stats`` must then be mutable. ``axis_name`` is the axis of the parallel map over which the
+batch is spread, if any.
 """
 
 from jaxdl._face import face

@@ -52,15 +52,8 @@ class CNN(linen.Module):
     ) -> jax.Array:
         """Maps images (N, image_size, image_size, C) to logits (N, num_classes).
 
-        Args:
-            x: the images.
-            train: normalise with the batch's statistics and update the running ones
-                (collection ``batch_stats`` must then be mutable).
-            axis_name: axis of the parallel map over which the batch is spread, if any.
-            mask: 1 for the images (N,) that count in the batch's statistics; None for all.
-
-        Returns:
-            Logits (N, num_classes).
+        ``mask`` is 1 for the images (N,) that count in the batch's statistics; None for all. For
+        ``train`` and ``axis_name`` see :mod:`jaxdl.models`.
 
         Raises:
             ShapeError: the images have another size.

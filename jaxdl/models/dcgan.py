@@ -105,14 +105,7 @@ class Generator(linen.Module):
     def __call__(self, z: jax.Array, *, train: bool, axis_name: str | None = None) -> jax.Array:
         """Maps noise (N, latent_dim) to images (N, image_size, image_size, channels) in [-1, 1].
 
-        Args:
-            z: noise, standard normal.
-            train: normalise with the batch's statistics and update the running ones
-                (collection ``batch_stats`` must then be mutable).
-            axis_name: axis of the parallel map over which the batch is spread, if any.
-
-        Returns:
-            Images in (-1, 1).
+        The noise is standard normal; for ``train`` and ``axis_name`` see :mod:`jaxdl.models`.
 
         Raises:
             ShapeError: z is not (N, latent_dim).
@@ -180,15 +173,10 @@ class Discriminator(linen.Module):
     def __call__(
         self, images: jax.Array, *, train: bool, axis_name: str | None = None
     ) -> jax.Array:
-        """Maps images (N, image_size, image_size, C) in [-1, 1] to logits (N,).
+        """Maps images (N, image_size, image_size, C) in [-1, 1] to logits (N,), above 0 for "real".
 
-        Args:
-            images: the batch to judge; all real or all generated, as BatchNorm mixes it.
-            train: normalise with the batch's statistics and update the running ones.
-            axis_name: axis of the parallel map over which the batch is spread, if any.
-
-        Returns:
-            Logits, positive for "real".
+        A batch is all real or all generated, as BatchNorm mixes it. For ``train`` and
+        ``axis_name`` see :mod:`jaxdl.models`.
 
         Raises:
             ShapeError: the images are not (N, image_size, image_size, C).

@@ -27,15 +27,9 @@ class LinearRegression(linen.Module):
 
     @linen.compact
     def __call__(self, x: jax.Array, *, train: bool, axis_name: str | None = None) -> jax.Array:
-        """Maps features (N, D) to predictions (N,).
+        """Maps features (N, D), scaled to similar ranges, to predictions (N,).
 
-        Args:
-            x: the features, scaled to similar ranges.
-            train: not used; every network takes it.
-            axis_name: not used; every network takes it.
-
-        Returns:
-            Predictions (N,), of the same shape as the targets.
+        ``train`` and ``axis_name``, which every network takes, change nothing.
 
         Raises:
             ShapeError: x is not (N, D).

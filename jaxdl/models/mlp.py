@@ -80,11 +80,8 @@ class MLP(linen.Module):
         Args:
             x: normalised images or vectors.
             train: whether dropout acts.
-            axis_name: not used: no layer looks at the batch as a whole.
+            axis_name: changes nothing, as no layer looks at the batch as a whole.
             masks: in training with dropout, what :meth:`dropout_masks` draws.
-
-        Returns:
-            Logits.
 
         Raises:
             ShapeError: training with dropout, but not one mask for each of its layers.

@@ -1,9 +1,9 @@
 r"""Activation functions, with PyTorch's values and slopes at the kinks.
 
-All of them take an array of any shape and type (integers become the default float) and keep
-floating types; the elementwise ones apply to each number alone. None overflows or gives NaN for a
-finite input, in value or gradient; at ±∞ they and their gradients take their limits. NaN stays
-NaN.
+All of them take an array of any shape and type (integers become the default float) and return one
+of its shape and floating type; the elementwise ones apply to each number alone. None overflows or
+gives NaN for a finite input, in value or gradient, and slopes keep their digits far from 0. At ±∞
+values and slopes take their limits. NaN stays NaN.
 """
 
 import jax
@@ -14,12 +14,6 @@ from jaxdl.errors import ShapeError
 
 def sigmoid(x: jax.Array) -> jax.Array:
     r"""Logistic function σ(x) = 1 / (1 + e⁻ˣ), with σ′ = σ(1 - σ).
-
-    Args:
-        x: any shape.
-
-    Returns:
-        An array of x's shape in [0, 1].
 
     Example:
         >>> print(sigmoid(jnp.array([-1e4, 0.0, 1e4])))
@@ -44,12 +38,6 @@ def tanh(x: jax.Array) -> jax.Array:
     r"""Hyperbolic tangent (eˣ - e⁻ˣ) / (eˣ + e⁻ˣ), with tanh′ = 1 - tanh².
 
     Computed by the formula, as the course does, it is ∞/∞ = NaN from about x = 89 in float32.
-
-    Args:
-        x: any shape.
-
-    Returns:
-        An array of x's shape in [-1, 1].
 
     Example:
         >>> print(tanh(jnp.array([-1e4, 0.0, 1e4])))
@@ -78,12 +66,6 @@ _tanh.defjvps(_tanh_slope)
 def relu(x: jax.Array) -> jax.Array:
     """Rectified linear unit max(x, 0); the slope at 0 is 0.
 
-    Args:
-        x: any shape.
-
-    Returns:
-        An array of x's shape, not negative.
-
     Example:
         >>> print(relu(jnp.array([-2.0, 0.0, 2.0])))
         [0. 0. 2.]
@@ -104,9 +86,6 @@ def leaky_relu(x: jax.Array, negative_slope: float = 0.01) -> jax.Array:
         x: any shape.
         negative_slope: slope below 0, not 0 itself (that is `relu`); DCGAN takes 0.2.
 
-    Returns:
-        An array of x's shape.
-
     Example:
         >>> print(leaky_relu(jnp.array([-2.0, 0.0, 2.0]), 0.2))
         [-0.4  0.   2. ]
@@ -125,9 +104,6 @@ def elu(x: jax.Array, alpha: float = 1.0) -> jax.Array:
     Args:
         x: any shape.
         alpha: -1 times the limit at -∞.
-
-    Returns:
-        An array of x's shape.
 
     Example:
         >>> print(elu(jnp.array([-1e4, 0.0, 2.0]), alpha=0.5))
@@ -156,12 +132,6 @@ def step(x: jax.Array) -> jax.Array:
     step(0) = 0, the course's convention: with it an M-P neuron of weights (1/2, 1/2) and bias
     -1/2 is AND. Other books set step(0) to 1 or 1/2.
 
-    Args:
-        x: any shape.
-
-    Returns:
-        An array of x's shape of 0 and 1 (floating).
-
     Example:
         >>> print(step(jnp.array([-2.0, 0.0, 2.0])))
         [0. 0. 1.]
@@ -174,12 +144,6 @@ def step(x: jax.Array) -> jax.Array:
 
 def sign(x: jax.Array) -> jax.Array:
     """-1, 0 or 1 for x below, at or above 0; the gradient is 0 everywhere.
-
-    Args:
-        x: any shape.
-
-    Returns:
-        An array of x's shape.
 
     Example:
         >>> print(sign(jnp.array([-2.0, 0.0, 2.0])))

@@ -203,9 +203,6 @@ def convolution_cost(
         padding: zeros added on each side.
         use_bias: whether one number a kernel is added at the end.
 
-    Returns:
-        The cost for the batch.
-
     Raises:
         ConfigError: a number is out of its range.
         ShapeError: the input is no batch of images, or smaller than the kernel.
@@ -261,9 +258,6 @@ def transposed_convolution_cost(
         output_padding: pixels added at the far sides.
         use_bias: whether one number a feature is added at the end.
 
-    Returns:
-        The cost for the batch.
-
     Raises:
         ConfigError: a number is out of its range.
         ShapeError: the input is no batch of images, or the padding cuts everything off.
@@ -309,9 +303,6 @@ def dense_cost(input_shape: Sequence[int], features: int, *, use_bias: bool = Tr
         input_shape: (N, …, C_in).
         features: C_out.
         use_bias: whether one number a feature is added.
-
-    Returns:
-        The cost for the batch.
 
     Raises:
         ConfigError: a number is below 1.

@@ -1,6 +1,7 @@
-"""Initialisers with the signature of `jax.nn.initializers`: (key, shape, dtype) -> array.
+"""DCGAN's normal distributions, and the uniform ones that PyTorch's layers start from.
 
-DCGAN's normal distributions, and the uniform distributions that PyTorch's layers start from.
+All initialisers are called as those of `jax.nn.initializers` are, (key, shape, dtype), and draw an
+array of that shape and floating-point type.
 """
 
 import math
@@ -15,14 +16,6 @@ def dcgan_kernel_init(
     key: jax.Array, shape: Sequence[int], dtype: jnp.dtype = jnp.float32
 ) -> jax.Array:
     """Draws convolution kernels from N(0, 0.02²).
-
-    Args:
-        key: A PRNG key.
-        shape: Any shape.
-        dtype: A floating-point type.
-
-    Returns:
-        An array of that shape.
 
     Example:
         >>> dcgan_kernel_init(jax.random.key(0), (4, 4, 1, 64)).shape
@@ -39,14 +32,6 @@ def dcgan_scale_init(
     key: jax.Array, shape: Sequence[int], dtype: jnp.dtype = jnp.float32
 ) -> jax.Array:
     """Draws BatchNorm's scales from N(1, 0.02²), as DCGAN does.
-
-    Args:
-        key: A PRNG key.
-        shape: Any shape, commonly (C,).
-        dtype: A floating-point type.
-
-    Returns:
-        An array of that shape.
 
     Example:
         >>> bool(abs(dcgan_scale_init(jax.random.key(0), (64,)).mean() - 1) < 0.01)
@@ -66,9 +51,6 @@ def torch_uniform_init(fan_in: int) -> Initializer:
     Args:
         fan_in: The number of products that make one output, at least 1. A bias has its layer's
             fan-in, which its own shape does not tell.
-
-    Returns:
-        An initialiser.
 
     Example:
         >>> bias_init = torch_uniform_init(784)
@@ -95,9 +77,6 @@ def torch_linear_init(
         shape: (inputs, outputs); fan_in is the number of inputs.
         dtype: A floating-point type.
 
-    Returns:
-        An array of that shape.
-
     Example:
         >>> bool(abs(torch_linear_init(jax.random.key(0), (100, 10))).max() <= 0.1)
         True
@@ -115,9 +94,6 @@ def torch_conv_init(
         shape: (kernel height, kernel width, C_in, C_out); fan_in is the product of the first
             three.
         dtype: A floating-point type.
-
-    Returns:
-        An array of that shape.
 
     Example:
         >>> bool(abs(torch_conv_init(jax.random.key(0), (5, 5, 4, 8))).max() <= 0.1)
@@ -138,9 +114,6 @@ def torch_conv_transpose_init(
         key: A PRNG key.
         shape: (kernel height, kernel width, C_in, C_out).
         dtype: A floating-point type.
-
-    Returns:
-        An array of that shape.
 
     Example:
         >>> bool(abs(torch_conv_transpose_init(jax.random.key(0), (5, 5, 8, 4))).max() <= 0.1)

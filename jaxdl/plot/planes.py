@@ -74,9 +74,13 @@ def decision_lines(
         w = vector(weights, f"line {name!r}", 2)
         _draw_line(ax, name, w, float(bias), index, (low + high) / 2, margin)
     ax.set(xlim=(low[0] - margin, high[0] + margin), ylim=(low[1] - margin, high[1] + margin))
-    ax.set(aspect="equal", xlabel=xlabel, ylabel=ylabel)
+    ax.set(aspect="equal", xlabel="$x_1$", ylabel="$x_2$")
     title_and_legend(ax, title)
     return figure_of(ax)
+
+
+LEVELS = 20  # contour lines
+RESOLUTION = 200  # points a side at which a function is evaluated
 
 
 def _draw_line(
@@ -102,12 +106,12 @@ def _draw_line(
 
 
 def _on_grid(
-    f: Callable[[Any], Any], xlim: tuple[float, float], ylim: tuple[float, float], resolution: int
+    f: Callable[[Any], Any], xlim: tuple[float, float], ylim: tuple[float, float]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Evaluates ``f`` at resolution × resolution points."""
+    """Evaluates ``f`` at RESOLUTION × RESOLUTION points."""
     import jax
 
-    x, y = np.meshgrid(np.linspace(*xlim, resolution), np.linspace(*ylim, resolution))
+    x, y = np.meshgrid(np.linspace(*xlim, RESOLUTION), np.linspace(*ylim, RESOLUTION))
     at = np.stack([x.ravel(), y.ravel()], axis=1).astype(np.float32)
     values = np.asarray(jax.vmap(f)(at)).astype(np.float64)
     if values.shape != (at.shape[0],):
@@ -123,10 +127,6 @@ def contours_with_paths(
     ylim: tuple[float, float],
     minima: ArrayLike | None = None,
     *,
-    levels: int = 20,
-    resolution: int = 200,
-    xlabel: str = "$x_1$",
-    ylabel: str = "$x_2$",
     title: str | None = None,
     ax: Axes | None = None,
 ) -> Figure:
@@ -143,10 +143,6 @@ def contours_with_paths(
         xlim: The window's limits in the first coordinate.
         ylim: The window's limits in the second coordinate.
         minima: Points to mark, shape (M, 2).
-        levels: Number of contour lines.
-        resolution: Points a side at which ``f`` is evaluated.
-        xlabel: Label of the first coordinate.
-        ylabel: Label of the second coordinate.
         title: Title above the plot.
         ax: Where to draw; None makes a figure.
 
@@ -166,10 +162,10 @@ def contours_with_paths(
     if not (xlim[0] < xlim[1] and ylim[0] < ylim[1]):
         raise ConfigError(f"xlim={xlim}, ylim={ylim}: the first must be below the second")
     ax = axes_or_new(ax, (0.8 * WIDTH, 0.7 * WIDTH))
-    x, y, values = _on_grid(f, xlim, ylim, resolution)
+    x, y, values = _on_grid(f, xlim, ylim)
     shown = np.ma.masked_invalid(values)
     if shown.count() and shown.min() < shown.max():  # a constant has no contours
-        shares = np.linspace(0, 1, levels + 2)[1:-1]
+        shares = np.linspace(0, 1, LEVELS + 2)[1:-1]
         heights = np.unique(np.quantile(shown.compressed(), shares))
         ax.contour(x, y, shown, heights, colors="#9AA5B1", linewidths=0.7)
     for index, (name, given) in enumerate(paths.items()):
@@ -181,6 +177,6 @@ def contours_with_paths(
         star = {"marker": "*", "linestyle": "none", "color": "black", "markersize": 10}
         ax.plot(*points(minima, "minima").T, **star, label="minimum", zorder=3)
     ax.grid(visible=False)
-    ax.set(xlim=xlim, ylim=ylim, xlabel=xlabel, ylabel=ylabel)
+    ax.set(xlim=xlim, ylim=ylim, xlabel="$x_1$", ylabel="$x_2$")
     title_and_legend(ax, title)
     return figure_of(ax)

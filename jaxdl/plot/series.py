@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jaxdl.errors import ConfigError, ShapeError
-from jaxdl.plot.checks import known_names, not_empty, vector
+from jaxdl.plot.checks import not_empty, vector
 from jaxdl.plot.style import (
     axes_or_new,
     colour,
@@ -98,9 +98,7 @@ def curves(
     ylabel: str,
     title: str | None = None,
     smooth: int = 0,
-    bands: Mapping[str, tuple[ArrayLike, ArrayLike]] | None = None,
     references: Mapping[str, float] | None = None,
-    log_y: bool = False,
     ax: Axes | None = None,
 ) -> Figure:
     """Draws curves over a common x.
@@ -115,14 +113,12 @@ def curves(
         title: Title above the plot.
         smooth: Width, in values, of the moving average to draw over the faint raw curve; 0 and 1
             draw the raw curve alone.
-        bands: Lower and upper limits, shape (N,) each, to shade around the curve of that name.
         references: Dashed horizontal lines.
-        log_y: Whether the y axis is logarithmic (values that are not positive are gaps then).
         ax: Where to draw; None makes a figure.
 
     Raises:
-        ShapeError: A curve or band is not as long as ``x``.
-        ConfigError: No curve, a band for an unknown one, or nothing positive for ``log_y``.
+        ShapeError: A curve is not as long as ``x``.
+        ConfigError: There is no curve.
 
     Example:
         >>> figure = curves([1, 2, 3], {"G": [3.0, 2.0, 1.5]}, xlabel="Epoch", ylabel="Loss")
@@ -131,17 +127,9 @@ def curves(
     """
     x = vector(x, "x")
     not_empty(series, "series")
-    known_names(bands or {}, series, "bands")
     values = {name: vector(given, f"series {name!r}", x.size) for name, given in series.items()}
-    if log_y:
-        _check_log(values, references or {})
     ax = axes_or_new(ax)
-    if log_y:
-        ax.set_yscale("log", nonpositive="mask")
     for index, (name, y) in enumerate(values.items()):
-        if bands and name in bands:
-            low, high = (vector(limit, f"band {name!r}", x.size) for limit in bands[name])
-            ax.fill_between(x, low, high, color=colour(index), alpha=0.18, linewidth=0)
         _draw_curve(ax, x, y, name, index, smooth)
     reference_lines(ax, references)
     if np.all(x == np.round(x)):  # steps and epochs: no tick at 2.5
@@ -154,6 +142,7 @@ def curves(
     return figure_of(ax)
 
 
+@styled
 def line_band(
     x: ArrayLike,
     runs: Mapping[str, ArrayLike],
@@ -167,12 +156,13 @@ def line_band(
 ) -> Figure:
     """Draws the mean over repeated runs, and from their lowest to their highest value a band.
 
-    ``runs`` holds for each curve its values, shape (R, N): a row for each of R runs. The other
+    ``runs`` holds for each curve its values, shape (R, N): a row for each of R runs. With
+    ``log_y`` the y axis is logarithmic, and values that are not positive are gaps. The other
     arguments are those of :func:`curves`.
 
     Raises:
         ShapeError: The runs are not (R, N).
-        ConfigError: There are no runs.
+        ConfigError: There are no runs, or nothing positive for ``log_y``.
 
     Example:
         >>> figure = line_band([1, 2], {"L2": [[1.0, 3.0], [2.0, 5.0]]}, xlabel="", ylabel="Loss")
@@ -186,14 +176,13 @@ def line_band(
             raise ShapeError(f"runs {name!r} have shape {rows.shape}: need (runs, points)")
         means[name] = rows.mean(axis=0)
         bands[name] = (rows.min(axis=0), rows.max(axis=0))
-    return curves(
-        x,
-        means,
-        xlabel=xlabel,
-        ylabel=ylabel,
-        title=title,
-        bands=bands,
-        references=references,
-        log_y=log_y,
-        ax=ax,
-    )
+    if log_y:
+        _check_log(means, references or {})
+    ax = axes_or_new(ax)
+    if log_y:
+        ax.set_yscale("log", nonpositive="mask")
+    labels = {"xlabel": xlabel, "ylabel": ylabel, "title": title}
+    figure = curves(x, means, **labels, references=references, ax=ax)
+    for index, (low, high) in enumerate(bands.values()):
+        ax.fill_between(np.asarray(x), low, high, color=colour(index), alpha=0.18, linewidth=0)
+    return figure

@@ -36,6 +36,8 @@ class Stream(enum.StrEnum):
     """Which examples are held out."""
     PICTURES = "pictures"
     """Which examples are shown in figures."""
+    MADE_UP = "made up"
+    """Data that a lesson makes up."""
     PENALTY = "penalty"
     """Random points of a penalty on D's inputs."""
 

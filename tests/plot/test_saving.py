@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from jaxdl.errors import ConfigError, WorkdirError
-from jaxdl.plot import curves, image_grid, save_figure, tile
+from jaxdl.plot import curves, image_grid, line_band, save_figure, tile
 from jaxdl.plot.style import GREY
 
 LABELS = {"xlabel": "Step", "ylabel": "Loss"}
@@ -84,7 +84,7 @@ def test_the_style_holds_when_drawing_later_and_leaves_no_trace():
     import matplotlib
 
     before = dict(matplotlib.rcParams)
-    figure = curves([1, 2, 3], {"a": [1, 10, 100]}, log_y=True, **LABELS)
+    figure = line_band([1, 2, 3], {"a": [[1, 10, 100]]}, log_y=True, **LABELS)
     figure.canvas.draw()
     axis = figure.axes[0].yaxis
     assert {tick.tick1line.get_color() for tick in axis.get_minor_ticks()} == {GREY}
