@@ -2,7 +2,6 @@
 
 import dataclasses
 import importlib
-import json
 import os
 
 import pytest
@@ -167,10 +166,10 @@ def test_a_workdir_of_another_program(refused, tmp_path, name):
     folder = tmp_path / "taken"
     folder.mkdir()
     more = ("--data_source", "embedded") if name in WITH_DATA else ()
-    for content in ({"program": "another", "config": {}, "data": {}}, [], 3, None, "x"):
-        (folder / "config.json").write_text(json.dumps(content))
-        assert "taken" in refused(name, "--workdir", "taken", *more)
-    for content in (b"", b"{", b"\xff\xfe", b"[" * 100_000):
+    contents = [b'{"program": "another", "config": {}, "data": {}}', b"{"]
+    if name == "dcgan":  # one function reads the file for all
+        contents += [b"[]", b"3", b"null", b'"x"', b"", b"\xff\xfe", b"[" * 100_000]
+    for content in contents:
         (folder / "config.json").write_bytes(content)
         assert "taken" in refused(name, "--workdir", "taken", *more)
 
