@@ -1,6 +1,6 @@
 """The McCulloch-Pitts neuron, the perceptron learning rule, and why XOR needs two layers.
 
-A neuron fires (1) where w·x + b > 0 and is silent (0) elsewhere, *also at exactly 0*: with the
+A neuron fires (1) where w·x + b > 0 and is silent (0) elsewhere, *including exactly 0*: with the
 course's AND weights the inputs (1, 0) and (0, 1) land exactly there, and `>=` would make it OR.
 
 References:
@@ -35,14 +35,14 @@ XOR_LAYERS = ((OR, AND), (Neuron((1.0, -1.0), -0.5),))
 
 
 class PerceptronFit(NamedTuple):
-    """What the learning rule arrived at.
+    """Result of the learning rule.
 
     Attributes:
         weights: (D,).
         bias: scalar.
         mistakes: wrong answers in each epoch, counted before each correction.
-        converged: whether the last epoch was free of mistakes. Where no line (plane, …) separates
-            the classes it never is, however long one waits.
+        converged: whether the last epoch was free of mistakes. If no line (plane, …) separates the
+            classes, this never happens.
     """
 
     weights: jax.Array
@@ -52,20 +52,9 @@ class PerceptronFit(NamedTuple):
 
 
 def neuron(inputs: ArrayLike, weights: ArrayLike, bias: ArrayLike) -> jax.Array:
-    r"""Answers of one M-P neuron.
+    r"""Outputs of an M-P neuron with weights (D,) for inputs (N, D): 0 or 1, int32 (N,).
 
     .. math:: y = f(w \cdot x + b), \quad f(a) = 1 \text{ where } a > 0, \text{ else } 0
-
-    Args:
-        inputs: x (N, D).
-        weights: w (D,).
-        bias: b, a scalar.
-
-    Returns:
-        0 or 1 for each input, int32 (N,).
-
-    Raises:
-        ShapeError: the shapes do not belong together.
 
     Example:
         >>> inputs = jnp.array(TRUTH_TABLE_INPUTS)
@@ -78,19 +67,14 @@ def neuron(inputs: ArrayLike, weights: ArrayLike, bias: ArrayLike) -> jax.Array:
             f"a neuron with weights {weights.shape} and bias {bias.shape} got inputs "
             f"{inputs.shape}; expected (D,), () and (N, D)"
         )
-    # Not a matrix product: on some accelerators that rounds, and here 0 must be exactly 0.
+    # Not a matrix product: some accelerators round it, and 0 must be exactly 0 here.
     return _fires((inputs * weights[None]).sum(1) + bias)
 
 
 def layered_neurons(inputs: ArrayLike, layers: Sequence[Sequence[Neuron]]) -> jax.Array:
-    """Answers of layers of M-P neurons, each reading all answers of the layer before.
+    """Outputs (N, neurons) of layers of M-P neurons for inputs (N, D), first layer first.
 
-    Args:
-        inputs: (N, D).
-        layers: the neurons of each layer, from the inputs on.
-
-    Returns:
-        Answers of the last layer, int32 (N, neurons).
+    Every neuron reads all outputs of the layer before.
 
     Example:
         >>> print(layered_neurons(jnp.array(TRUTH_TABLE_INPUTS), XOR_LAYERS)[:, 0])
@@ -105,13 +89,13 @@ def layered_neurons(inputs: ArrayLike, layers: Sequence[Sequence[Neuron]]) -> ja
 def fit_perceptron(
     inputs: ArrayLike, targets: ArrayLike, learning_rate: float = 1.0, max_epochs: int = 100
 ) -> PerceptronFit:
-    r"""Learns a neuron by Rosenblatt's rule, from zero weights, one sample after another.
+    r"""Trains a neuron with Rosenblatt's rule, from zero weights, one sample at a time.
 
     .. math:: w \leftarrow w + \eta\,(t - y)\,x, \qquad b \leftarrow b + \eta\,(t - y)
 
-    Only mistakes change anything. If some line separates the classes the rule finds one after
-    finitely many mistakes; if none does (XOR), it goes round in circles until ``max_epochs`` and
-    the result says ``converged=False``.
+    Only mistakes change anything. If some line separates the classes, the rule finds one after
+    finitely many mistakes; if none does (XOR), it cycles until ``max_epochs`` and returns
+    ``converged=False``.
 
     Args:
         inputs: x (N, D).
@@ -119,12 +103,9 @@ def fit_perceptron(
         learning_rate: η > 0. It only scales the solution, since the weights start at zero.
         max_epochs: passes over the samples after which to give up, at least 1.
 
-    Returns:
-        The neuron, the mistakes of each epoch, and whether the rule converged.
-
     Raises:
-        ShapeError: the shapes do not belong together.
-        DataError: a target is neither 0 nor 1, or there is no sample.
+        ShapeError: the shapes do not fit.
+        DataError: a target is neither 0 nor 1, or there are no samples.
         ConfigError: the learning rate or the number of epochs is not positive.
 
     Example:
@@ -154,7 +135,7 @@ def _epoch(
     targets: jax.Array,
     learning_rate: float,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """One pass over the samples: the corrected weights and bias, and the number of mistakes."""
+    """One pass over the samples; returns weights, bias and the number of mistakes."""
 
     def correct(
         state: tuple[jax.Array, jax.Array], sample: tuple[jax.Array, jax.Array]

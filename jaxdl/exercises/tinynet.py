@@ -1,13 +1,13 @@
-"""TinyNet: two convolutions and a dense layer on 8×8 images, and the course's way to call it.
+"""TinyNet: two convolutions and a dense layer on 8×8 images, and the course's interface to it.
 
-Inside everything is NHWC, as everywhere in the library. The functions :func:`forward`,
-:func:`backward` and :func:`train_one_iter` are the border to the course's exercise: images
-(B, 3, 8, 8), kernels (C_out, C_in, 3, 3), W_fc (48, 10), its order of arrays. Nothing is
-differentiated by hand: the layout is changed inside the differentiated function, so the gradients
-come out in the course's layout by themselves.
+Internally everything is NHWC, as elsewhere in the library. :func:`forward`, :func:`backward` and
+:func:`train_one_iter` are the interface to the course's exercise: images (B, 3, 8, 8), kernels
+(C_out, C_in, 3, 3), W_fc (48, 10), arrays in its order. The layout changes inside the
+differentiated function, so gradients come out in the course's layout without any manual
+differentiation.
 
-The course's text says that the second pooling has stride 1; its code, and the 2×2 maps it speaks
-of, have stride 2.
+The course's text gives the second pooling stride 1; its code, and the 2×2 maps it describes, have
+stride 2.
 
 References:
     course document 004, levels 6, 7 and 8.
@@ -27,9 +27,6 @@ from jaxdl.errors import ShapeError
 class TinyNet(linen.Module):
     """Convolution, ReLU, pooling, twice; flattened in C, H, W order; dense.
 
-    Attributes:
-        num_classes: neurons of the dense layer.
-
     Example:
         >>> model = TinyNet()
         >>> images = jnp.zeros((2, 8, 8, 3))
@@ -44,10 +41,7 @@ class TinyNet(linen.Module):
     def __call__(self, x: jax.Array, *, train: bool, axis_name: str | None = None) -> jax.Array:
         """Maps images (N, 8, 8, 3) to logits (N, num_classes).
 
-        ``train`` and ``axis_name``, which every network takes, change nothing.
-
-        Raises:
-            ShapeError: the images are not (N, 8, 8, 3).
+        ``train`` and ``axis_name`` have no effect.
         """
         if x.ndim != 4 or x.shape[1:] != (8, 8, 3):
             raise ShapeError(f"images have shape {x.shape}; expected (N, 8, 8, 3)")
@@ -59,7 +53,7 @@ class TinyNet(linen.Module):
 
 
 class TinyNetWeights(NamedTuple):
-    """The six arrays in the course's order and layout; gradients come in the same form."""
+    """The six arrays in the course's order and layout; gradients have the same form."""
 
     W_conv1: ArrayLike
     b_conv1: ArrayLike
@@ -75,15 +69,12 @@ _SHAPES = TinyNetWeights((6, 3, 3, 3), (6,), (12, 6, 3, 3), (12,), (48, 10), (10
 def forward(
     weights: TinyNetWeights, x: ArrayLike, labels: ArrayLike
 ) -> tuple[jax.Array, jax.Array]:
-    """Logits and mean softmax cross-entropy.
+    """Logits (B, 10) and mean softmax cross-entropy, a scalar.
 
     Args:
-        weights: the six arrays: kernels (6, 3, 3, 3) and (12, 6, 3, 3), W_fc (48, 10), biases.
+        weights: kernels (6, 3, 3, 3) and (12, 6, 3, 3), W_fc (48, 10), and biases.
         x: images (B, 3, 8, 8).
-        labels: classes (B,), or one-hot (B, 10), which must then be of a floating type.
-
-    Returns:
-        Logits (B, 10) and the loss, a scalar.
+        labels: classes (B,), or one-hot (B, 10) of a floating type.
 
     Raises:
         ShapeError: an array has another shape.
@@ -103,13 +94,7 @@ def forward(
 def backward(weights: TinyNetWeights, x: ArrayLike, labels: ArrayLike) -> TinyNetWeights:
     """Gradients of the loss: dW_conv1, db_conv1, dW_conv2, db_conv2, dW_fc, db_fc.
 
-    Args:
-        weights: as for :func:`forward`.
-        x: images (B, 3, 8, 8).
-        labels: as for :func:`forward`.
-
-    Returns:
-        Six arrays of the weights' shapes.
+    Arguments and errors are those of :func:`forward`.
 
     Example:
         >>> weights = TinyNetWeights(*(jnp.zeros(shape) for shape in _SHAPES))
@@ -137,13 +122,9 @@ def train_one_iter(
 
     .. math:: w \leftarrow w - \eta\,(\nabla_w L + \lambda w)
 
-    λ acts on the biases too, as the course's text has it (its code leaves λ out altogether).
-
-    η is ``learning_rate``, λ ``weight_decay``, typically 1e-5. The arrays are those of
-    :func:`forward`, one by one as the course passes them.
-
-    Returns:
-        The six new arrays, in this order.
+    η is ``learning_rate``, λ ``weight_decay``, typically 1e-5. λ acts on biases too, as in the
+    course's text; its code leaves λ out altogether. The arrays are those of :func:`forward`, passed
+    one by one as the course does, and the new ones return in the same order.
 
     Example:
         >>> weights = TinyNetWeights(*(jnp.ones(shape) for shape in _SHAPES))
@@ -162,7 +143,7 @@ def train_one_iter(
 
 
 def _variables(weights: TinyNetWeights) -> dict:
-    """The module's variables: kernels turned from OIHW to HWIO."""
+    """The module's variables, with kernels transposed from OIHW to HWIO."""
     conv1, conv2 = (w.transpose(2, 3, 1, 0) for w in (weights.W_conv1, weights.W_conv2))
     return {
         "params": {
@@ -174,7 +155,7 @@ def _variables(weights: TinyNetWeights) -> dict:
 
 
 def _checked(weights: TinyNetWeights, x: ArrayLike) -> tuple[TinyNetWeights, jax.Array]:
-    """The arrays in floating point, or a ShapeError that names the one that does not fit."""
+    """Converts the arrays to floating point; ShapeError names one that does not fit."""
     weights = TinyNetWeights(*(jnp.asarray(w, jnp.result_type(float)) for w in weights))
     for name, array, shape in zip(TinyNetWeights._fields, weights, _SHAPES, strict=True):
         if array.shape != shape:

@@ -1,21 +1,22 @@
-r"""The course's network from scratch: 784 pixels, one hidden layer, ten outputs, ReLU on both.
+"""The course's network from scratch: 784 pixels, one hidden layer, ten outputs, ReLU on both.
 
-Its choices are unusual and kept, since they are the lesson: the outputs pass through ReLU and are
-then taken for probabilities in an elementwise binary cross-entropy. What follows from it:
+Its unusual choices are kept, since they are the lesson: the outputs pass through ReLU and are then
+treated as probabilities in an elementwise binary cross-entropy. The consequences:
 
 - An output neuron whose sum is negative for every image outputs 0, gets no gradient, and its digit
-  is never predicted. About one of the ten starts like that (0 to 5 over a hundred starts with 100
-  hidden neurons on 4,000 digits), and more become so as the network learns.
-- An output above 1 is no probability. There the clipped loss is flat and the gradient 0, so the
+  is never predicted. About one in ten starts like that (0 to 5 over a hundred starts with 100
+  hidden neurons on 4,000 digits), and more die as the network learns.
+- An output above 1 is not a probability. There the clipped loss is flat and the gradient 0, so the
   step has to be small (about 0.003): at 0.05 all ten outputs end there.
 
-The gradients are `jax.grad`'s. Those the course wrote by hand are the same for every output
-strictly between 0 and 1, with these exceptions:
+The gradients come from `jax.grad`. For outputs strictly between 0 and 1 they equal those the course
+derives by hand, with these exceptions:
 
-- it takes the derivative of ReLU at 0 to be 1, here it is 0;
-- where clipping is at work (outputs of 0, or above 1) it differentiates as if nothing had been
-  clipped, which gives ±10¹⁰ from clipped outputs and a division by zero from others;
-- it divides the weights' gradients by 60,000 whatever the batch, here by the number of samples;
+- the course takes the derivative of ReLU at 0 to be 1; here it is 0;
+- where clipping acts (outputs of 0, or above 1) the course differentiates as if nothing had been
+  clipped, which gives ±10¹⁰ for clipped outputs and divisions by zero for others;
+- the course divides the weights' gradients by 60,000 whatever the batch; here by the number of
+  samples;
 - its bias gradients lack ``keepdims``: (H,) subtracted in place from (H, 1) is a NumPy error.
 
 References:
@@ -36,10 +37,6 @@ CLIP = 1e-10
 class TwoLayerNet(linen.Module):
     """Dense, ReLU, dense, ReLU; weights and biases start from 0.01·N(0, 1).
 
-    Attributes:
-        hidden: neurons of the hidden layer.
-        num_classes: neurons of the output layer.
-
     Example:
         >>> model = TwoLayerNet(hidden=32)
         >>> variables = model.init(jax.random.key(0), jnp.zeros((1, 784)), train=False)
@@ -54,8 +51,8 @@ class TwoLayerNet(linen.Module):
     def __call__(self, x: jax.Array, *, train: bool, axis_name: str | None = None) -> jax.Array:
         """Maps images (N, …) in [0, 1], flattened, to outputs (N, num_classes), each at least 0.
 
-        An output is what the course calls the prediction; it may exceed 1. ``train`` and
-        ``axis_name``, which every network takes, change nothing.
+        The course calls the outputs predictions; they may exceed 1. ``train`` and ``axis_name``
+        have no effect.
         """
         start = linen.initializers.normal(0.01)
         x = x.reshape(x.shape[0], -1)
@@ -70,17 +67,8 @@ def clipped_cross_entropy(outputs: jax.Array, targets: jax.Array) -> jax.Array:
 
     .. math:: \ell = -t \log \hat p - (1 - t) \log(1 - \hat p)
 
-    1 - 10⁻¹⁰ is 1 in float32, so it is 1 - p that is kept at or above 10⁻¹⁰ there.
-
-    Args:
-        outputs: p, any shape.
-        targets: t in [0, 1], the same shape.
-
-    Returns:
-        Losses of that shape, at most 23.03.
-
-    Raises:
-        ShapeError: the shapes differ.
+    In float32 1 - 10⁻¹⁰ is 1, so 1 - p is kept at or above 10⁻¹⁰ instead. Losses are at most 23.03.
+    Targets t in [0, 1] have the outputs' shape, else ShapeError.
 
     Example:
         >>> losses = clipped_cross_entropy(jnp.array([0.5, 0.5]), jnp.array([0, 1]))
@@ -89,7 +77,7 @@ def clipped_cross_entropy(outputs: jax.Array, targets: jax.Array) -> jax.Array:
     """
     if outputs.shape != targets.shape:
         raise ShapeError(
-            f"outputs {outputs.shape} and targets {targets.shape} must have one shape: "
+            f"outputs {outputs.shape} and targets {targets.shape} must have the same shape: "
             "make labels one-hot"
         )
     p = jnp.clip(outputs, CLIP, 1)
@@ -100,7 +88,7 @@ def clipped_cross_entropy(outputs: jax.Array, targets: jax.Array) -> jax.Array:
 def loss(model: TwoLayerNet, params: Params, images: jax.Array, targets: jax.Array) -> jax.Array:
     """Cross-entropy summed over the classes and averaged over the samples.
 
-    Images are (N, …) in [0, 1], targets one-hot labels (N, num_classes).
+    Images are (N, …) in [0, 1], targets one-hot (N, num_classes).
     """
     outputs = model.apply({"params": params}, images, train=True)
     return clipped_cross_entropy(outputs, targets).sum(1).mean()
@@ -115,15 +103,8 @@ def descend(
 ) -> tuple[Params, jax.Array]:
     """One step of gradient descent on the whole batch.
 
-    Args:
-        model: the network.
-        params: its parameters.
-        images: pixels in [0, 1], (N, …): all samples.
-        targets: one-hot labels (N, num_classes).
-        learning_rate: step length, > 0.
-
-    Returns:
-        The new parameters, and the loss before the step.
+    Images are (N, …) in [0, 1], targets one-hot (N, num_classes). Returns the new parameters and
+    the loss before the step.
 
     Example:
         >>> model = TwoLayerNet(hidden=8)
@@ -138,5 +119,5 @@ def descend(
 
 
 def predict(model: TwoLayerNet, params: Params, images: jax.Array) -> jax.Array:
-    """The class with the largest output, int32 (N,); the first of several."""
+    """Class of the largest output, int32 (N,); ties go to the first."""
     return model.apply({"params": params}, images, train=False).argmax(1)

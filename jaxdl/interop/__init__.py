@@ -1,9 +1,9 @@
 """PyTorch weights in and out, without PyTorch and without running code from a file.
 
-A *state dict* is what PyTorch calls a network's weights: a mapping of names to arrays.
+A *state dict* is PyTorch's name for a network's weights: a mapping from names to arrays.
 
-- Files: :func:`load_state_dict` and :func:`save_state_dict`; for content in memory, the formats'
-  modules :mod:`npz`, :mod:`safetensors` and :mod:`torch_file` with `decode` and `encode`.
+- Files: :func:`load_state_dict` and :func:`save_state_dict`. For bytes in memory, use `decode` and
+  `encode` in :mod:`npz`, :mod:`safetensors` and :mod:`torch_file`.
 - Networks: :func:`import_weights` and :func:`export_weights`.
 """
 

@@ -1,4 +1,4 @@
-"""Zip archives in memory, read with distrust."""
+"""Untrusted zip archives in memory."""
 
 import io
 import zipfile
@@ -11,20 +11,16 @@ MAX_GROWTH = 2**30  # bytes
 def open_archive(data: bytes) -> tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]:
     """Opens an archive and lists its members.
 
-    Args:
-        data: the file's content.
-
-    Returns:
-        The archive, and its members, whose names are unique and whose packed sizes together are
-        no more than the file (so that none is counted many times over).
+    Member names are unique, and packed sizes together do not exceed the file, so no bytes are
+    counted more than once.
 
     Raises:
-        WeightsError: this is no archive, or its directory is not in order.
+        WeightsError: it is not an archive, or its directory is inconsistent.
     """
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
-    except Exception as error:  # zipfile fails in many ways on a damaged directory
-        raise WeightsError(f"it is no zip archive, or damaged: {brief(error)}") from error
+    except Exception as error:  # zipfile raises many types on a damaged directory
+        raise WeightsError(f"it is not a zip archive, or is damaged: {brief(error)}") from error
     members = archive.infolist()
     names = [member.filename for member in members]
     if len(set(names)) < len(names):
@@ -36,18 +32,18 @@ def open_archive(data: bytes) -> tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]:
 
 
 def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
-    """A member's content, of exactly the size that the directory gives.
+    """Reads a member, which must have exactly the size the directory states.
 
-    A checksum is verified unless it is 0, which PyTorch writes when told to compute none.
+    The checksum is verified unless it is 0, which PyTorch writes when told to compute none.
 
     Raises:
         WeightsError: the member is damaged or encrypted.
     """
     try:
         if member.CRC == 0:
-            del member.CRC  # zipfile then verifies none
+            del member.CRC  # makes zipfile skip verification
         content = archive.read(member)
-    except Exception as error:  # likewise on damaged, encrypted or exotic members
+    except Exception as error:  # likewise for damaged, encrypted or exotic members
         raise WeightsError(
             f"entry {brief(member.filename)!r} cannot be read: {brief(error)}"
         ) from error
@@ -60,14 +56,10 @@ def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
 
 
 def check_growth(unpacked: int, packed: int) -> None:
-    """Refuses a small file that promises very large arrays.
-
-    Args:
-        unpacked: bytes of all arrays.
-        packed: bytes of the file.
+    """Refuses a small file that promises very large arrays; both sizes are in bytes.
 
     Raises:
-        WeightsError: the arrays have more than 1 GiB more than the file.
+        WeightsError: unpacking would add more than 1 GiB.
     """
     if unpacked - packed > MAX_GROWTH:
         raise WeightsError(

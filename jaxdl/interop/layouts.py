@@ -1,4 +1,4 @@
-"""How the axes of weights change between the layers here and PyTorch's."""
+"""How weight axes map between our layers and PyTorch's."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -22,15 +22,10 @@ CONV_TRANSPOSE = Layout(
 
 
 def flattened_dense(height: int, width: int, channels: int) -> Layout:
-    """Layout of a dense layer on flattened maps: H, W, C order here, C, H, W in PyTorch.
+    """Layout of a dense layer on flattened maps: H, W, C order here; C, H, W in PyTorch.
 
-    Args:
-        height: of the maps, in pixels.
-        width: of the maps, in pixels.
-        channels: of the maps.
-
-    Returns:
-        The layout for kernels (height·width·channels, out).
+    The sizes are those of the maps, in pixels and channels; kernels are (height·width·channels,
+    out).
 
     Example:
         >>> layout = flattened_dense(1, 2, 2)

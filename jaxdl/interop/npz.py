@@ -1,4 +1,4 @@
-"""NumPy's `.npz`: a zip archive with one `.npy` file for each array, read without pickle."""
+"""NumPy's `.npz`: a zip archive with one `.npy` file per array, read without pickle."""
 
 import io
 import math
@@ -19,17 +19,11 @@ _READ_HEADER = {
 
 
 def decode(data: bytes) -> dict[str, np.ndarray]:
-    """Reads the arrays of an `.npz` file.
-
-    Args:
-        data: the file's content.
-
-    Returns:
-        Arrays by name, without the ending `.npy`.
+    """Reads the arrays of an `.npz` file, named without the `.npy` suffix.
 
     Raises:
-        WeightsError: the archive or an entry is damaged, would unpack to 1 GiB more than the file
-            has, or holds something else than numbers.
+        WeightsError: the archive or an entry is damaged, unpacks to over 1 GiB more than the file,
+            or does not hold numbers.
 
     Example:
         >>> decode(encode({"a": np.array([1, 2], "i1")}))
@@ -47,13 +41,7 @@ def decode(data: bytes) -> dict[str, np.ndarray]:
 
 
 def encode(arrays: Mapping[str, np.ndarray]) -> bytes:
-    """Makes the content of an `.npz` file; equal arrays give equal bytes.
-
-    Args:
-        arrays: by name.
-
-    Returns:
-        The content, uncompressed.
+    """Returns the content of an uncompressed `.npz` file; equal arrays give equal bytes.
 
     Raises:
         WeightsError: an array does not hold numbers of a type NumPy can name.
@@ -69,15 +57,15 @@ def encode(arrays: Mapping[str, np.ndarray]) -> bytes:
 
 
 def _array(name: str, content: bytes) -> np.ndarray:
-    """An array from a `.npy` file, whose header must promise exactly the bytes that follow."""
+    """Reads a `.npy` file, whose header must account for exactly the bytes that follow."""
     stream = io.BytesIO(content)
     try:
         version = np.lib.format.read_magic(stream)
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # a header it has to repair is no header
+            warnings.simplefilter("error")  # reject headers NumPy would repair
             shape, fortran_order, dtype = _READ_HEADER[version](stream)
         str(shape)  # fails on an integer of thousands of digits
-    except Exception as error:  # NumPy parses the header as Python: it can fail in any way
+    except Exception as error:  # NumPy parses the header as Python, so anything can happen
         raise WeightsError(
             f"entry {brief(name)!r} has no readable .npy header: {brief(error)}"
         ) from error

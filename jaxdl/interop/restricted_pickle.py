@@ -1,12 +1,11 @@
-"""An interpreter for the pickles of state dicts that cannot run code.
+"""A pickle interpreter for state dicts that cannot run code.
 
-A pickle is a program for a stack machine, and one of its instructions calls any function of any
-module: loading a stranger's pickle is running a stranger's program. Python's unpickler can be
-restricted, but still calls functions. This interpreter calls none. It knows the few instructions
-that a state dict needs. Names of functions and classes stay names. "Calling" one of the three
-functions that PyTorch uses makes a :class:`TensorRef`, a description of where a tensor lies in the
-archive. Every other name or instruction ends the reading, and so do more instructions than any
-state dict has.
+A pickle is a program for a stack machine that can call any function of any module, so loading an
+untrusted pickle means running an untrusted program. Python's unpickler can be restricted but still
+calls functions. This interpreter calls none: it knows only the instructions a state dict needs, and
+names of functions and classes stay names. "Calling" one of the three functions PyTorch uses makes a
+:class:`TensorRef`, which says where a tensor lies in the archive. Any other name or instruction is
+an error, and so are more instructions than a state dict can have.
 
 References:
     Python's `pickletools`, which documents every instruction; PyTorch's
@@ -21,11 +20,11 @@ from typing import Any, NamedTuple
 from jaxdl.errors import WeightsError, brief
 
 MAX_PROGRAM_BYTES = 5_000_000
-MAX_INSTRUCTIONS = 500_000  # a tensor takes 32, a parameter with Adam's state 126
+MAX_INSTRUCTIONS = 500_000  # a tensor needs 32, a parameter with Adam's state 126
 
 
 class Name(NamedTuple):
-    """A function or class that a pickle mentions; only ever the name of it."""
+    """A function or class that a pickle mentions, by name only."""
 
     module: str
     attribute: str
@@ -38,9 +37,9 @@ class StorageRef(NamedTuple):
     """A block of numbers in the archive.
 
     Attributes:
-        kind: PyTorch's class of it, such as `torch.FloatStorage`.
+        kind: PyTorch's class for it, such as `torch.FloatStorage`.
         key: the entry's name below `data/`.
-        count: how many numbers it has.
+        count: how many numbers it holds.
     """
 
     kind: Name
@@ -49,7 +48,7 @@ class StorageRef(NamedTuple):
 
 
 class TensorRef(NamedTuple):
-    """A tensor: which numbers of a storage, counted in numbers, not bytes."""
+    """A tensor as a view of a storage; offset and stride count numbers, not bytes."""
 
     storage: StorageRef
     offset: int
@@ -77,15 +76,12 @@ STORAGE_KINDS = {
 def interpret(program: bytes) -> Any:
     """Runs a pickle and returns what it describes.
 
-    Args:
-        program: the pickle.
-
     Returns:
-        Dicts (whose keys are text, numbers written out), lists, tuples, strings, numbers, None,
-        and :class:`TensorRef`.
+        Dicts (with string keys; numeric keys become strings), lists, tuples, strings, numbers,
+        None, and :class:`TensorRef`.
 
     Raises:
-        WeightsError: the pickle is damaged or too long, or has a name or an instruction that state
+        WeightsError: the pickle is damaged or too long, or uses a name or instruction that state
             dicts do not need.
 
     Example:
@@ -111,12 +107,16 @@ def interpret(program: bytes) -> Any:
 
 
 def _steps(program: bytes) -> Iterator[tuple[str, Any, int]]:
-    """The instructions up to STOP: name, argument, position."""
+    """Yields the instructions up to STOP: name, argument, position."""
     instructions = pickletools.genops(program)
     for _ in range(MAX_INSTRUCTIONS):
         try:
             instruction, argument, position = next(instructions)
-        except (ValueError, OverflowError, Warning) as error:  # warnings can be made errors
+        except (
+            ValueError,
+            OverflowError,
+            Warning,
+        ) as error:  # warnings may be configured as errors
             raise WeightsError(f"its pickle is damaged: {brief(error)}") from error
         if instruction.name == "STOP":
             return
@@ -137,7 +137,6 @@ def _refuse(name: str, argument: Any, position: int, rest: Iterator[tuple[str, A
 
 
 def _known_name(module: str, attribute: str) -> Name:
-    """The name of a function or class, if it is one of the few that are known."""
     name = Name(module, attribute)
     if name in _FUNCTIONS or name in STORAGE_KINDS:
         return name
@@ -156,14 +155,12 @@ _MARK = object()  # where a group of items on the stack begins
 
 
 class _Machine:
-    """The stack, the memo, and the instructions."""
-
     def __init__(self) -> None:
         self.stack: list[Any] = []
         self.memo: list[Any] = []
 
     def pop(self, kind: type | tuple[type, ...] = object) -> Any:
-        """Takes the top of the stack, which must be of that type and not a mark."""
+        """Takes the top of the stack, which must be of type ``kind`` and not a mark."""
         if not self.stack or self.stack[-1] is _MARK:
             raise WeightsError("its pickle is damaged: an instruction finds nothing to work on")
         value = self.stack.pop()
@@ -182,63 +179,57 @@ class _Machine:
         raise WeightsError("its pickle is damaged: a group has no beginning")
 
     def top(self, kind: type) -> Any:
-        """The top of the stack, left there."""
         value = self.pop(kind)
         self.stack.append(value)
         return value
 
     def put(self, index: int) -> None:
-        """Memorises the top of the stack under a number; pickles count them up from 0."""
         if index > len(self.memo):
             raise WeightsError("its pickle is damaged: it memorises out of order")
         self.memo[index : index + 1] = [self.top(object)]
 
     def get(self, index: int) -> None:
-        """Pushes what was memorised under a number."""
         if index >= len(self.memo):
             raise WeightsError("its pickle is damaged: it refers to something it never had")
         self.stack.append(self.memo[index])
 
     def make_tuple(self, length: int) -> None:
-        """Replaces the topmost items by a tuple of them."""
         self.stack.append(tuple([self.pop() for _ in range(length)][::-1]))
 
     def set_items(self, flat: list[Any]) -> None:
-        """Adds keys and values, in turn, to the dict on top of the stack."""
+        """Adds alternating keys and values to the dict on top of the stack."""
         target = self.top(dict)
         if len(flat) % 2:
             raise WeightsError("its pickle is damaged: a key has no value")
         for key, value in zip(flat[::2], flat[1::2], strict=True):
             if not isinstance(key, str) and not _is_size(key):
                 raise WeightsError(f"a key of its pickle is a {type(key).__name__}, not a name")
-            # Numbers as text: Python hashes texts with a secret, so that none can be chosen to
-            # collide and make a dict slow.
+            # Numbers become strings: Python salts string hashes, so nobody can choose keys that
+            # collide and slow the dict down.
             target[str(key)] = value
 
     def extend(self, items: list[Any]) -> None:
-        """Adds items to the list on top of the stack."""
         self.top(list).extend(items)
 
     def call(self) -> None:
-        """Looks up what a call stands for, and pushes that."""
+        """Pushes what a call stands for."""
         arguments, name = self.pop(tuple), self.pop(Name)
         if name not in _FUNCTIONS:
             raise WeightsError(f"the pickle calls {name}, which is refused")
         self.stack.append(_FUNCTIONS[name](arguments))
 
     def set_state(self) -> None:
-        """Drops the attributes of an OrderedDict: PyTorch's versions of the modules."""
+        """Drops the attributes of an OrderedDict, PyTorch's module versions."""
         self.pop(dict)
         self.top(dict)
 
     def refer(self) -> None:
-        """Makes a storage from its persistent identity."""
         self.stack.append(_storage(self.pop(tuple)))
 
 
 def _storage(identity: tuple[Any, ...]) -> StorageRef:
     if len(identity) != 5 or identity[0] != "storage":
-        raise WeightsError("its pickle refers to something outside that is no storage: refused")
+        raise WeightsError("its pickle refers to something outside that is not a storage: refused")
     _, kind, key, _, count = identity
     if not isinstance(kind, Name) or kind not in STORAGE_KINDS:
         raise WeightsError("its pickle has a storage of an unknown type")
@@ -263,7 +254,7 @@ def _rebuild_tensor(arguments: tuple[Any, ...]) -> TensorRef:
 
 def _rebuild_parameter(arguments: tuple[Any, ...]) -> TensorRef:
     if not arguments or not isinstance(arguments[0], TensorRef):
-        raise WeightsError("its pickle makes a parameter of something that is no tensor")
+        raise WeightsError("its pickle makes a parameter of something that is not a tensor")
     return arguments[0]
 
 
@@ -274,7 +265,7 @@ def _ordered_dict(arguments: tuple[Any, ...]) -> dict:
 
 
 def _is_size(value: Any) -> bool:
-    # type(), not isinstance: True is an int. Above 2^48 it is no size of anything in a file.
+    # type(), not isinstance, because True is an int. Nothing in a file is larger than 2^48.
     return type(value) is int and 0 <= value < 2**48
 
 

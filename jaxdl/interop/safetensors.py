@@ -1,9 +1,9 @@
-"""The safetensors format, read and written by the package `safetensors`.
+"""The safetensors format, through the `safetensors` package.
 
-What the package (0.8.0) leaves open is closed here. Reading: it keeps one of several entries of a
-name, returns entries in random order, lacks bfloat16 in NumPy, and accepts a table of 100 MB.
-Writing: it takes the memory behind a transposed or expanded array for its numbers, so arrays are
-made dense first.
+This module closes gaps of the package (0.8.0). When reading, it keeps only one of several entries
+with the same name, returns entries in random order, lacks bfloat16 in NumPy, and accepts a 100 MB
+table. When writing, it takes the memory behind a transposed or expanded array for its contents, so
+arrays are made dense first.
 
 References:
     https://github.com/huggingface/safetensors#format
@@ -41,16 +41,10 @@ _DTYPES = {
 
 
 def decode(data: bytes) -> dict[str, np.ndarray]:
-    """Reads the arrays of a safetensors file.
-
-    Args:
-        data: the file's content.
-
-    Returns:
-        Arrays by name, in the table's order.
+    """Reads the arrays of a safetensors file, in the table's order.
 
     Raises:
-        WeightsError: anything in the file is not as the format says.
+        WeightsError: the file does not follow the format.
 
     Example:
         >>> decode(encode({"a": np.array([[1, 2]], "i1")}))
@@ -59,30 +53,26 @@ def decode(data: bytes) -> dict[str, np.ndarray]:
     length = int.from_bytes(data[:8], "little")
     if length > MAX_TABLE_BYTES:
         raise WeightsError(
-            f"its table has {length} bytes, at most {MAX_TABLE_BYTES} are read: it is damaged or "
-            "no safetensors file"
+            f"its table has {length} bytes, at most {MAX_TABLE_BYTES} can be read: it is damaged "
+            "or not a safetensors file"
         )
     try:
         entries = dict(safetensors.deserialize(data))
         table = json.loads(data[8 : 8 + length], object_pairs_hook=_without_duplicates)
     except (safetensors.SafetensorError, ValueError, RecursionError) as error:
         raise WeightsError(
-            f"it is cut off, damaged or no safetensors file: {brief(error)!r}"  # may quote names
+            f"it is cut off, damaged, or not a safetensors file: {brief(error)!r}"
         ) from error
     return {name: _array(name, entries[name]) for name in table if name != _METADATA}
 
 
 def encode(arrays: Mapping[str, np.ndarray]) -> bytes:
-    """Makes the content of a safetensors file; equal arrays give equal bytes.
+    """Returns the content of a safetensors file; equal arrays give equal bytes.
 
-    Args:
-        arrays: by name. The format orders them by type, then by name.
-
-    Returns:
-        The content.
+    The format orders arrays by type, then by name.
 
     Raises:
-        WeightsError: a name or a type that the format does not have.
+        WeightsError: the format does not allow a name or a type.
     """
     if _METADATA in arrays:
         raise WeightsError(f"an entry cannot be called {_METADATA}: the format keeps that name")

@@ -1,14 +1,13 @@
-"""State dicts in files: three formats to read, two to write.
+"""State dict files: three formats to read, two to write.
 
-| suffix | read | written | what it is |
+| suffix | read | written | format |
 |---|---|---|---|
 | `.safetensors` | yes | yes | a JSON table and raw numbers |
 | `.npz` | yes | yes | NumPy's archive |
-| `.pt`, `.pth` | yes | no | `torch.save`'s archive, whose pickle is interpreted, never executed |
+| `.pt`, `.pth` | yes | no | `torch.save`'s archive; its pickle is interpreted, never executed |
 
-Files come from strangers. Each reader compares every size that a file claims with what is there
-before it makes an array of that size. A file that is not in order ends in a
-:class:`~jaxdl.errors.WeightsError` that names the file.
+Files are untrusted: readers check every size a file claims against the bytes present before they
+allocate anything. Bad files raise a :class:`~jaxdl.errors.WeightsError` that names the file.
 """
 
 import os
@@ -36,16 +35,16 @@ def load_state_dict(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """Reads a state dict.
 
     Args:
-        path: a `.safetensors`, `.npz`, `.pt` or `.pth` file; one of the latter two may be a
-            checkpoint with a state dict under `state_dict`, `model_state_dict` or `model`.
+        path: a `.safetensors`, `.npz`, `.pt` or `.pth` file. The last two may hold a checkpoint
+            with a state dict under `state_dict`, `model_state_dict` or `model`.
 
     Returns:
-        Arrays by name, in the file's order and of the file's types (bool, integers, floating-point
-        numbers, bfloat16 among them). They may be read-only, and expanded tensors of a `.pt` file
-        repeat the same memory: copy an array before writing into it.
+        Arrays by name, in the file's order and types (bool, integers, floats including bfloat16).
+        They may be read-only, and expanded `.pt` tensors repeat the same memory: copy before
+        writing.
 
     Raises:
-        WeightsError: the file is missing, damaged, unsafe, or holds something else than tensors.
+        WeightsError: the file is missing, damaged or unsafe, or holds anything but tensors.
 
     Example:
         >>> import tempfile
@@ -71,15 +70,15 @@ def load_state_dict(path: str | os.PathLike) -> dict[str, np.ndarray]:
 
 
 def save_state_dict(path: str | os.PathLike, state_dict: Mapping[str, ArrayLike]) -> None:
-    """Writes a state dict, in one move.
+    """Writes a state dict atomically.
 
     Args:
-        path: a `.safetensors` or `.npz` file; an older one is replaced. The first orders entries
-            by type and name, the second keeps the order given.
+        path: a `.safetensors` file, which orders entries by type and name, or an `.npz` file, which
+            keeps the order given. An existing file is replaced.
         state_dict: arrays or PyTorch tensors by name; bfloat16 tensors are written as float32.
 
     Raises:
-        WeightsError: the suffix is another, or an array has a type the format lacks.
+        WeightsError: the suffix is unknown, or the format lacks an array's type.
         WorkdirError: the file cannot be written.
     """
     path = Path(path)

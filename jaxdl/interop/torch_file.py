@@ -1,8 +1,8 @@
-"""`torch.save`'s archive of a state dict, read without PyTorch and without unpickling.
+"""`torch.save` archives of state dicts, read without PyTorch and without unpickling.
 
-The archive is a zip file, nothing in it compressed: `NAME/data.pkl` describes the tensors, and
-`NAME/data/KEY` holds the numbers of each storage. A tensor is a strided view of a storage, so what
-is returned are views of the file's bytes: nothing is allocated by what the file claims.
+The archive is an uncompressed zip file: `NAME/data.pkl` describes the tensors, and `NAME/data/KEY`
+holds the numbers of each storage. A tensor is a strided view of a storage, so the arrays returned
+are views of the file's bytes, and no claim in the file makes us allocate anything.
 """
 
 import math
@@ -24,15 +24,11 @@ CHECKPOINT_KEYS = ("state_dict", "model_state_dict", "model")
 def decode(data: bytes) -> dict[str, np.ndarray]:
     """Reads the tensors of a `.pt` file.
 
-    The file may hold a state dict, or a checkpoint with one among other things: under a key of
-    :data:`CHECKPOINT_KEYS`, or as its only mapping of names to tensors.
-
-    Args:
-        data: the file's content.
+    The file may hold a state dict, or a checkpoint that contains one: under a key of
+    :data:`CHECKPOINT_KEYS`, or as its only mapping from names to tensors.
 
     Returns:
-        Read-only arrays by name; tensors that share a storage share memory, and the numbers of an
-        expanded tensor occur once.
+        Read-only arrays by name. Tensors that share a storage share memory.
 
     Raises:
         WeightsError: the archive is damaged or unsafe, or holds no state dict, or several.
@@ -59,7 +55,7 @@ def decode(data: bytes) -> dict[str, np.ndarray]:
 
 
 class _Entries:
-    """The archive's entries, by their names below its one folder."""
+    """The archive's entries, by name below its one folder."""
 
     def __init__(self, data: bytes) -> None:
         self.archive, members = open_archive(data)
@@ -72,7 +68,6 @@ class _Entries:
         self.folder = pickles[0].removesuffix("data.pkl")
 
     def read(self, name: str, default: bytes | None = None) -> bytes:
-        """An entry's content."""
         path = self.folder + name
         if path in self.members:
             return read_member(self.archive, self.members[path])
@@ -91,7 +86,7 @@ def _check_member(member: zipfile.ZipInfo) -> None:
 
 
 def _state_dict(content: Any) -> dict[str, TensorRef]:
-    """The mapping of names to tensors, or an explanation of what else it is."""
+    """Finds the mapping from names to tensors, or says what the file holds instead."""
     if not isinstance(content, dict):
         raise WeightsError(f"it holds {_what(content)}, not a state dict; {_ADVICE}")
     if all(isinstance(value, TensorRef) for value in content.values()):
@@ -128,7 +123,6 @@ def _dtype(storage: StorageRef) -> np.dtype:
 
 
 def _numbers(storage: StorageRef, entries: _Entries) -> bytes:
-    """A storage's bytes, of the length that it is said to have."""
     dtype = _dtype(storage)
     raw = entries.read(f"data/{storage.key}")
     if len(raw) != storage.count * dtype.itemsize:
@@ -136,12 +130,12 @@ def _numbers(storage: StorageRef, entries: _Entries) -> bytes:
             f"storage {brief(storage.key)!r} has {len(raw)} bytes, not the {storage.count} "
             f"numbers of type {dtype} it is said to have"
         )
-    view(storage.key, raw, dtype, (storage.count,))  # refuses what is no bool
+    view(storage.key, raw, dtype, (storage.count,))  # refuses bytes that are not bool
     return raw
 
 
 def _view(name: str, tensor: TensorRef, numbers: dict[StorageRef, bytes]) -> np.ndarray:
-    """The tensor as a view of its storage's bytes, which it must not leave."""
+    """Returns the tensor as a view of its storage's bytes, which it must not leave."""
     storage, offset, shape, stride = tensor
     dtype, raw = _dtype(storage), numbers[storage]
     if math.prod(shape) == 0:

@@ -1,17 +1,17 @@
 """A network's variables as a PyTorch state dict, and back.
 
-Every network has one fixed PyTorch twin; what differs is names and layout:
+Every network has one PyTorch twin; only names and layouts differ:
 
 | layer | here | PyTorch |
 |---|---|---|
 | dense | kernel (in, out) | weight (out, in) |
 | dense after flattened maps | rows in H, W, C order | columns in C, H, W order |
 | convolution | kernel (h, w, in, out) | weight (out, in, h, w) |
-| transposed convolution | kernel (h, w, in, out), turned by 180° | weight (in, out, h, w) |
+| transposed convolution | kernel (h, w, in, out), rotated by 180° | weight (in, out, h, w) |
 | BatchNorm | scale, bias, mean, var | weight, bias, running_mean, running_var |
 
-The twins' names are the course's where it has them (`main.0.weight`, … of DCGAN; `fc1.weight`, …
-of the MLP). BatchNorm's `num_batches_tracked` plays no part in the arithmetic: it is written as 0
+The twins use the course's names where it has them (`main.0.weight`, … for DCGAN; `fc1.weight`, …
+for the MLP). BatchNorm's `num_batches_tracked` has no effect on the arithmetic: it is written as 0
 and ignored when read.
 """
 
@@ -40,7 +40,7 @@ Variables = dict[str, Any]
 
 
 class Entry(NamedTuple):
-    """One array: its name in PyTorch, its place in the variables, and its layout."""
+    """One array: its PyTorch name, its place in the variables, and its layout."""
 
     name: str
     collection: str
@@ -49,7 +49,7 @@ class Entry(NamedTuple):
     layout: Layout
 
 
-_MOST_QUOTED = 20  # names of entries that the network does not have
+_MOST_QUOTED = 20  # unexpected names listed in a message
 _LEAVES = {
     "batch_norm": {
         "weight": ("params", "scale"),
@@ -61,7 +61,7 @@ _LEAVES = {
 }
 _KERNELS = {"dense": DENSE, "conv": CONV, "conv_transpose": CONV_TRANSPOSE}
 
-# For each network: what the layers of a kind are called in PyTorch, by their number here.
+# For each network, the PyTorch name of a layer by its kind and our number.
 _MODULES: dict[type[linen.Module], dict[str, Callable[[int], str]]] = {
     Generator: {
         "conv_transpose": lambda i: f"main.{3 * i}",
@@ -90,20 +90,20 @@ def import_weights(
 ) -> Variables:
     """Turns a state dict into a network's variables.
 
-    Names may all begin with `module.`, as those of a network in `DataParallel` do.
+    All names may start with `module.`, as `DataParallel` saves them.
 
     Args:
-        model: the network, of exactly the size of the one the weights come from.
+        model: the network, with the same sizes as the one the weights come from.
         state_dict: arrays or PyTorch tensors by PyTorch's names.
-        input_shape: shape of one input without the batch axis; by default what the first layer's
-            weights ask for.
+        input_shape: shape of one input without the batch axis; inferred from the first layer's
+            weights by default.
 
     Returns:
         The collections `model.apply` takes, float32.
 
     Raises:
-        WeightsError: entries are missing, unexpected, of a wrong shape or no floating-point
-            numbers; the message lists them in the network's order.
+        WeightsError: entries are missing, unexpected, of the wrong shape or not floating-point; the
+            message lists them in the network's order.
         ConfigError: the network has no PyTorch twin.
 
     Example:
@@ -131,17 +131,17 @@ def import_weights(
 
 
 def export_weights(model: linen.Module, variables: Variables) -> dict[str, np.ndarray]:
-    """Turns a network's variables into a state dict, with PyTorch's names, order and layout.
+    """Turns a network's variables into a state dict with PyTorch's names, order and layout.
 
     Args:
         model: the network.
         variables: its collections, unreplicated.
 
     Returns:
-        Arrays by name: float32, and `num_batches_tracked` int64.
+        float32 arrays by name, and `num_batches_tracked` as int64.
 
     Raises:
-        WeightsError: the variables are not this network's.
+        WeightsError: the variables do not belong to this network.
         ConfigError: the network has no PyTorch twin.
 
     Example:
@@ -162,14 +162,13 @@ def export_weights(model: linen.Module, variables: Variables) -> dict[str, np.nd
             ) from error
         if name.endswith("running_var"):
             state_dict[_counter(name)] = np.array(0, np.int64)
-    import_weights(model, state_dict)  # lists what is missing, or of another size
+    import_weights(model, state_dict)  # reports anything missing or of the wrong size
     return state_dict
 
 
 def _variable_shapes(
     model: linen.Module, arrays: dict[str, np.ndarray], input_shape: tuple[int, ...] | None
 ) -> Variables:
-    """Shapes of the network's variables, for the input that the arrays ask for."""
     shape = _input_shape(model, arrays) if input_shape is None else tuple(input_shape)
     example = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
     initialize = functools.partial(model.init, train=False)
@@ -178,7 +177,7 @@ def _variable_shapes(
 
 def _input_shape(model: linen.Module, arrays: dict[str, np.ndarray]) -> tuple[int, ...]:
     def inputs(name: str, default: int) -> int:
-        """Inputs of the first layer: axis 1 of its weight, in whatever state that is."""
+        """Axis 1 of the first layer's weight, or the default if it has none."""
         shape = arrays[name].shape if name in arrays else ()
         return shape[1] if len(shape) > 1 and shape[1] > 0 else default
 
@@ -198,15 +197,15 @@ def _input_shape(model: linen.Module, arrays: dict[str, np.ndarray]) -> tuple[in
 
 
 def _entries(model: linen.Module, variables: Variables) -> Iterator[Entry]:
-    """The arrays of a network in PyTorch's order."""
+    """Yields the arrays of a network in PyTorch's order."""
     modules = _modules(model)
     order = list(modules)
     layers = []
     for layer in variables.get("params", {}):
         kind, number = _kind_and_number(layer)
         if kind not in modules:
-            raise WeightsError(f"variables/params/{layer} is no layer of {type(model).__name__}")
-        # Dense layers follow the others, and a BatchNorm its convolution.
+            raise WeightsError(f"variables/params/{layer} is not a layer of {type(model).__name__}")
+        # Dense layers come last; a BatchNorm follows its convolution.
         layers.append((kind == "dense", number, order.index(kind), kind, layer))
     for _, number, _, kind, layer in sorted(layers):
         for suffix, (collection, leaf) in _LEAVES.get(kind, _LEAVES["other"]).items():
@@ -239,7 +238,6 @@ def _layout(model: linen.Module, kind: str, number: int) -> Layout:
 
 
 def _expected_shapes(entries: list[Entry], shapes: Variables) -> dict[str, tuple[int, ...]]:
-    """PyTorch's shapes by PyTorch's names."""
     expected = {}
     for name, collection, layer, leaf, layout in entries:
         here = np.broadcast_to(np.float32(0), shapes[collection][layer][leaf].shape)
@@ -248,7 +246,7 @@ def _expected_shapes(entries: list[Entry], shapes: Variables) -> dict[str, tuple
 
 
 def _problems(arrays: dict[str, np.ndarray], expected: dict[str, tuple[int, ...]]) -> Iterator[str]:
-    """What keeps the arrays from fitting, in the network's order."""
+    """Yields what keeps the arrays from fitting, in the network's order."""
     optional = {_counter(name) for name in expected if name.endswith("running_var")}
     missing = [name for name in expected if name not in arrays]
     unexpected = [name for name in arrays if name not in expected and name not in optional]
@@ -271,7 +269,7 @@ def _counter(name: str) -> str:
 
 
 def _without_prefix(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Takes off the `module.` that DataParallel puts before every name."""
+    """Strips the `module.` that DataParallel puts before every name."""
     if not all(name.startswith("module.") for name in arrays):
         return arrays
     return {name.removeprefix("module."): array for name, array in arrays.items()}

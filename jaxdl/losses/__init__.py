@@ -1,8 +1,9 @@
-"""Losses: elementwise or per-sample, on logits where there is a choice; the caller reduces.
+"""Losses, elementwise or per sample; they take logits where there is a choice.
 
-Every loss takes ``reduction="none" | "mean" | "sum"`` and returns the losses in the shape of the
-samples, or a scalar. It checks shapes before any arithmetic (ShapeError; ConfigError for an
-unknown reduction), takes lists for arrays, and works under jit, vmap and grad.
+Every loss takes ``reduction``: "none" (default) returns losses in the shape of the samples, "mean"
+and "sum" a scalar. Arguments may be arrays or lists; any shape is checked before arithmetic. Shapes
+that do not fit raise ShapeError; numbers out of range and unknown reductions raise ConfigError.
+All losses work under jit, vmap and grad.
 """
 
 from jaxdl._face import face

@@ -1,4 +1,4 @@
-"""Adversarial losses: what D and what G descend on, and what is added for D's inputs."""
+"""Adversarial losses: what D and G minimise, and a penalty on D's inputs."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -18,10 +18,10 @@ class AdversarialLoss(NamedTuple):
     """A pair of losses, each a mean over the batch.
 
     Attributes:
-        discriminator: of D's outputs (N,) for real and for generated images, a scalar.
-        generator: of D's outputs (N,) for generated images, a scalar.
-        penalty: added to D's loss, see :data:`Penalty`; None for none.
-        output: what is reported as D(x), from D's outputs.
+        discriminator: of D's outputs (N,) on real and on generated images; a scalar.
+        generator: of D's outputs (N,) on generated images; a scalar.
+        penalty: added to D's loss, see :data:`Penalty`.
+        output: maps D's outputs to what is reported as D(x).
     """
 
     discriminator: Callable[[jax.Array, jax.Array], jax.Array]

@@ -1,4 +1,8 @@
-"""Losses of yes-or-no outputs: binary cross-entropy in its several forms."""
+"""Losses of binary outputs: variants of binary cross-entropy.
+
+References:
+    course document 002, sections 9.6 and 9.7.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -17,31 +21,25 @@ def binary_cross_entropy_with_logits(
     weights: ArrayLike | None = None,
     reduction: str = "none",
 ) -> jax.Array:
-    r"""Binary cross-entropy of logits, exact at any size of logit.
+    r"""Binary cross-entropy of logits of any size, like PyTorch's `BCEWithLogitsLoss`.
 
     .. math:: \ell = -w\,[\,p_w\, t \log \sigma(x) + (1 - t) \log \sigma(-x)\,]
 
-    At ±∞ it is its limit: 0 where the sign agrees with a target of 0 or 1, ∞ where it does not,
-    with the gradients σ(x) − t in both cases.
+    At ±∞ it takes its limit: 0 if the sign agrees with a target of 0 or 1, ∞ if not, with gradient
+    σ(x) − t in both cases.
 
     Args:
         logits: log-odds x, any shape.
         targets: probabilities t in [0, 1] (or integers 0 and 1), same shape.
-        pos_weight: factor p_w of the positive term, a scalar or one value for each entry of the
-            last axis.
+        pos_weight: factor p_w of the positive term, a scalar or one value per entry of the last
+            axis.
         weights: factor w of each loss, a scalar or an array of the logits' shape.
-        reduction: "none", "mean" (over the number of losses, whatever the weights) or "sum".
-
-    Raises:
-        ShapeError: if the shapes differ or the weights do not fit.
+        reduction: "mean" divides by the number of losses, whatever the weights.
 
     Example:
         >>> losses = binary_cross_entropy_with_logits(jnp.array([0.0, 100.0]), jnp.array([1, 1]))
         >>> [f"{loss:.4f}" for loss in losses]
         ['0.6931', '0.0000']
-
-    References:
-        course document 002, section 9.6; PyTorch's BCEWithLogitsLoss.
     """
     logits, targets = same_shape(logits, targets)
     # log σ(−x), not log(1 − σ(x)), which rounds to log 0 from x = 17 on.
@@ -62,27 +60,23 @@ def binary_cross_entropy(
     weights: ArrayLike | None = None,
     reduction: str = "none",
 ) -> jax.Array:
-    r"""Binary cross-entropy of probabilities, with PyTorch's two guards.
+    r"""Binary cross-entropy of probabilities, with the two guards of PyTorch's `BCELoss`.
 
     .. math:: \ell = -w\,[\,t \max(\log p, -100) + (1 - t) \max(\log(1 - p), -100)\,]
 
-    and the derivative (p − t) / max(p(1 − p), 10⁻¹²), so value and gradient stay finite at p = 0
-    and p = 1. Behind a sigmoid that has rounded to 0 or 1 the gradient is lost; prefer
+    with the derivative (p − t) / max(p(1 − p), 10⁻¹²), so value and gradient stay finite at p = 0
+    and p = 1. A sigmoid that has rounded to 0 or 1 loses its gradient; prefer
     :func:`binary_cross_entropy_with_logits`.
 
     Args:
-        probabilities: p in [0, 1], any shape; outside it the loss is NaN.
+        probabilities: p in [0, 1], any shape; elsewhere the loss is NaN.
         targets: t in [0, 1], same shape.
         weights: factor w of each loss, a scalar or an array of the same shape.
-        reduction: "none", "mean" or "sum".
 
     Example:
         >>> p = jax.nn.softmax(jnp.array([[0.25, 0.4]]))
         >>> print(f"{binary_cross_entropy(p, jnp.array([[0, 1]]), reduction='mean'):.4f}")
         0.6210
-
-    References:
-        course document 002, section 9.6; PyTorch's BCELoss.
     """
     probabilities, targets = same_shape(probabilities, targets)
     losses = _clamped_cross_entropy(probabilities, targets)
@@ -119,27 +113,22 @@ def weighted_binary_cross_entropy(
     negatives: float,
     reduction: str = "none",
 ) -> jax.Array:
-    r"""Binary cross-entropy in which a rare and a frequent class weigh the same in total.
+    r"""Binary cross-entropy that gives a rare and a frequent class equal total weight.
 
     With n₊ positives and n₋ negatives, n = n₊ + n₋,
 
     .. math:: \ell = \frac{n}{2 n_+}\, t\,(-\log \sigma(x)) +
               \frac{n}{2 n_-}\,(1 - t)\,(-\log \sigma(-x))
 
-    With 1 : 10 a positive weighs ten times a negative, as in the course, which multiplies each
-    class by the other's number; here the mean weight is 1, so the learning rate keeps its
-    meaning. For single samples use ``weights`` of :func:`binary_cross_entropy_with_logits`.
+    At 1 : 10 a positive weighs ten times a negative. The course gets there by multiplying each
+    class by the other's count; here the mean weight is 1, so the learning rate keeps its meaning.
+    To weight single samples use ``weights`` of :func:`binary_cross_entropy_with_logits`.
 
     Args:
         logits: log-odds x, any shape.
         targets: t in [0, 1], same shape.
-        positives: n₊, the number (or share) of positives in the whole training set, > 0.
-        negatives: n₋, that of negatives, > 0.
-        reduction: "none", "mean" or "sum".
-
-    Raises:
-        ShapeError: if the shapes differ.
-        ConfigError: if a number is not positive.
+        positives: n₊ > 0, number (or share) of positives in the whole training set.
+        negatives: n₋ > 0, likewise.
 
     Example:
         >>> losses = weighted_binary_cross_entropy(
@@ -147,9 +136,6 @@ def weighted_binary_cross_entropy(
         ... )
         >>> print(f"{losses[0] / losses[1]:.4f}")
         10.0000
-
-    References:
-        course document 002, section 9.7.
     """
     if positives <= 0 or negatives <= 0:
         raise ConfigError(
@@ -170,31 +156,27 @@ def binary_focal(
     alpha: float | None = None,
     reduction: str = "none",
 ) -> jax.Array:
-    r"""Focal loss of yes-or-no outputs: samples already right count less.
+    r"""Focal loss of binary outputs: down-weights samples that are already right.
 
     .. math:: \ell = -\alpha\, t\,(1 - p)^\gamma \log p -
               (1 - \alpha)(1 - t)\, p^\gamma \log(1 - p), \quad p = \sigma(x)
 
-    Where a target is neither 0 nor 1 this is the expectation over it; textbooks that put the
-    mixed p_t into (1 − p_t)^γ differ there. α = None leaves both α and 1 − α out.
+    For targets strictly between 0 and 1 this is the expectation over the target; textbooks that put
+    the mixed p_t into (1 − p_t)^γ differ there. α = None leaves out both α and 1 − α.
 
     Args:
         logits: log-odds x, any shape.
         targets: t in [0, 1], same shape.
         gamma: focusing exponent γ ≥ 0; 0 is binary cross-entropy.
         alpha: weight of positives in [0, 1]; negatives weigh 1 − α.
-        reduction: "none", "mean" (over all, not over the positives only) or "sum".
-
-    Raises:
-        ShapeError: if the shapes differ.
-        ConfigError: if γ or α is out of its range.
+        reduction: "mean" divides by the number of all samples, not of positives.
 
     Example:
         >>> print(f"{binary_focal(jnp.array([0.0]), jnp.array([1]))[0]:.4f}")
         0.1733
 
     References:
-        Lin et al., Focal Loss for Dense Object Detection, 2017; course document 002, section 9.7.
+        Lin et al., Focal Loss for Dense Object Detection, 2017.
     """
     if alpha is not None and not 0 <= alpha <= 1:
         raise ConfigError(f"alpha = {alpha} must be in [0, 1]: it is the share of positives")

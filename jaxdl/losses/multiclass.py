@@ -1,4 +1,10 @@
-"""Losses of one class among C: negative log-likelihood, cross-entropy, focal."""
+"""Losses of one class among C: negative log-likelihood, cross-entropy, focal.
+
+Integer labels out of range raise DataError if concrete; traced ones make their loss NaN.
+
+References:
+    course document 002, sections 9.1, 9.5 and 9.7.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -23,37 +29,27 @@ def negative_log_likelihood(
     ignore_index: int | None = None,
     reduction: str = "none",
 ) -> jax.Array:
-    r"""Minus the value at the label: ℓ = −w[y] · x[y], of whatever values it is given.
+    """Minus the value at the label, like PyTorch's `NLLLoss`: ℓ = −w[y] · x[y].
 
-    It takes no logarithm itself. The classes are on axis 1, as in the course: (N, C) with labels
-    (N,), or images (N, C, H, W) with labels (N, H, W).
+    It takes no logarithm itself. Classes are on axis 1, as in the course: (N, C) with labels (N,),
+    or images (N, C, H, W) with labels (N, H, W).
 
     Args:
         log_probabilities: values x (N, C, ...), usually a log-softmax over axis 1.
         labels: integers y in 0..C-1, shape (N, ...).
         class_weights: w (C,), 1 by default.
         ignore_index: a label whose samples count neither as loss nor as weight.
-        reduction: "none", "mean" (Σ w[y]·ℓ / Σ w[y]; nothing left gives NaN) or "sum".
-
-    Returns:
-        Losses of the labels' shape, or a scalar.
-
-    Raises:
-        ShapeError: if the shapes do not belong together.
-        DataError: if a concrete label is out of range; a traced one makes its loss NaN.
+        reduction: "mean" is Σ w[y]·ℓ / Σ w[y], NaN if nothing is left.
 
     Example:
         >>> values = jnp.array([[0.1, 0.2, 0.7], [0.1, 0.6, 0.3]])
         >>> loss = negative_log_likelihood(values, jnp.array([2, 1]), reduction="mean")
         >>> print(f"{loss:.4f}")
         -0.6500
-
-    References:
-        course document 002, section 9.1; PyTorch's NLLLoss.
     """
     values = as_float(log_probabilities, "log_probabilities")
     if values.ndim < 2:
-        raise ShapeError(f"log_probabilities {values.shape} need the form (N, C, ...)")
+        raise ShapeError(f"log_probabilities {values.shape} must have shape (N, C, ...)")
     values = jnp.moveaxis(values, 1, -1)
     labels, ignored = check_labels(labels, values.shape[:-1], values.shape[-1], ignore_index)
     losses, weights = _picked(values, labels, ignored, class_weights)
@@ -69,7 +65,7 @@ def cross_entropy(
     label_smoothing: float = 0.0,
     reduction: str = "none",
 ) -> jax.Array:
-    r"""Softmax cross-entropy of logits with integer labels or with target probabilities.
+    r"""Softmax cross-entropy of logits with integer labels or target probabilities.
 
     .. math:: \ell = (1 - \varepsilon)\, w_y (-\log p_y) +
               \frac{\varepsilon}{C} \sum_c w_c (-\log p_c), \quad p = \mathrm{softmax}(x)
@@ -77,21 +73,13 @@ def cross_entropy(
     With target probabilities t it is −Σ w_c t'_c log p_c, t' = (1 − ε) t + ε / C.
 
     Args:
-        logits: x (..., C), the classes on the last axis.
+        logits: x (..., C), classes on the last axis.
         labels: integers y in 0..C-1 of shape (...), or floating probabilities t (..., C).
         class_weights: w (C,), 1 by default.
-        ignore_index: with integer labels, a label whose samples do not count.
+        ignore_index: an integer label whose samples do not count; their loss is 0.
         label_smoothing: ε in [0, 1].
-        reduction: "none", "sum", or "mean": Σℓ / Σ w[y] with integer labels (nothing left gives
-            NaN), Σℓ / number of samples with probabilities, as in PyTorch.
-
-    Returns:
-        Losses of shape (...), or a scalar. An ignored sample's loss is 0.
-
-    Raises:
-        ShapeError: if the shapes do not belong together.
-        DataError: if a concrete integer label is out of range; a traced one makes its loss NaN.
-        ConfigError: if ε is out of its range, or probabilities meet ``ignore_index``.
+        reduction: "mean" is Σℓ / Σ w[y] for integer labels (NaN if nothing is left) and
+            Σℓ / number of samples for probabilities, as in PyTorch.
 
     Example:
         >>> print(f"{cross_entropy(jnp.array([[0.25, 0.4]]), jnp.array([1]))[0]:.4f}")
@@ -99,7 +87,7 @@ def cross_entropy(
 
     References:
         Szegedy et al., Rethinking the Inception Architecture, 2016 (label smoothing);
-        course document 002, section 9.5; PyTorch's CrossEntropyLoss.
+        PyTorch's CrossEntropyLoss.
     """
     if not 0 <= label_smoothing <= 1:
         raise ConfigError(f"label_smoothing = {label_smoothing} must be in [0, 1]")
@@ -129,31 +117,23 @@ def focal(
     alpha: ArrayLike | None = None,
     reduction: str = "none",
 ) -> jax.Array:
-    r"""Focal loss: cross-entropy in which samples already right count less.
+    r"""Focal loss: cross-entropy that down-weights samples that are already right.
 
     .. math:: \ell = -\alpha_y (1 - p_y)^\gamma \log p_y, \quad p = \mathrm{softmax}(x)
 
     Args:
-        logits: x (..., C), the classes on the last axis.
+        logits: x (..., C), classes on the last axis.
         labels: integers y in 0..C-1, shape (...).
         gamma: focusing exponent γ ≥ 0; 0 is cross-entropy.
         alpha: weight of each class (C,), 1 by default.
-        reduction: "none", "mean" (over the number of samples, whatever α) or "sum".
-
-    Returns:
-        Losses of shape (...), or a scalar.
-
-    Raises:
-        ShapeError: if the shapes do not belong together.
-        DataError: if a concrete label is out of range; a traced one makes its loss NaN.
-        ConfigError: if γ is negative.
+        reduction: "mean" divides by the number of samples, whatever α.
 
     Example:
         >>> print(f"{focal(jnp.array([[0.0, 0.0]]), jnp.array([1]))[0]:.4f}")
         0.1733
 
     References:
-        Lin et al., Focal Loss for Dense Object Detection, 2017; course document 002, section 9.7.
+        Lin et al., Focal Loss for Dense Object Detection, 2017.
     """
     log_p = jax.nn.log_softmax(_with_classes(logits), axis=-1)
     labels, ignored = check_labels(labels, log_p.shape[:-1], log_p.shape[-1])
@@ -164,19 +144,11 @@ def focal(
 
 
 def focal_term(log_p: jax.Array, gamma: float) -> jax.Array:
-    """−(1 − p)^γ log p from log p, with its limits and finite slopes at p = 0 and p = 1.
-
-    Args:
-        log_p: log-probabilities, at most 0, any shape.
-        gamma: γ ≥ 0.
-
-    Raises:
-        ConfigError: if γ is negative.
-    """
+    """−(1 − p)^γ log p from log p ≤ 0, with its limits and finite slopes at p = 0 and p = 1."""
     if gamma < 0:
         raise ConfigError(f"gamma = {gamma} must not be negative: 0 is plain cross-entropy")
-    # Two where: the power and expm1 never see the ends, whose slopes are ∞ or 0 · ∞. Below
-    # log p = −80, 1 − p is 1 to every digit of float32 and float64 alike.
+    # Two where() calls keep power and expm1 away from the ends, with slopes ∞ or 0 · ∞. Below
+    # log p = −80, 1 − p is exactly 1 in float32 and float64.
     inside = (log_p > -80) & (log_p < 0)
     one_minus_p = -jnp.expm1(jnp.where(inside, log_p, -1))
     at_the_ends = jnp.where(log_p < 0, 1, 0.0**gamma)
@@ -186,7 +158,7 @@ def focal_term(log_p: jax.Array, gamma: float) -> jax.Array:
 def _with_classes(logits: ArrayLike) -> jax.Array:
     logits = as_float(logits, "logits")
     if logits.ndim < 1 or logits.shape[-1] < 1:
-        raise ShapeError(f"logits {logits.shape} need the classes on their last axis, (..., C)")
+        raise ShapeError(f"logits {logits.shape} must have the classes on the last axis, (..., C)")
     return logits
 
 
@@ -199,7 +171,7 @@ def _picked(
     """Returns −w[y] · values[y] and w[y], both 0 where ignored and NaN where y is invalid."""
     valid = (labels >= 0) & (labels < values.shape[-1])
     index = jnp.where(valid, labels, 0)[..., None]
-    # NaN as a factor, so that the gradient is NaN too and no invalid label trains anything.
+    # NaN as a factor makes the gradient NaN too, so an invalid label cannot train anything.
     weight = jnp.where(valid | ignored, 1, jnp.nan)
     if class_weights is not None:
         weights = broadcast_weights("class_weights", class_weights, values, 1)

@@ -1,4 +1,11 @@
-"""Penalties on weights, to be added to a loss with a coefficient."""
+"""Penalties on weights, to be added to a loss with a coefficient.
+
+``biases=True`` counts every leaf, as PyTorch's weight decay does; False leaves out those with fewer
+than two axes (biases, normalisation scales). The penalty of an empty tree is 0.
+
+References:
+    course document 004, level 9.
+"""
 
 from typing import Any
 
@@ -9,24 +16,13 @@ from jaxdl.losses.reduction import absolute
 
 
 def l1_penalty(params: Any, *, biases: bool = True) -> jax.Array:
-    """Sum of absolute weights Σ|w|: its constant pull makes weights exactly or nearly 0.
+    """Sum of absolute weights Σ|w|, whose constant pull drives weights to 0 or close to it.
 
-    The slope at w = 0 is taken as 0.
-
-    Args:
-        params: a pytree of arrays.
-        biases: whether leaves with fewer than two axes (biases, normalisation's scales) count;
-            True counts every leaf, as PyTorch's weight decay does.
-
-    Returns:
-        A scalar; 0 for an empty tree.
+    The slope at w = 0 is 0.
 
     Example:
         >>> print(l1_penalty({"kernel": jnp.array([[1.0, -2.0]]), "bias": jnp.array([4.0])}))
         7.0
-
-    References:
-        course document 004, level 9.
     """
     return sum((absolute(leaf).sum() for leaf in _penalised(params, biases)), jnp.zeros(()))
 
@@ -37,20 +33,9 @@ def l2_penalty(params: Any, *, biases: bool = True) -> jax.Array:
     With the factor 0.5, ``weight_decay * l2_penalty(params)`` in the loss is the ``weight_decay``
     of PyTorch's SGD and Adam (coupled, not AdamW).
 
-    Args:
-        params: a pytree of arrays.
-        biases: whether leaves with fewer than two axes (biases, normalisation's scales) count;
-            True counts every leaf, as PyTorch's weight decay does.
-
-    Returns:
-        A scalar; 0 for an empty tree.
-
     Example:
         >>> print(l2_penalty({"kernel": jnp.array([[3.0, 0.0]]), "bias": jnp.array([4.0])}))
         12.5
-
-    References:
-        course document 004, level 9.
     """
     squares = (jnp.square(leaf).sum() for leaf in _penalised(params, biases))
     return 0.5 * sum(squares, jnp.zeros(()))

@@ -12,18 +12,12 @@ from jaxdl.errors import ConfigError, DataError, ShapeError, brief
 
 
 def reduce(losses: jax.Array, reduction: str, weights: jax.Array | None = None) -> jax.Array:
-    """Reduces elementwise losses as named.
+    """Reduces elementwise losses; the mean of nothing is NaN.
 
     Args:
-        losses: losses of any shape, already multiplied by their weights if there are any.
-        reduction: "none" (as they are), "mean" or "sum".
-        weights: what the mean divides by is their sum; None divides by the number of losses.
-
-    Returns:
-        ``losses``, or a scalar. The mean of nothing is NaN.
-
-    Raises:
-        ConfigError: if ``reduction`` is none of the three.
+        losses: any shape, already multiplied by their weights if there are any.
+        reduction: "none", "mean" or "sum".
+        weights: the mean divides by their sum; None divides by the number of losses.
 
     Example:
         >>> print(reduce(jnp.array([1.0, 3.0]), "mean"))
@@ -39,18 +33,13 @@ def reduce(losses: jax.Array, reduction: str, weights: jax.Array | None = None) 
 
 
 def top_k(losses: ArrayLike, k: int) -> jax.Array:
-    """Returns the mean of the k largest losses: only the hardest samples train the network.
+    """Mean of the k largest losses: only the hardest samples train the network.
+
+    The gradient is 1/k for the k largest losses and 0 for the others.
 
     Args:
         losses: per-sample losses (N,).
-        k: how many of them count, 1 to N; a Python int, since it fixes a shape.
-
-    Returns:
-        A scalar. Its gradient is 1/k for the k largest losses and 0 for the others.
-
-    Raises:
-        ShapeError: if ``losses`` is not a vector.
-        ConfigError: if ``k`` is not in 1..N.
+        k: 1 to N; a Python int, since it fixes a shape.
 
     Example:
         >>> print(top_k(jnp.array([0.1, 3.0, 0.2, 1.0]), k=2))
@@ -68,14 +57,10 @@ def top_k(losses: ArrayLike, k: int) -> jax.Array:
 
 
 def as_array(values: ArrayLike | Sequence, name: str) -> jax.Array:
-    """Returns an array of an array, a number or nested lists.
-
-    Args:
-        values: what the caller was given.
-        name: what it is called in an error.
+    """Converts an array, a number or nested lists to an array; ``name`` is for the error.
 
     Raises:
-        ShapeError: if lists of different lengths, or something that is no number, make no array.
+        ShapeError: they are ragged, or not numbers.
 
     Example:
         >>> print(as_array([[1, 2], [3, 4]], "labels").shape)
@@ -84,11 +69,11 @@ def as_array(values: ArrayLike | Sequence, name: str) -> jax.Array:
     try:
         return jnp.asarray(values)
     except (TypeError, ValueError) as error:
-        raise ShapeError(f"{name} make no array of numbers: {brief(error)}") from error
+        raise ShapeError(f"{name} cannot become an array of numbers: {brief(error)}") from error
 
 
 def as_labels(labels: ArrayLike | Sequence) -> ArrayLike:
-    """Returns nested lists as arrays, in NumPy if it can be: JAX hides their values under jit."""
+    """Converts nested lists to arrays, in NumPy if possible: JAX hides values under jit."""
     if not isinstance(labels, list | tuple):
         return labels
     array = as_array(labels, "labels")
@@ -97,7 +82,7 @@ def as_labels(labels: ArrayLike | Sequence) -> ArrayLike:
 
 
 def as_float(values: ArrayLike | Sequence, name: str = "values") -> jax.Array:
-    """Returns ``values`` as they are if floating, else in the default floating type."""
+    """Returns floating ``values`` unchanged, others in the default floating type."""
     values = as_array(values, name)
     if jnp.issubdtype(values.dtype, jnp.floating):
         return values
@@ -109,20 +94,16 @@ def same_shape(predictions: ArrayLike, targets: ArrayLike) -> tuple[jax.Array, j
     predictions, targets = as_float(predictions, "predictions"), as_array(targets, "targets")
     if predictions.shape != targets.shape:
         raise ShapeError(
-            f"predictions {predictions.shape} and targets {targets.shape} must have one shape: "
-            "reshape one of them, (B, 1) and (B,) are not the same"
+            f"predictions {predictions.shape} and targets {targets.shape} must have the same "
+            "shape: reshape one of them; (B, 1) and (B,) differ"
         )
     return predictions, targets.astype(predictions.dtype)
 
 
 def broadcast_weights(name: str, weights: ArrayLike, like: jax.Array, last_axis: int) -> jax.Array:
-    """Gives a scalar, or one weight for each entry of ``like``'s trailing axes, its shape.
+    """Broadcasts weights, a scalar or the ``last_axis`` trailing axes of ``like``, to its shape.
 
-    Args:
-        name: what the weights are called in an error.
-        weights: a scalar, or an array of the shape of ``like``'s ``last_axis`` trailing axes.
-        like: the array to be weighted.
-        last_axis: how many trailing axes the weights run over.
+    ``name`` is what an error calls them.
     """
     weights = jnp.asarray(weights, like.dtype)
     trailing = like.shape[like.ndim - last_axis :]
@@ -134,34 +115,33 @@ def broadcast_weights(name: str, weights: ArrayLike, like: jax.Array, last_axis:
 def check_labels(
     labels: ArrayLike, shape: tuple[int, ...], num_classes: int, ignore_index: int | None = None
 ) -> tuple[jax.Array, jax.Array]:
-    """Checks integer labels as far as they can be seen, before any arithmetic.
+    """Checks integer labels before any arithmetic, as far as they can be seen.
 
-    A traced array (an argument under jit or vmap) has no values yet; there the caller has to
-    turn what is out of range into NaN, where plain indexing would silently train towards some
-    class.
+    A traced array (under jit or vmap) has no values yet. There the caller must turn labels out of
+    range into NaN; plain indexing would silently train towards some class.
 
     Args:
-        labels: integer labels.
+        labels: integers.
         shape: the shape they must have.
         num_classes: C; valid labels are 0..C-1.
-        ignore_index: a further value that is allowed.
+        ignore_index: one more allowed value.
 
     Returns:
-        The labels in at least 32 bits (uint8 cannot even be compared with −100), and a boolean
-        mask, true where they are ``ignore_index``.
+        The labels in at least 32 bits (uint8 cannot even be compared with −100), and a boolean mask
+        of those equal to ``ignore_index``.
 
     Raises:
-        ShapeError: if the labels are not integers or have another shape.
-        DataError: if concrete labels are neither in 0..C-1 nor ``ignore_index``.
+        ShapeError: the labels are not integers or have another shape.
+        DataError: a concrete label is neither in 0..C-1 nor ``ignore_index``.
     """
     labels = as_labels(labels)
     dtype = jnp.result_type(labels)
     if not jnp.issubdtype(dtype, jnp.integer):
         raise ShapeError(f"labels must be integers, got {dtype}: use astype('int32')")
     if jnp.shape(labels) != shape:
-        raise ShapeError(f"labels {jnp.shape(labels)} must have the shape {shape}, one a sample")
+        raise ShapeError(f"labels {jnp.shape(labels)} must have shape {shape}, one per sample")
     if not isinstance(labels, jax.core.Tracer):
-        # In NumPy: under jit, jnp would trace these comparisons too.
+        # NumPy, because jnp would trace these comparisons under jit.
         values = np.asarray(labels)
         wrong = ((values < 0) | (values >= num_classes)) & (values != ignore_index)
         if wrong.any():
@@ -175,11 +155,11 @@ def check_labels(
 
 
 def times_log(weight: jax.Array, log_value: jax.Array) -> jax.Array:
-    """Returns weight · log_value with 0 · (±∞) = 0, and that term's gradient 0 as well."""
+    """Returns weight · log_value with 0 · (±∞) = 0, and gradient 0 for that term."""
     # Masking the infinite factor, not the product, keeps d/d weight = log_value elsewhere.
     return weight * jnp.where((weight == 0) & jnp.isinf(log_value), 0, log_value)
 
 
 def absolute(values: jax.Array) -> jax.Array:
-    """Absolute values whose slope at 0 is 0, as PyTorch has it; that of ``jnp.abs`` is 1."""
+    """Absolute values with slope 0 at 0, as in PyTorch; ``jnp.abs`` has slope 1 there."""
     return values * lax.stop_gradient(jnp.sign(values))

@@ -8,20 +8,15 @@ from jaxdl.losses.adversarial import AdversarialLoss, Critic
 
 
 def wasserstein(penalty_weight: float = 10.0) -> AdversarialLoss:
-    r"""D separates the means of its outputs as far as a slope of 1 allows; G brings them together.
+    r"""D widens the gap between its mean outputs, with its slope held near 1; G narrows it.
 
     .. math::
         L_D = E[D(G(z))] - E[D(x)] + \lambda\, E[(\|\nabla D(\hat x)\| - 1)^2],
         \qquad L_G = -E[D(G(z))], \qquad \hat x = \epsilon x + (1 - \epsilon) G(z)
 
-    The penalty is about single images, so D must not have BatchNorm
-    (``Discriminator(normalization="none")``); the paper takes five D steps for each of G.
-
-    Args:
-        penalty_weight: λ, at least 0.
-
-    Raises:
-        ConfigError: λ is negative.
+    The penalty is per image, so D must not have BatchNorm
+    (``Discriminator(normalization="none")``). The paper takes five D steps per G step and λ = 10. A
+    negative λ raises ConfigError.
 
     Example:
         >>> loss = wasserstein()
@@ -47,10 +42,10 @@ def wasserstein(penalty_weight: float = 10.0) -> AdversarialLoss:
 
 
 def slopes(critic: Critic, real: jax.Array, fake: jax.Array, mix: jax.Array) -> jax.Array:
-    """The norms of the critic's gradients (N,) at points between real and generated images."""
+    """Gradient norms (N,) of the critic at points between real and generated images."""
     share = mix.reshape((-1,) + (1,) * (real.ndim - 1))
     between = share * real + (1 - share) * fake
     gradients = jax.grad(lambda images: critic(images).sum())(between)
     squares = jnp.square(gradients).reshape(len(gradients), -1).sum(1)
-    # The root's slope at 0 is infinite: a gradient that vanishes must not make the penalty's NaN.
+    # The root has infinite slope at 0: a zero gradient must not turn the penalty's into NaN.
     return jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1)), 0)

@@ -1,4 +1,8 @@
-"""Mergeable metrics: made from a batch, merged by addition, divided only at the end."""
+"""Mergeable metrics: made from a batch, merged by addition, divided only at the end.
+
+``from_batch`` takes arrays or lists, and ``weights`` of the shape of the samples: 1 each by
+default, 0 for padding, whose values may be anything. Shapes that do not fit raise ShapeError.
+"""
 
 from jaxdl._face import face
 from jaxdl.metrics import accumulation

@@ -1,4 +1,4 @@
-"""What a metric is: a small pytree, made from a batch, merged, and computed at the end."""
+"""The base of all metrics: a small pytree made from a batch, merged, and computed at the end."""
 
 from typing import Self
 
@@ -12,11 +12,11 @@ from jaxdl.errors import ShapeError
 
 @struct.dataclass
 class Metric:
-    """Base of the metrics whose fields add up.
+    """Base of metrics whose fields add up.
 
-    A batch gives one, two are merged by adding their fields, and ``compute`` divides only at the
-    end: a short last batch weighs what it should. Being pytrees they pass through jit, are a
-    carry of ``lax.scan``, and meet across devices by ``lax.psum``.
+    Each batch gives a metric; metrics merge by adding their fields; ``compute`` divides only at the
+    end, so a short last batch gets its proper weight. Being pytrees, metrics pass through jit, can
+    be carried by ``lax.scan``, and combine across devices with ``lax.psum``.
     """
 
     def merge(self, other: Self) -> Self:
@@ -27,15 +27,15 @@ class Metric:
         return jax.tree.map(jnp.add, self, other)
 
     def reduce(self) -> Self:
-        """Merges a stack, one metric an entry of the first axis (from scan, vmap or pmap)."""
+        """Merges metrics stacked along the first axis (from scan, vmap or pmap)."""
         return jax.tree.map(lambda field: field.sum(0), self)
 
 
 @struct.dataclass
 class WeightedSum(Metric):
-    """A weighted sum and its weight, and their quotient at the end.
+    """A weighted sum and its weight; their quotient is the result.
 
-    Sums are float32 or wider: counting is exact up to 2²⁴ samples.
+    Sums are float32 or wider: counts are exact up to 2²⁴ samples.
 
     Attributes:
         total: Σ w·x, a scalar.
@@ -47,23 +47,23 @@ class WeightedSum(Metric):
 
     @classmethod
     def empty(cls) -> Self:
-        """Returns the metric of no sample: merging it changes nothing."""
+        """Returns the metric of no samples; merging it changes nothing."""
         return cls(total=jnp.zeros(()), weight=jnp.zeros(()))
 
     @classmethod
     def accumulate(cls, values: ArrayLike, weights: ArrayLike | None) -> Self:
-        """Sums values (any shape) under weights of the same shape (None: 1 each)."""
+        """Sums values of any shape, with weights of the same shape (None: 1 each)."""
         values, weights = weighted(values, weights)
         return cls(total=(weights * values).sum(), weight=weights.sum())
 
     def compute(self) -> jax.Array:
-        """Returns the weighted mean Σ w·x / Σ w, NaN if there is no weight."""
+        """Returns the weighted mean Σ w·x / Σ w, NaN without weight."""
         return self.total / self.weight
 
 
 @struct.dataclass
 class Mean(WeightedSum):
-    """Weighted mean of a value, for example of per-sample losses.
+    """Weighted mean of a value such as per-sample losses.
 
     Example:
         >>> import jax.numpy as jnp
@@ -75,32 +75,19 @@ class Mean(WeightedSum):
 
     @classmethod
     def from_batch(cls, values: ArrayLike, weights: ArrayLike | None = None) -> Self:
-        """Accumulates a batch.
-
-        Args:
-            values: x, any shape.
-            weights: w ≥ 0 of the same shape, or None for 1 each; a value of weight 0 (padding)
-                may be anything, NaN too.
-
-        Raises:
-            ShapeError: if the shapes differ.
-        """
+        """Accumulates values of any shape."""
         return cls.accumulate(values, weights)
 
 
 def weighted(values: ArrayLike, weights: ArrayLike | None) -> tuple[jax.Array, jax.Array]:
-    """Returns values, 0 where their weight is 0, and weights, both float32 or wider.
-
-    Raises:
-        ShapeError: if the shapes differ.
-    """
+    """Returns values, 0 where their weight is 0, and weights, both float32 or wider."""
     values = as_wide_float(values)
     if weights is None:
         return values, jnp.ones_like(values)
     weights = as_wide_float(weights)
     if weights.shape != values.shape:
         raise ShapeError(
-            f"weights {weights.shape} must have the shape {values.shape} of what they weigh: "
+            f"weights {weights.shape} must have the shape {values.shape} of the values: "
             "broadcast them first"
         )
     return jnp.where(weights == 0, 0, values), weights

@@ -1,4 +1,8 @@
-"""Classification metrics: accuracy, top-k accuracy, and what a confusion matrix tells."""
+"""Classification metrics: accuracy, top-k accuracy, and the confusion matrix.
+
+Predictions are logits or probabilities (..., C), of which the first largest counts, or integer
+classes (...); labels are integers (...).
+"""
 
 from typing import Self
 
@@ -17,6 +21,8 @@ from jaxdl.metrics.accumulation import Metric, WeightedSum, weighted
 class Accuracy(WeightedSum):
     """Share of samples whose predicted class is the label.
 
+    A label that no prediction can equal counts as wrong.
+
     Example:
         >>> logits = jnp.array([[0.1, 2.0], [3.0, 0.2], [0.0, 1.0]])
         >>> print(f"{Accuracy.from_batch(logits, jnp.array([1, 0, 0])).compute():.4f}")
@@ -27,17 +33,7 @@ class Accuracy(WeightedSum):
     def from_batch(
         cls, predictions: ArrayLike, labels: ArrayLike, weights: ArrayLike | None = None
     ) -> Self:
-        """Accumulates a batch.
-
-        Args:
-            predictions: logits or probabilities (..., C), of which the first largest counts, or
-                integer classes (...).
-            labels: integers of shape (...); one that no prediction can equal counts as wrong.
-            weights: sample weights (...), 0 for padding; 1 each by default.
-
-        Raises:
-            ShapeError: if the shapes do not belong together.
-        """
+        """Accumulates a batch."""
         labels = as_array(labels, "labels")
         return cls.accumulate(_predicted_classes(predictions, labels) == labels, weights)
 
@@ -46,7 +42,7 @@ class Accuracy(WeightedSum):
 class TopKAccuracy(WeightedSum):
     """Share of samples whose label is among the k largest logits.
 
-    Of equal logits the lower class comes first, as in argmax.
+    Among equal logits the lower class comes first, as in argmax.
 
     Example:
         >>> logits = jnp.array([[0.1, 2.0, 1.0], [3.0, 0.2, 0.1]])
@@ -58,18 +54,7 @@ class TopKAccuracy(WeightedSum):
     def from_batch(
         cls, logits: ArrayLike, labels: ArrayLike, weights: ArrayLike | None = None, *, k: int = 5
     ) -> Self:
-        """Accumulates a batch.
-
-        Args:
-            logits: logits or probabilities (..., C).
-            labels: integers of shape (...).
-            weights: sample weights (...), 0 for padding; 1 each by default.
-            k: 1 to C, a Python int.
-
-        Raises:
-            ShapeError: if the shapes do not belong together.
-            ConfigError: if k is not in 1..C.
-        """
+        """Accumulates a batch of logits; ConfigError if k, a Python int, is not in 1..C."""
         logits, labels = as_array(logits, "logits"), as_array(labels, "labels")
         if logits.shape[:-1] != labels.shape or logits.ndim == 0:
             raise ShapeError(f"logits {logits.shape} and labels {labels.shape} do not fit")
@@ -81,16 +66,16 @@ class TopKAccuracy(WeightedSum):
 
 @struct.dataclass
 class ConfusionMatrix(Metric):
-    """Counts of (label, predicted class), and precision, recall and F1 from them.
+    """Counts of (label, predicted class), with precision, recall and F1.
 
-    The last three take ``average`` and return a scalar, or (C,) with None: "macro" (mean over all
-    C classes, absent ones too), "micro" (over all samples; with one label a sample all three are
-    the accuracy) or None (each class). A quotient 0/0 (a class never predicted, never a label, or
-    neither) is ``zero_division``, and NaN leaves the class out of the macro average, as in
-    scikit-learn given ``labels=range(C)``.
+    These three take ``average``: "macro" (mean over all C classes, absent ones included), "micro"
+    (over all samples; with one label per sample all three equal the accuracy), or None (per class,
+    shape (C,)). ``zero_division`` replaces 0/0, which occurs for a class never predicted, never a
+    label, or neither; NaN leaves the class out of the macro average, like scikit-learn with
+    ``labels=range(C)``.
 
     Attributes:
-        counts: (C, C), the label's row, the prediction's column; sums of weights.
+        counts: (C, C), rows are labels, columns predictions; sums of weights.
 
     Example:
         >>> labels, predictions = jnp.array([0, 0, 1, 2]), jnp.array([0, 1, 1, 1])
@@ -107,7 +92,7 @@ class ConfusionMatrix(Metric):
 
     @classmethod
     def empty(cls, num_classes: int) -> Self:
-        """Returns the matrix of no sample."""
+        """Returns the matrix of no samples."""
         return cls(jnp.zeros((num_classes, num_classes)))
 
     @classmethod
@@ -121,23 +106,13 @@ class ConfusionMatrix(Metric):
     ) -> Self:
         """Accumulates a batch.
 
-        Args:
-            predictions: logits or probabilities (..., C), or integer classes (...).
-            labels: integers 0..C-1 of shape (...).
-            weights: sample weights (...), 0 for padding; 1 each by default.
-            num_classes: C.
-
-        Returns:
-            The matrix; a label or class out of range, unless its weight is 0, makes an entry NaN.
-
-        Raises:
-            ShapeError: if the shapes do not belong together.
+        A label or class outside 0..C-1, unless its weight is 0, makes an entry NaN.
         """
         labels = as_array(labels, "labels")
         predictions = _predicted_classes(predictions, labels)
         pairs = jnp.stack([labels, predictions]).astype(jnp.int32)
         known = ((pairs >= 0) & (pairs < num_classes)).all(0)
-        # Of weight 0 the entry is 0, known or not; then the weight scales 1 or NaN.
+        # Weight 0 makes the entry 0, known or not; any other weight scales 1 or NaN.
         values, weights = weighted(jnp.where(known, 1.0, jnp.nan), weights)
         rows, columns = jnp.where(known, pairs, 0).reshape(2, -1)
         return cls(cls.empty(num_classes).counts.at[rows, columns].add((values * weights).ravel()))
@@ -151,25 +126,17 @@ class ConfusionMatrix(Metric):
         return jnp.trace(self.counts) / self.counts.sum()
 
     def precision(self, average: str | None = "macro", *, zero_division: float = 0.0) -> jax.Array:
-        """Returns the share of right ones among the samples predicted as a class: tp/(tp + fp).
-
-        The arguments are those of the class; ConfigError if the average is unknown.
-        """
+        """Returns tp/(tp + fp): how many samples predicted as a class belong to it."""
         return _averaged(self._hits(), self.counts.sum(0), average, zero_division)
 
     def recall(self, average: str | None = "macro", *, zero_division: float = 0.0) -> jax.Array:
-        """Returns the share of right ones among the samples of a class: tp/(tp + fn).
-
-        The arguments are those of the class; ConfigError if the average is unknown.
-        """
+        """Returns tp/(tp + fn): how many samples of a class are predicted as it."""
         return _averaged(self._hits(), self.counts.sum(1), average, zero_division)
 
     def f1(self, average: str | None = "macro", *, zero_division: float = 0.0) -> jax.Array:
         """Returns the harmonic mean of precision and recall, 2·tp/(2·tp + fp + fn).
 
         Macro is the mean of the classes' F1, not the F1 of the means.
-
-        The arguments are those of the class; ConfigError if the average is unknown.
         """
         both = self.counts.sum(0) + self.counts.sum(1)
         return _averaged(2 * self._hits(), both, average, zero_division)
@@ -203,6 +170,6 @@ def _averaged(
     quotients = jnp.where(totals == 0, zero_division, hits / jnp.where(totals == 0, 1, totals))
     if average != "macro":
         return quotients
-    # Only 0/0 is left out, not what is NaN because a label was out of range.
+    # Leave out 0/0 only, not NaN from labels out of range.
     left_out = (totals == 0) & jnp.isnan(zero_division)
     return quotients.mean(where=~left_out)

@@ -1,8 +1,8 @@
 """Detection metrics: overlap of boxes and masks, average precision, and its mean over classes.
 
-Overlaps work on NumPy arrays with NumPy and on others with JAX (under jit too). Average
-precision works on the host: every image has its own number of boxes, and compiling for each
-would cost more than computing.
+Overlaps use NumPy for NumPy arrays and JAX for others (also under jit). Average precision runs on
+the host: every image has its own number of boxes, and compiling for each would cost more than
+computing.
 """
 
 import math
@@ -20,20 +20,11 @@ from jaxdl.errors import ConfigError, DataError, ShapeError
 
 
 def box_iou(boxes: ArrayLike, others: ArrayLike) -> jax.Array | np.ndarray:
-    """Intersection over union of every box with every other box.
+    """Intersection over union of boxes (N, 4) with boxes (M, 4): overlaps (N, M) in [0, 1].
 
-    Coordinates are continuous: a box from 0 to 2 is 2 wide. A box with x2 ≤ x1 or y2 ≤ y1 is
-    empty, and an empty box has overlap 0 with everything, itself included.
-
-    Args:
-        boxes: (N, 4) as (x1, y1, x2, y2).
-        others: (M, 4).
-
-    Returns:
-        Overlaps (N, M) in [0, 1].
-
-    Raises:
-        ShapeError: if one of them is not (·, 4).
+    Boxes are (x1, y1, x2, y2) in continuous coordinates: from 0 to 2 is 2 wide. A box with x2 ≤ x1
+    or y2 ≤ y1 is empty and has overlap 0 with everything, itself included. Other shapes raise
+    ShapeError.
 
     Example:
         >>> print(box_iou(np.array([[0.0, 0, 2, 2]]), np.array([[1.0, 0, 3, 2], [5, 5, 6, 6]])))
@@ -41,7 +32,7 @@ def box_iou(boxes: ArrayLike, others: ArrayLike) -> jax.Array | np.ndarray:
     """
     xp = _namespace(boxes, others)
     boxes, others = xp.asarray(boxes), xp.asarray(others)
-    # Floats first: the difference of unsigned corners of an empty box would wrap around.
+    # Convert first: unsigned corners of an empty box would wrap around when subtracted.
     boxes, others = (x.astype(xp.promote_types(x.dtype, "float32")) for x in (boxes, others))
     if boxes.shape[1:] != (4,) or others.shape[1:] != (4,):
         raise ShapeError(f"boxes {boxes.shape} and {others.shape} must be (N, 4) and (M, 4)")
@@ -53,19 +44,10 @@ def box_iou(boxes: ArrayLike, others: ArrayLike) -> jax.Array | np.ndarray:
 
 
 def mask_iou(masks: ArrayLike, others: ArrayLike) -> jax.Array | np.ndarray:
-    """Intersection over union of every mask with every other mask.
+    """Intersection over union of masks (N, ...) with masks (M, ...): overlaps (N, M) in [0, 1].
 
-    Two empty masks agree: their overlap is 1. An empty mask and another have overlap 0.
-
-    Args:
-        masks: (N, ...) booleans, or numbers of which those not 0 belong to the mask.
-        others: (M, ...), the same trailing shape.
-
-    Returns:
-        Overlaps (N, M) in [0, 1].
-
-    Raises:
-        ShapeError: if the trailing shapes differ.
+    Masks are booleans, or numbers that are non-zero inside. Two empty masks have overlap 1; an
+    empty and a non-empty one have overlap 0. Different trailing shapes raise ShapeError.
 
     Example:
         >>> print(mask_iou(np.array([[[1, 1], [0, 0]]]), np.array([[[1, 0], [0, 0]]])))
@@ -89,15 +71,15 @@ def average_precision(
 ) -> float:
     """Area under the precision-recall curve of a ranking.
 
-    Precision and recall are taken after each distinct score, so that the order of equal scores
-    does not matter.
+    Precision and recall are taken after each distinct score, so the order of equal scores does not
+    matter.
 
     Args:
         scores: (N,), larger is more confident.
-        relevant: (N,) booleans, whether the item is right.
-        num_relevant: number of items there are to find, those never ranked included; by default
-            the relevant ones of the N.
-        interpolation: "all": precision at a recall is the largest at that or any larger one,
+        relevant: (N,) booleans, whether the item is correct.
+        num_relevant: number of items to find, including those never ranked; by default the relevant
+            ones among the N.
+        interpolation: "all": the precision at a recall is the largest at that or a higher recall,
             and every step of recall counts (PASCAL VOC from 2010); "11": the mean of that at
             recalls 0, 0.1, ..., 1 (VOC 2007); "none": each step with its own precision
             (scikit-learn's average_precision_score).
@@ -106,9 +88,9 @@ def average_precision(
         A number in [0, 1]; NaN if there is nothing to find.
 
     Raises:
-        ShapeError: if the arrays are not vectors of one length.
-        DataError: if a score is NaN, or more items are relevant than there are.
-        ConfigError: if the interpolation is unknown.
+        ShapeError: the arrays are not vectors of one length.
+        DataError: a score is NaN, or more items are relevant than exist.
+        ConfigError: the interpolation is unknown.
 
     Example:
         >>> round(average_precision([0.9, 0.8, 0.7], [True, False, True]), 4)
@@ -127,37 +109,34 @@ def average_precision(
         return float("nan")
     order = np.argsort(-scores, kind="stable")
     ranked = scores[order]
-    last = np.append(ranked[:-1] != ranked[1:], True)[: len(ranked)]  # of the items of one score
+    last = np.append(ranked[:-1] != ranked[1:], True)[: len(ranked)]  # last item of each score
     hits = relevant[order].cumsum()[last]
     precision = hits / (1 + np.flatnonzero(last))
     if interpolation != "none":
         precision = np.maximum.accumulate(precision[::-1])[::-1]
     if interpolation == "11":
-        # In integers: 3 hits of 10 reach the recall 0.3, which as 3 · 0.1 is above 3 / 10.
+        # Integers: 3 hits of 10 reach recall 0.3, but in floats 3 · 0.1 is above 3 / 10.
         first = np.searchsorted(10 * hits, np.arange(11) * total)
         return float(np.append(precision, 0)[first].mean())
     return float((np.diff(hits, prepend=0) * precision).sum() / total)
 
 
 def match_detections(iou: ArrayLike, scores: ArrayLike, threshold: float) -> np.ndarray:
-    """Decides greedily, by falling score, which detections of an image are right.
+    """Decides greedily, in order of falling score, which detections (N,) of an image are correct.
 
-    A detection takes the truth of largest overlap among those not yet taken, if that overlap
-    reaches the threshold (COCO's rule; VOC's looks at the largest of all, and a taken one makes
-    the detection wrong). Of equal scores, or equal overlaps, the first comes first.
+    A detection takes the free truth of largest overlap, if that reaches the threshold (COCO's rule;
+    VOC takes the largest of all, and a detection whose truth is taken is wrong). Ties go to the
+    first.
 
     Args:
         iou: overlaps (N, M) of N detections with M truths of the same class.
         scores: (N,).
         threshold: smallest overlap that counts, in (0, 1].
 
-    Returns:
-        Booleans (N,): true where a detection has taken a truth.
-
     Raises:
-        ShapeError: if iou is not (N, M) for N scores.
-        ConfigError: if the threshold is not in (0, 1].
-        DataError: if an overlap or a score is NaN.
+        ShapeError: iou is not (N, M) for N scores.
+        ConfigError: the threshold is not in (0, 1].
+        DataError: an overlap or a score is NaN.
 
     Example:
         >>> iou = [[0.9, 0.6], [0.8, 0.1]]  # both want the first truth
@@ -184,17 +163,17 @@ def match_detections(iou: ArrayLike, scores: ArrayLike, threshold: float) -> np.
 
 @dataclass(frozen=True)
 class MeanAveragePrecision:
-    """Mean over classes and overlap thresholds of the average precision, image after image.
+    """Mean average precision over classes and overlap thresholds, accumulated image by image.
 
-    Detections and truths are matched within an image and a class; the ranking is over all images.
-    A class without any truth has no average precision and stays out of the mean.
+    Detections and truths are matched within an image and a class; the ranking covers all images. A
+    class without truths has no average precision and is left out of the mean.
 
     Attributes:
-        thresholds: (T,) overlaps from which a detection is right.
+        thresholds: (T,) overlaps from which a detection is correct.
         scores: (N,) of all detections so far.
-        classes: (N,) their classes.
-        hits: (T, N) whether right at each threshold.
-        truths: (C,) number of truths of each class.
+        classes: (N,) of all detections so far.
+        hits: (T, N) whether correct at each threshold.
+        truths: (C,) number of truths per class.
 
     Example:
         >>> iou = np.array([[0.8, 0.0], [0.0, 0.3]])
@@ -235,14 +214,14 @@ class MeanAveragePrecision:
                 :func:`mask_iou`.
             scores: (N,) confidences.
             classes: (N,) predicted classes, 0..C-1.
-            truth_classes: (M,) classes of the truths, 0..C-1.
+            truth_classes: (M,), 0..C-1.
             num_classes: C.
             thresholds: overlaps in (0, 1] to average over.
 
         Raises:
-            ShapeError: if the shapes do not belong together.
-            DataError: if a class is out of range, or an overlap or a score is NaN.
-            ConfigError: if a threshold is not in (0, 1].
+            ShapeError: the shapes do not fit.
+            DataError: a class is out of range, or an overlap or a score is NaN.
+            ConfigError: a threshold is not in (0, 1].
         """
         iou, scores = np.asarray(iou, float), np.asarray(scores, float)
         classes, truth_classes = np.asarray(classes, int), np.asarray(truth_classes, int)
@@ -254,7 +233,7 @@ class MeanAveragePrecision:
         for label in (*classes, *truth_classes):
             if not 0 <= label < num_classes:
                 raise DataError(f"class {label} is outside 0..{num_classes - 1}: check the data")
-        # A truth of another class is out of reach.
+        # Truths of other classes cannot match.
         iou = np.where(classes[:, None] == truth_classes[None, :], iou, -1)
         hits = [match_detections(iou, scores, threshold) for threshold in thresholds]
         return cls(
@@ -292,7 +271,7 @@ class MeanAveragePrecision:
         return out
 
     def compute(self, *, interpolation: str = "all") -> float:
-        """Returns the mean over thresholds and classes with truths; NaN if there is none."""
+        """Returns the mean over thresholds and over classes with truths; NaN if there are none."""
         values = self.per_class(interpolation=interpolation)[:, self.truths > 0]
         return float(values.mean()) if values.size else float("nan")
 
@@ -316,6 +295,6 @@ def _check_ranking(scores: np.ndarray, relevant: np.ndarray, found: int, total: 
     if scores.ndim != 1 or scores.shape != relevant.shape:
         raise ShapeError(f"scores {scores.shape} and relevant {relevant.shape} must both be (N,)")
     if np.isnan(scores).any():
-        raise DataError("a score is NaN and has no rank: check the model that gave it")
+        raise DataError("a score is NaN and cannot be ranked: check the model")
     if found > total:
         raise DataError(f"{found} items are relevant, but num_relevant = {total}")

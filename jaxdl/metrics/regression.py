@@ -1,6 +1,9 @@
 """Regression metrics: absolute and squared errors and the coefficient of determination.
 
-All take predictions and targets of one shape and treat every element as a sample.
+Predictions and targets have the same shape; every element is a sample.
+
+References:
+    course document 004, level 4 (rating prediction).
 """
 
 from typing import Self
@@ -21,16 +24,13 @@ class MAE(WeightedSum):
     Example:
         >>> print(MAE.from_batch(jnp.array([1.0, 2.0]), jnp.array([2.0, 5.0])).compute())
         2.0
-
-    References:
-        course document 004, level 4 (rating prediction).
     """
 
     @classmethod
     def from_batch(
         cls, predictions: ArrayLike, targets: ArrayLike, weights: ArrayLike | None = None
     ) -> Self:
-        """Accumulates arrays of one shape; ShapeError if they are not."""
+        """Accumulates a batch."""
         return cls.accumulate(absolute_error(*_wide(predictions, targets)), weights)
 
 
@@ -47,7 +47,7 @@ class MSE(WeightedSum):
     def from_batch(
         cls, predictions: ArrayLike, targets: ArrayLike, weights: ArrayLike | None = None
     ) -> Self:
-        """Accumulates arrays of one shape; ShapeError if they are not."""
+        """Accumulates a batch."""
         return cls.accumulate(squared_error(*_wide(predictions, targets)), weights)
 
 
@@ -62,39 +62,35 @@ class RMSE(MSE):
     """
 
     def compute(self) -> jax.Array:
-        """Returns the root of the mean, NaN if there is no weight."""
+        """Returns the root of the mean, NaN without weight."""
         return jnp.sqrt(super().compute())
 
 
 @struct.dataclass
 class CourseRMSE(MSE):
-    """What the course calls RMSE: √(Σ w·e²) / Σ w, the norm of the errors divided by n.
+    """The course's "RMSE": √(Σ w·e²) / Σ w, the norm of the errors divided by n.
 
-    It is the true :class:`RMSE` divided by √n, so it shrinks as samples are added.
+    That is the true :class:`RMSE` divided by √n, so it shrinks as samples are added.
 
     Example:
         >>> metric = CourseRMSE.from_batch(jnp.array([1.0, 2.0]), jnp.array([2.0, 5.0]))
         >>> print(f"{metric.compute():.4f}")
         1.5811
-
-    References:
-        course document 004, level 4 (rating prediction).
     """
 
     def compute(self) -> jax.Array:
-        """Returns the norm over the weight, NaN if there is no weight."""
+        """Returns the norm divided by the weight, NaN without weight."""
         return jnp.sqrt(self.total) / self.weight
 
 
 @struct.dataclass
 class R2(Metric):
-    r"""Coefficient of determination, 1 for perfect predictions, 0 for predicting the mean.
+    r"""Coefficient of determination: 1 for perfect predictions, 0 for predicting the mean.
 
     .. math:: R^2 = 1 - \frac{\sum_i w_i e_i^2}{\sum_i w_i (t_i - \bar t)^2}
 
-    The spread is merged as sums of squares about each batch's own mean (Chan et al.), not as
-    Σt² − n·mean², which cancels when the mean is large. Across devices use ``all_gather`` and
-    ``reduce``, not ``psum``.
+    Merging adds sums of squares about each batch's own mean (Chan et al.); Σt² − n·mean² would
+    cancel for a large mean. Across devices use ``all_gather`` and ``reduce``, not ``psum``.
 
     Attributes:
         weight: Σ w.
@@ -119,18 +115,18 @@ class R2(Metric):
 
     @classmethod
     def empty(cls) -> Self:
-        """Returns the metric of no sample: merging it changes nothing."""
+        """Returns the metric of no samples; merging it changes nothing."""
         return cls(*(jnp.zeros(()) for _ in range(4)))
 
     @classmethod
     def from_batch(
         cls, predictions: ArrayLike, targets: ArrayLike, weights: ArrayLike | None = None
     ) -> Self:
-        """Accumulates arrays of one shape; ShapeError if they are not."""
+        """Accumulates a batch."""
         predictions, targets = _wide(predictions, targets)
         errors, weights = weighted(squared_error(predictions, targets), weights)
         targets, _ = weighted(targets, weights)
-        # Each sample is a metric with no spread of its own.
+        # Every sample is a metric without spread of its own.
         samples = cls(weights, targets, jnp.zeros_like(weights), weights * errors)
         return jax.tree.map(jnp.ravel, samples).reduce() if weights.size else cls.empty()
 
@@ -139,9 +135,9 @@ class R2(Metric):
         return jax.tree.map(lambda *fields: jnp.stack(fields), self, other).reduce()
 
     def reduce(self) -> Self:
-        """Merges a stack, one metric an entry of the first axis."""
+        """Merges metrics stacked along the first axis."""
         total = self.weight.sum(0)
-        # About the heaviest part's mean, so that equal targets keep a spread of exactly 0.
+        # Relative to the heaviest part's mean, so that equal targets keep a spread of exactly 0.
         heaviest = self.weight.argmax(0, keepdims=True)
         anchor = jnp.take_along_axis(self.mean, heaviest, axis=0)
         share = self.weight / jnp.where(total == 0, 1, total)[None]
@@ -155,7 +151,7 @@ class R2(Metric):
         )
 
     def compute(self) -> jax.Array:
-        """Returns R²; targets without any spread give −∞, or NaN if the residual is 0 too."""
+        """Returns R²; targets without spread give −∞, or NaN if the residual is 0 too."""
         return 1 - self.residual / self.spread
 
 
@@ -177,7 +173,7 @@ def rmse(predictions: ArrayLike, targets: ArrayLike, weights: ArrayLike | None =
 def course_rmse(
     predictions: ArrayLike, targets: ArrayLike, weights: ArrayLike | None = None
 ) -> jax.Array:
-    """The course's "RMSE" of one batch, which is not one; see :class:`CourseRMSE`."""
+    """The course's "RMSE" of one batch, which is not an RMSE; see :class:`CourseRMSE`."""
     return CourseRMSE.from_batch(predictions, targets, weights).compute()
 
 

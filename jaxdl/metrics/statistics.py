@@ -1,8 +1,8 @@
-"""What several seeds show: mean, standard deviation, intervals, and a sentence that says no more.
+"""What several seeds show: mean, standard deviation, intervals, and a verdict in words.
 
-All intervals are Student's t intervals: the seeds are taken as independent draws from a normal
+All intervals are Student's t intervals: seeds are treated as independent draws from a normal
 distribution with unknown mean and variance. With the five seeds of a small study such an interval
-is wide (t = 2.78, not 1.96), and that is the honest width.
+is wide (t = 2.78, not 1.96), and honestly so.
 """
 
 import dataclasses
@@ -18,18 +18,17 @@ from jaxdl.errors import ConfigError, ShapeError
 class Summary:
     """Mean of n runs that differ only in their seed, and how well it is known.
 
-    Two different intervals belong to it. The *mean's* interval, mean ± t·sd/√n, says where the
-    average over all seeds lies, and shrinks as runs are added. The *prediction* interval,
-    mean ± t·sd·√(1 + 1/n), says where one further run would fall, and does not shrink below
-    ±t·sd: somebody's single published figure is to be held against this one.
+    It has two intervals. The *mean's* interval, mean ± t·sd/√n, says where the average over all
+    seeds lies, and shrinks as runs are added. The *prediction* interval, mean ± t·sd·√(1 + 1/n),
+    says where one more run would fall, and does not shrink below ±t·sd: compare a single published
+    figure with this one.
 
     Attributes:
         mean: average of the values.
         sd: standard deviation with divisor n − 1; NaN for one value.
-        low: lower end of the mean's interval; NaN for one value.
-        high: upper end of the mean's interval; NaN for one value.
+        low, high: ends of the mean's interval; NaN for one value.
         n: number of values.
-        confidence: probability with which such intervals cover what they are made for.
+        confidence: coverage probability of the intervals.
 
     Example:
         >>> summary = summarize([0.88, 0.90, 0.92])
@@ -53,16 +52,16 @@ class Summary:
 
     @property
     def prediction_interval(self) -> tuple[float, float]:
-        """Mean ± t·sd·√(1 + 1/n): where one further run is expected; NaN for one value."""
+        """Mean ± t·sd·√(1 + 1/n), where one more run is expected; NaN for one value."""
         spread = _t_quantile(self.confidence, self.n) * self.sd * math.sqrt(1 + 1 / self.n)
         return self.mean - spread, self.mean + spread
 
     def mean_interval_contains(self, value: float) -> bool | None:
-        """Whether ``value`` can be the average over all seeds; None if one value says nothing."""
+        """Whether ``value`` can be the average over all seeds; None if there is only one value."""
         return _contains((self.low, self.high), value)
 
     def prediction_interval_contains(self, value: float) -> bool | None:
-        """Whether ``value`` can be one further run's; None if one value says nothing."""
+        """Whether ``value`` can be one more run's; None if there is only one value."""
         return _contains(self.prediction_interval, value)
 
     def __str__(self) -> str:
@@ -73,30 +72,25 @@ class Summary:
 
 @dataclasses.dataclass(frozen=True)
 class PairedDifference(Summary):
-    """Summary of the differences, value − baseline, of runs that share their seeds.
-
-    Attributes: those of :class:`Summary`, of the differences.
-    """
+    """:class:`Summary` of the differences, value − baseline, of runs that share their seeds."""
 
 
 def summarize(values: ArrayLike, confidence: float = 0.95) -> Summary:
-    r"""Mean, standard deviation and Student's t interval of one figure over several seeds.
+    r"""Mean, standard deviation and Student's t interval of a figure over several seeds.
 
     .. math:: \bar x \pm t_{n-1,\,(1+c)/2}\; \frac{s}{\sqrt n}, \qquad
               s^2 = \frac{1}{n-1} \sum_i (x_i - \bar x)^2
 
-    A value that is not finite, say of a diverged run, makes everything NaN: it is not dropped.
+    A value that is not finite, such as a diverged run's, makes everything NaN; it is not dropped.
+    For n = 1 ``sd`` and interval are NaN: one run shows no spread.
 
     Args:
-        values: the figure of each seed, shape (n,), n at least 1.
+        values: one figure per seed, shape (n,), n at least 1.
         confidence: c, strictly between 0 and 1.
 
-    Returns:
-        The summary; with n = 1 its ``sd`` and interval are NaN, as one run shows no spread.
-
     Raises:
-        ShapeError: ``values`` is not one-dimensional, or empty.
-        ConfigError: ``confidence`` is out of its range.
+        ShapeError: ``values`` is not one-dimensional, or is empty.
+        ConfigError: ``confidence`` is out of range.
 
     Example:
         >>> summary = summarize([1.0, 2.0, 3.0, 4.0, 5.0])
@@ -112,23 +106,16 @@ def summarize(values: ArrayLike, confidence: float = 0.95) -> Summary:
 def paired_difference(
     values: ArrayLike, baseline: ArrayLike, confidence: float = 0.95
 ) -> PairedDifference:
-    r"""How much a change of method does, seed by seed: the t interval of the differences.
+    r"""Effect of a change of method, seed by seed: the t interval of the differences.
 
     .. math:: \bar d \pm t_{n-1,\,(1+c)/2}\; \frac{s_d}{\sqrt n}, \qquad d_i = x_i - b_i
 
-    What a seed does to both runs alike (the initial weights, the order of the batches) cancels.
+    Effects of the seed on both runs (initial weights, batch order) cancel. A single pair gives NaN.
 
     Args:
-        values: the figure with the change, shape (n,).
-        baseline: the figure without, shape (n,), with the same seeds in the same order.
-        confidence: c, strictly between 0 and 1.
-
-    Returns:
-        Mean difference and its interval; NaN where one pair says nothing.
-
-    Raises:
-        ShapeError: the arguments are not two vectors of one length.
-        ConfigError: ``confidence`` is out of its range.
+        values: figures with the change, shape (n,).
+        baseline: figures without it, shape (n,), same seeds in the same order.
+        confidence: c; errors are those of :func:`summarize`.
 
     Example:
         >>> difference = paired_difference([0.91, 0.93, 0.90], [0.88, 0.91, 0.88])
@@ -150,19 +137,13 @@ def verdict(
     scale: float = 100.0,
     higher_is_better: bool = True,
 ) -> str:
-    """What a difference shows, in words: better or worse only if the interval excludes zero.
+    """Puts a difference into words; "better" or "worse" only if the interval excludes zero.
 
     Args:
-        difference: of :func:`paired_difference`.
+        difference: from :func:`paired_difference`.
         unit: unit of the scaled figures; may be empty.
-        scale: factor on the figures, positive; 100 turns shares into percentage points.
+        scale: positive factor on the figures; 100 turns shares into percentage points.
         higher_is_better: False for losses and errors.
-
-    Returns:
-        A phrase such as ``'better by 1.9 ± 0.6 points'``.
-
-    Raises:
-        ConfigError: ``scale`` is not positive.
 
     Example:
         >>> verdict(paired_difference([0.91, 0.90, 0.93], [0.90, 0.92, 0.91]))
@@ -189,25 +170,24 @@ def verdict(
 def _as_vector(values: ArrayLike, name: str) -> np.ndarray:
     vector = np.asarray(values, np.float64)
     if vector.ndim != 1 or not vector.size:
-        raise ShapeError(f"{name} has shape {vector.shape}: need one figure a seed, shape (n,)")
+        raise ShapeError(f"{name} has shape {vector.shape}: need one value per seed, shape (n,)")
     return vector
 
 
 def _statistics(
     values: np.ndarray, confidence: float
 ) -> tuple[float, float, float, float, int, float]:
-    """The fields of a summary."""
     n = values.size
     t = _t_quantile(confidence, n)
     mean = float(values.mean()) if np.isfinite(values).all() else math.nan
-    # About the first value, so that equal values have a spread of exactly 0.
+    # Relative to the first value, so that equal values have a spread of exactly 0.
     sd = float(np.std(values - values[0], ddof=1)) if n > 1 and np.isfinite(mean) else math.nan
     half_width = t * sd / math.sqrt(n)
     return mean, sd, mean - half_width, mean + half_width, n, confidence
 
 
 def _t_quantile(confidence: float, n: int) -> float:
-    """Two-sided quantile of Student's t with n − 1 degrees of freedom, NaN for none."""
+    """Two-sided quantile of Student's t with n − 1 degrees of freedom, NaN for n = 1."""
     from scipy.stats import t
 
     if not 0 < confidence < 1:
@@ -221,7 +201,7 @@ def _contains(interval: tuple[float, float], value: float) -> bool | None:
 
 
 def _decimals(half_width: float, mean: float, digits: int = 1) -> int:
-    """Decimals that show ``digits`` digits of the half-width (of the mean where it is none)."""
+    """Decimals that show ``digits`` digits of the half-width, or of the mean if there is none."""
     size = half_width if half_width > 0 else abs(mean)
     if not 0 < size < math.inf:
         return digits

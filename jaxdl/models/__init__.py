@@ -1,9 +1,9 @@
-"""Networks, one file each, as Flax linen modules.
+"""Networks as Flax linen modules, one per file.
 
-Every network is called as ``model.apply(variables, x, train=..., axis_name=...)``. In training it
-normalises with the batch's statistics and updates the running ones, if it has any: the collection
-``batch_stats`` must then be mutable. ``axis_name`` is the axis of the parallel map over which the
-batch is spread, if any.
+Call them as ``model.apply(variables, x, train=..., axis_name=...)``. In training, networks with
+BatchNorm normalise with the batch's statistics and update the running ones, so the collection
+``batch_stats`` must be mutable. ``axis_name`` is the pmap axis the batch is spread over, if any.
+Inputs of the wrong shape raise ShapeError.
 """
 
 from jaxdl._face import face

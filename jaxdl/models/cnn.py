@@ -1,4 +1,4 @@
-"""A small convolutional classifier of digits, with features to measure images by."""
+"""A small convolutional digit classifier (after course document 003), also a source of features."""
 
 import flax.linen as linen
 import jax
@@ -8,7 +8,7 @@ from jaxdl.errors import ConfigError, ShapeError
 
 
 class CNN(linen.Module):
-    """Blocks of convolution, BatchNorm, ReLU and pooling; then two dense layers.
+    """Blocks of convolution, BatchNorm, ReLU and pooling, followed by two dense layers.
 
     Attributes:
         widths: channels of each block; every block halves the image, rounding down.
@@ -25,9 +25,6 @@ class CNN(linen.Module):
         (2, 10)
         >>> model.apply(variables, images, train=False, method="features").shape
         (2, 128)
-
-    References:
-        course document 003 (convolution, pooling, batch normalisation, digit recognition).
     """
 
     widths: tuple[int, ...] = (32, 64)
@@ -36,8 +33,8 @@ class CNN(linen.Module):
     image_size: int = 28
 
     def setup(self) -> None:
-        """Makes the layers: conv_0, batch_norm_0, …, dense_0, dense_1."""
-        self.final_size()  # refuses sizes of which nothing is left
+        """Creates conv_0, batch_norm_0, …, dense_0, dense_1."""
+        self.final_size()  # refuses sizes that leave no pixels
         self.conv = [nn.Conv(width, kernel_size=3, padding=1) for width in self.widths]
         self.batch_norm = [nn.BatchNorm(momentum=0.9, epsilon=1e-5) for _ in self.widths]
         self.dense = [nn.Dense(features) for features in (self.hidden, self.num_classes)]
@@ -52,8 +49,7 @@ class CNN(linen.Module):
     ) -> jax.Array:
         """Maps images (N, image_size, image_size, C) to logits (N, num_classes).
 
-        ``mask`` is 1 for the images (N,) that count in the batch's statistics; None for all. For
-        ``train`` and ``axis_name`` see :mod:`jaxdl.models`.
+        ``mask`` (N,) is 1 for images that count in the batch's statistics; None counts all.
 
         Raises:
             ShapeError: the images have another size.
@@ -69,7 +65,7 @@ class CNN(linen.Module):
         axis_name: str | None = None,
         mask: jax.Array | None = None,
     ) -> jax.Array:
-        """Activations of the last hidden layer (N, hidden); the arguments are those of a call."""
+        """Activations (N, hidden) of the last hidden layer; same arguments as a call."""
         if x.ndim != 4 or x.shape[1:3] != (self.image_size, self.image_size):
             raise ShapeError(
                 f"images have shape {x.shape}; expected "
@@ -81,11 +77,7 @@ class CNN(linen.Module):
         return nn.relu(self.dense[0](x.reshape(x.shape[0], -1)))
 
     def final_size(self) -> int:
-        """Height and width of the last block's maps, in pixels.
-
-        Raises:
-            ConfigError: there is no block, or no pixel is left.
-        """
+        """Height and width of the last block's maps, in pixels; ConfigError if nothing is left."""
         side = self.image_size // 2 ** len(self.widths)
         if not self.widths or side < 1:
             raise ConfigError(

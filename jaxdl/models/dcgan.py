@@ -1,8 +1,8 @@
-"""The two networks of DCGAN, for any image size a pyramid of doublings reaches.
+"""The two networks of DCGAN, for any image size that doubling a small map reaches.
 
-At the course's setting (64×64, one channel, width 64) they are its networks exactly: no bias
-anywhere, BatchNorm with epsilon 1e-5 and a running average that keeps 0.9, kernels drawn from
-N(0, 0.02) and BatchNorm scales from N(1, 0.02); 3,574,656 and 2,763,520 parameters.
+In the course's setting (64×64, one channel, width 64) they match its networks exactly: no biases,
+BatchNorm with epsilon 1e-5 and running averages that keep 0.9, kernels from N(0, 0.02) and
+BatchNorm scales from N(1, 0.02); 3,574,656 and 2,763,520 parameters.
 
 References:
     Radford, Metz, Chintala, "Unsupervised Representation Learning with Deep Convolutional
@@ -24,25 +24,19 @@ LEAKY_SLOPE = 0.2
 
 
 class Pyramid(NamedTuple):
-    """How an image size is reached: a ``base`` × ``base`` map, doubled ``doublings`` times."""
+    """A ``base`` × ``base`` map, doubled ``doublings`` times."""
 
     base: int
     doublings: int
 
 
 def possible_image_sizes() -> list[int]:
-    """Image sizes the networks can have, in pixels: 4 to 7 doubled two to five times."""
+    """Supported image sizes in pixels: 4 to 7, doubled two to five times."""
     return sorted(base * 2**doublings for base in (4, 5, 6, 7) for doublings in (2, 3, 4, 5))
 
 
 def image_pyramid(image_size: int) -> Pyramid:
-    """Splits an image size into the innermost map and the number of doublings.
-
-    Args:
-        image_size: height and width of the image, in pixels.
-
-    Returns:
-        The pyramid, with a base of 4 to 7 pixels.
+    """Splits an image size, in pixels, into the innermost map (4 to 7) and the number of doublings.
 
     Raises:
         ConfigError: the size is not 4, 5, 6 or 7 doubled two to five times.
@@ -68,23 +62,22 @@ def _batch_norm(name: str) -> nn.BatchNorm:
 
 
 def _widened(x: jax.Array) -> jax.Array:
-    """float32 at least, and float64 where the network computes in it."""
+    """Casts to float32, or keeps float64 if the network computes in it."""
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
 class Generator(linen.Module):
-    """Draws images from noise: transposed convolutions, BatchNorm, ReLU, and tanh at the end.
+    """Generates images from noise: transposed convolutions, BatchNorm and ReLU, with a final tanh.
 
     Attributes:
-        features: channels of the last hidden map (the course's ngf); each map before it has
-            twice as many.
+        features: channels of the last hidden map (the course's ngf); each earlier map has twice as
+            many.
         latent_dim: length of the noise vector z (the course's nz).
-        image_size: height and width of the images in pixels, see :func:`image_pyramid`.
-        channels: channels of the images, 1 (grey) or 3 (colour).
-        conv: how convolutions are computed in the layers it applies to, see
-            :func:`jaxdl.nn.transposed_convolution`.
-        dtype: type of the activations and of the products; parameters and statistics are
-            float32, results float32 or wider.
+        image_size: height and width in pixels, see :func:`image_pyramid`.
+        channels: 1 (grey) or 3 (colour).
+        conv: method for the layers it applies to, see :func:`jaxdl.nn.transposed_convolution`.
+        dtype: type of activations and products. Parameters and statistics are float32, results
+            float32 or wider.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -103,13 +96,7 @@ class Generator(linen.Module):
 
     @linen.compact
     def __call__(self, z: jax.Array, *, train: bool, axis_name: str | None = None) -> jax.Array:
-        """Maps noise (N, latent_dim) to images (N, image_size, image_size, channels) in [-1, 1].
-
-        The noise is standard normal; for ``train`` and ``axis_name`` see :mod:`jaxdl.models`.
-
-        Raises:
-            ShapeError: z is not (N, latent_dim).
-        """
+        """Maps noise (N, latent_dim), standard normal, to images (N, H, W, channels) in [-1, 1]."""
         if z.ndim != 2 or z.shape[1] != self.latent_dim:
             raise ShapeError(f"noise has shape {z.shape}; expected (N, {self.latent_dim})")
         base, doublings = image_pyramid(self.image_size)
@@ -138,21 +125,16 @@ class Generator(linen.Module):
 class Discriminator(linen.Module):
     """Judges images: strided convolutions, BatchNorm (not after the first), LeakyReLU 0.2.
 
-    It returns a logit; the probability that the image is real is its sigmoid.
+    It returns a logit, whose sigmoid is the probability that the image is real.
 
     Attributes:
-        features: channels of the first map (the course's ndf); each map after it has twice as
-            many.
-        image_size: height and width of the images in pixels, see :func:`image_pyramid`.
-        conv: how convolutions are computed in the layers it applies to, see
-            :func:`jaxdl.nn.convolution`.
-        dtype: type of the activations and of the products; parameters and statistics are
-            float32, results float32 or wider.
-        normalization: between the layers: "batch", each pass by its own batch as the course has
-            it; "layer", each image by itself; "none". A penalty on single images allows no "batch".
-
-    Raises:
-        ConfigError: when it is applied, an unknown normalisation.
+        features: channels of the first map (the course's ndf); each later map has twice as many.
+        image_size: height and width in pixels, see :func:`image_pyramid`.
+        conv: method for the layers it applies to, see :func:`jaxdl.nn.convolution`.
+        dtype: type of activations and products. Parameters and statistics are float32, results
+            float32 or wider.
+        normalization: "batch" normalises over each batch, as in the course; "layer" over each
+            image; "none" not at all. Penalties on single images rule out "batch".
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -173,13 +155,9 @@ class Discriminator(linen.Module):
     def __call__(
         self, images: jax.Array, *, train: bool, axis_name: str | None = None
     ) -> jax.Array:
-        """Maps images (N, image_size, image_size, C) in [-1, 1] to logits (N,), above 0 for "real".
+        """Maps images (N, H, W, C) in [-1, 1] to logits (N,), positive for "real".
 
-        A batch is all real or all generated, as BatchNorm mixes it. For ``train`` and
-        ``axis_name`` see :mod:`jaxdl.models`.
-
-        Raises:
-            ShapeError: the images are not (N, image_size, image_size, C).
+        Because BatchNorm mixes a batch, it must be all real or all generated.
         """
         if images.ndim != 4 or images.shape[1:3] != (self.image_size, self.image_size):
             raise ShapeError(

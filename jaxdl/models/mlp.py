@@ -1,9 +1,9 @@
 """The multilayer perceptron of the course's regularisation study.
 
-Linear layers with PyTorch's default initialisation and ReLU between them; at the course's setting
-784 → 6 × 700 → 10, 3,010,010 parameters. Dropout, where there is any, acts before the ReLU of the
-last two hidden layers, as the course's code has it (the usual place is after; with ReLU the two are
-the same function, since ReLU maps 0 to 0 and commutes with positive scaling).
+Dense layers with PyTorch's initialisation and ReLU between them; in the course's setting
+784 → 6 × 700 → 10, 3,010,010 parameters. As in the course's code, dropout acts before the ReLU of
+the last two hidden layers. It usually comes after; with ReLU both are the same function, since ReLU
+maps 0 to 0 and commutes with positive scaling.
 
 References:
     Course document 004, levels 9 and 13.
@@ -25,7 +25,7 @@ class MLP(linen.Module):
         hidden: widths of the hidden layers.
         num_classes: number of logits.
         dropout_rate: share of activations set to zero in training, in [0, 1).
-        dropout_layers: how many of the last hidden layers have dropout.
+        dropout_layers: dropout acts in this many of the last hidden layers.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -42,19 +42,19 @@ class MLP(linen.Module):
 
     @property
     def dropout_widths(self) -> tuple[int, ...]:
-        """Widths of the layers with dropout, () without."""
+        """Widths of the layers with dropout."""
         first = len(self.hidden) - self.dropout_layers
         return self.hidden[first:] if self.dropout_rate > 0 else ()
 
     def dropout_masks(self, key: jax.Array, positions: jax.Array) -> tuple[jax.Array, ...]:
-        """Draws which activations are kept, for each sample by its position in the global batch.
+        """Draws which activations to keep for each sample, by its position in the global batch.
 
         Args:
-            key: random key of this step.
-            positions: positions in the global batch, integers (N,).
+            key: PRNG key of this step.
+            positions: integers (N,).
 
         Returns:
-            For each layer with dropout, booleans (N, width); true with probability 1 − rate.
+            For each layer with dropout, booleans (N, width), True with probability 1 − rate.
         """
 
         def draw(position: jax.Array) -> tuple[jax.Array, ...]:
@@ -77,11 +77,8 @@ class MLP(linen.Module):
     ) -> jax.Array:
         """Maps inputs (N, …), flattened, to logits (N, num_classes).
 
-        Args:
-            x: normalised images or vectors.
-            train: whether dropout acts.
-            axis_name: changes nothing, as no layer looks at the batch as a whole.
-            masks: in training with dropout, what :meth:`dropout_masks` draws.
+        In training with dropout, ``masks`` are those of :meth:`dropout_masks`. ``axis_name`` has no
+        effect.
 
         Raises:
             ShapeError: training with dropout, but not one mask for each of its layers.

@@ -1,4 +1,4 @@
-"""Layers and their arithmetic."""
+"""Layers, activations, initialisers, and what layers cost."""
 
 from jaxdl._face import face
 from jaxdl.nn import lowerings

@@ -1,9 +1,12 @@
-r"""Activation functions, with PyTorch's values and slopes at the kinks.
+"""Activation functions, with PyTorch's values and slopes at the kinks.
 
-All of them take an array of any shape and type (integers become the default float) and return one
-of its shape and floating type; the elementwise ones apply to each number alone. None overflows or
-gives NaN for a finite input, in value or gradient, and slopes keep their digits far from 0. At ±∞
-values and slopes take their limits. NaN stays NaN.
+They take arrays of any shape and type (integers become the default float) and return the same
+shape and floating type. For finite inputs neither values nor gradients overflow or become NaN, and
+slopes keep their digits far from 0. At ±∞ they take their limits; NaN stays NaN. A missing axis
+raises ShapeError.
+
+References:
+    course document 002 and course document 004, levels 1 to 4.
 """
 
 import jax
@@ -13,14 +16,11 @@ from jaxdl.errors import ShapeError
 
 
 def sigmoid(x: jax.Array) -> jax.Array:
-    r"""Logistic function σ(x) = 1 / (1 + e⁻ˣ), with σ′ = σ(1 - σ).
+    """Logistic function σ(x) = 1 / (1 + e⁻ˣ), with σ′ = σ(1 - σ).
 
     Example:
         >>> print(sigmoid(jnp.array([-1e4, 0.0, 1e4])))
         [0.  0.5 1. ]
-
-    References:
-        course document 004, level 1.
     """
     return _sigmoid(_floating(x))
 
@@ -35,16 +35,13 @@ _sigmoid.defjvps(lambda dx, y, x: dx * (y * jax.nn.sigmoid(-x)))
 
 
 def tanh(x: jax.Array) -> jax.Array:
-    r"""Hyperbolic tangent (eˣ - e⁻ˣ) / (eˣ + e⁻ˣ), with tanh′ = 1 - tanh².
+    """Hyperbolic tangent (eˣ - e⁻ˣ) / (eˣ + e⁻ˣ), with tanh′ = 1 - tanh².
 
-    Computed by the formula, as the course does, it is ∞/∞ = NaN from about x = 89 in float32.
+    The formula itself, which the course uses, gives ∞/∞ = NaN in float32 from about x = 89.
 
     Example:
         >>> print(tanh(jnp.array([-1e4, 0.0, 1e4])))
         [-1.  0.  1.]
-
-    References:
-        course document 004, level 2.
     """
     return _tanh(_floating(x))
 
@@ -55,7 +52,7 @@ def _tanh(x: jax.Array) -> jax.Array:
 
 
 def _tanh_slope(dx: jax.Array, y: jax.Array, x: jax.Array) -> jax.Array:
-    # 1 - tanh² is as good where tanh is small, and 0 from x = 9 on, where tanh has rounded to 1.
+    # 1 - tanh² is as accurate for small tanh, but 0 from x = 9 on, where tanh rounds to 1.
     far = 4 * jax.nn.sigmoid(2 * x) * jax.nn.sigmoid(-2 * x)
     return jnp.where(jnp.abs(y) < 0.5, (dx + dx * y) * (1 - y), dx * far)
 
@@ -69,9 +66,6 @@ def relu(x: jax.Array) -> jax.Array:
     Example:
         >>> print(relu(jnp.array([-2.0, 0.0, 2.0])))
         [0. 0. 2.]
-
-    References:
-        course document 004, level 3.
     """
     return jax.nn.relu(_floating(x))
 
@@ -79,20 +73,15 @@ def relu(x: jax.Array) -> jax.Array:
 def leaky_relu(x: jax.Array, negative_slope: float = 0.01) -> jax.Array:
     """Leaky rectifier: x where x > 0, negative_slope · x elsewhere.
 
-    The slope at 0 is `negative_slope`, as in PyTorch; `jax.nn.leaky_relu` has 1 there. The course
-    writes 0.1 in its formula where PyTorch's default, which its code takes, is 0.01.
-
-    Args:
-        x: any shape.
-        negative_slope: slope below 0, not 0 itself (that is `relu`); DCGAN takes 0.2.
+    The slope at 0 is `negative_slope`, as in PyTorch; `jax.nn.leaky_relu` has 1 there. The course's
+    formula has 0.1, its code PyTorch's default of 0.01; DCGAN uses 0.2.
 
     Example:
         >>> print(leaky_relu(jnp.array([-2.0, 0.0, 2.0]), 0.2))
         [-0.4  0.   2. ]
 
     References:
-        Maas, Hannun and Ng, Rectifier Nonlinearities Improve Neural Network Acoustic Models,
-        2013; course document 002.
+        Maas, Hannun and Ng, Rectifier Nonlinearities Improve Neural Network Acoustic Models, 2013.
     """
     x = _floating(x)
     return jnp.where(x > 0, x, negative_slope * x)
@@ -101,17 +90,12 @@ def leaky_relu(x: jax.Array, negative_slope: float = 0.01) -> jax.Array:
 def elu(x: jax.Array, alpha: float = 1.0) -> jax.Array:
     """Exponential linear unit: x where x > 0, alpha · (eˣ - 1) elsewhere; the slope at 0 is alpha.
 
-    Args:
-        x: any shape.
-        alpha: -1 times the limit at -∞.
-
     Example:
         >>> print(elu(jnp.array([-1e4, 0.0, 2.0]), alpha=0.5))
         [-0.5  0.   2. ]
 
     References:
-        Clevert, Unterthiner and Hochreiter, Fast and Accurate Deep Network Learning by ELUs,
-        2016; course document 002.
+        Clevert, Unterthiner and Hochreiter, Fast and Accurate Deep Network Learning by ELUs, 2016.
     """
     x = _floating(x)
     return jnp.where(x > 0, x, alpha * _expm1(jnp.where(x > 0, 0, x)))
@@ -122,22 +106,22 @@ def _expm1(x: jax.Array) -> jax.Array:
     return jnp.expm1(x)
 
 
-# Not expm1(x) + 1, as JAX has it: that keeps no digit of e⁻²⁰.
+# Not expm1(x) + 1, as in JAX: that loses every digit of e⁻²⁰.
 _expm1.defjvps(lambda dx, y, x: dx * jnp.exp(x))
 
 
 def step(x: jax.Array) -> jax.Array:
-    """Heaviside's step: 1 where x > 0, else 0; the gradient is 0 everywhere.
+    """Heaviside step: 1 where x > 0, else 0; the gradient is 0 everywhere.
 
-    step(0) = 0, the course's convention: with it an M-P neuron of weights (1/2, 1/2) and bias
-    -1/2 is AND. Other books set step(0) to 1 or 1/2.
+    step(0) = 0 is the course's convention: it makes an M-P neuron with weights (1/2, 1/2) and bias
+    -1/2 an AND gate. Other books set step(0) to 1 or 1/2.
 
     Example:
         >>> print(step(jnp.array([-2.0, 0.0, 2.0])))
         [0. 0. 1.]
 
     References:
-        McCulloch and Pitts, 1943; course document 004, level 4.
+        McCulloch and Pitts, 1943.
     """
     return jnp.heaviside(_floating(x), 0.0)
 
@@ -148,9 +132,6 @@ def sign(x: jax.Array) -> jax.Array:
     Example:
         >>> print(sign(jnp.array([-2.0, 0.0, 2.0])))
         [-1.  0.  1.]
-
-    References:
-        course document 004, level 4.
     """
     return jnp.sign(_floating(x))
 
@@ -161,26 +142,13 @@ def softmax(x: jax.Array, axis: int = -1) -> jax.Array:
     .. math::
         p_i = \frac{e^{x_i - m}}{\sum_j e^{x_j - m}}, \qquad m = \max_j x_j
 
-    Subtracting the maximum changes nothing in the quotient, but no exponential overflows, and the
-    largest is e⁰ = 1, so the sum cannot underflow to 0. A logit of -∞ rules its class out (p = 0,
-    no gradient). +∞, or -∞ everywhere, has no one limit and gives NaN, as in PyTorch.
-
-    Args:
-        x: logits, any shape with at least one axis.
-        axis: the axis of the classes.
-
-    Returns:
-        An array of x's shape in [0, 1] whose sum along the axis is 1.
-
-    Raises:
-        ShapeError: x has no such axis.
+    Subtracting the maximum leaves the quotient unchanged but prevents overflow; the largest term is
+    e⁰ = 1, so the sum cannot underflow to 0. A logit of -∞ rules its class out (p = 0, no
+    gradient). +∞, or -∞ everywhere, has no unique limit and gives NaN, as in PyTorch.
 
     Example:
         >>> print(softmax(jnp.array([1e4, 1e4, -1e4])))
         [0.5 0.5 0. ]
-
-    References:
-        course document 002.
     """
     x = _floating(x)
     _check_axis("softmax", x, axis)
@@ -188,27 +156,14 @@ def softmax(x: jax.Array, axis: int = -1) -> jax.Array:
 
 
 def log_softmax(x: jax.Array, axis: int = -1) -> jax.Array:
-    r"""Logarithm of `softmax` along an axis, finite where the probability itself underflows.
+    r"""Logarithm of `softmax`, finite even where the probability underflows.
 
     .. math::
         \log p_i = (x_i - m) - \log \sum_j e^{x_j - m}
 
-    Args:
-        x: logits, any shape with at least one axis.
-        axis: the axis of the classes.
-
-    Returns:
-        An array of x's shape, at most 0.
-
-    Raises:
-        ShapeError: x has no such axis.
-
     Example:
         >>> print(log_softmax(jnp.array([1e4, -1e4])))
         [     0. -20000.]
-
-    References:
-        course document 002.
     """
     x = _floating(x)
     _check_axis("log_softmax", x, axis)
@@ -216,28 +171,15 @@ def log_softmax(x: jax.Array, axis: int = -1) -> jax.Array:
 
 
 def softmax2d(x: jax.Array) -> jax.Array:
-    """Softmax over the channels at every pixel of images in NHWC order.
+    """Softmax over the channels of each pixel.
 
-    PyTorch's `Softmax2d` works on NCHW, over axis 1 of 4; the same images here are
-    ``x.transpose(0, 2, 3, 1)``, and the channels are the last axis.
-
-    Args:
-        x: logits (N, H, W, C) or (H, W, C).
-
-    Returns:
-        An array of x's shape in [0, 1] whose sum over the channels is 1 at every pixel.
-
-    Raises:
-        ShapeError: x has neither 3 nor 4 axes.
+    Images are (N, H, W, C) or (H, W, C); PyTorch's `Softmax2d` takes (N, C, H, W).
 
     Example:
         >>> image = jnp.array([[[0.0, 0.0], [1e4, 0.0]]])
         >>> print(softmax2d(image))
         [[[0.5 0.5]
           [1.  0. ]]]
-
-    References:
-        course document 002.
     """
     if jnp.ndim(x) not in (3, 4):
         raise ShapeError(

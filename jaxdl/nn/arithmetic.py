@@ -1,8 +1,13 @@
-"""What layers cost and what they see, counted on paper: sizes, receptive fields, operations.
+"""Layer arithmetic on paper: output sizes, receptive fields, operation counts.
 
-Nothing here makes an array. Images are NHWC, kernels (height, width, C_in, C_out); the numbers of
-operations are those of the definition. A clever lowering needs fewer products, and many machines
-do a multiplication and an addition in one instruction (a multiply-add).
+Nothing here makes an array. Images are NHWC, kernels (height, width, C_in, C_out). Counts follow
+the definition of each layer: a clever lowering needs fewer products, and many machines do a
+multiplication and an addition in one instruction (a multiply-add). Arguments out of range raise
+ConfigError; windows and paddings that leave no output raise ShapeError.
+
+References:
+    Dumoulin and Visin, A Guide to Convolution Arithmetic for Deep Learning, 2016; course
+    document 003, and for transposed convolution course document 000.
 """
 
 import math
@@ -15,11 +20,11 @@ Size = int | tuple[int, int]
 
 
 class Window(NamedTuple):
-    """One layer as the receptive field sees it: side and step of its window, in pixels.
+    """A layer as the receptive field sees it, in pixels.
 
     Attributes:
-        size: side of the kernel or of the pooling window.
-        stride: its step.
+        size: side of the kernel or pooling window.
+        stride: step of the window.
         dilation: distance between neighbouring taps, 1 when they touch.
     """
 
@@ -29,11 +34,11 @@ class Window(NamedTuple):
 
 
 class ReceptiveField(NamedTuple):
-    """What one output pixel sees of the input.
+    """The part of the input that one output pixel sees.
 
     Attributes:
-        size: side of the square it depends on, in input pixels.
-        stride: distance between the squares of two neighbouring output pixels.
+        size: side of the square, in input pixels.
+        stride: distance between the squares of neighbouring output pixels.
     """
 
     size: int
@@ -41,13 +46,13 @@ class ReceptiveField(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """What a layer computes for a batch.
+    """What a layer computes for a whole batch.
 
     Attributes:
-        output_shape: shape of its output, batch included.
+        output_shape: batch included.
         parameters: number of trainable numbers.
-        multiplications: for the whole batch.
-        additions: for the whole batch, the bias's included.
+        multiplications: for the batch.
+        additions: for the batch, bias included.
     """
 
     output_shape: tuple[int, ...]
@@ -59,32 +64,21 @@ class Cost(NamedTuple):
 def output_size(
     size: int, window: int, *, stride: int = 1, padding: int = 0, dilation: int = 1
 ) -> int:
-    r"""Pixels along one axis that a convolution or a pooling leaves.
+    r"""Output pixels of a convolution or pooling along one axis, at least 1.
 
     .. math::
         \left\lfloor \frac{n + 2p - d(k - 1) - 1}{s} \right\rfloor + 1
 
     Args:
-        size: n, pixels of the input along the axis.
-        window: k, pixels of the kernel or of the pooling window.
-        stride: s, step of the window (a pooling's is by default its window).
+        size: n, input pixels.
+        window: k, pixels of the kernel or pooling window.
+        stride: s (pooling layers default to their window).
         padding: p, pixels added on each side.
         dilation: d, distance between neighbouring taps.
-
-    Returns:
-        Pixels of the output along the axis, at least 1.
-
-    Raises:
-        ConfigError: a number is out of its range.
-        ShapeError: the window does not fit into the padded input.
 
     Example:
         >>> output_size(224, 3, padding=1), output_size(64, 4, stride=2, padding=1)
         (224, 32)
-
-    References:
-        Dumoulin and Visin, A Guide to Convolution Arithmetic for Deep Learning, 2016; course
-        document 003.
     """
     _check_at_least("output_size", 1, size=size, window=window, stride=stride, dilation=dilation)
     _check_at_least("output_size", 0, padding=padding)
@@ -100,31 +94,21 @@ def output_size(
 def transposed_output_size(
     size: int, window: int, *, stride: int = 1, padding: int = 0, output_padding: int = 0
 ) -> int:
-    """Pixels along one axis that a transposed convolution makes: (n - 1)·s - 2p + k + p_out.
+    """Output pixels of a transposed convolution along one axis: (n - 1)·s - 2p + k + p_out.
 
-    `output_size` rounds down, so up to s input sizes share an output size; `output_padding`
-    says which of them to return to.
+    `output_size` rounds down, so up to s input sizes share an output size; `output_padding` selects
+    which of them to return to.
 
     Args:
-        size: n, pixels of the input along the axis.
+        size: n, input pixels.
         window: k, pixels of the kernel.
-        stride: s, distance between two copies of the kernel.
+        stride: s, distance between copies of the kernel.
         padding: p, pixels cut off each side.
-        output_padding: p_out, pixels added at the far side, below the stride.
-
-    Returns:
-        Pixels of the output along the axis, at least 1.
-
-    Raises:
-        ConfigError: a number is out of its range.
-        ShapeError: the padding cuts everything off.
+        output_padding: p_out, pixels added at the far side, less than the stride.
 
     Example:
         >>> transposed_output_size(1, 4), transposed_output_size(32, 4, stride=2, padding=1)
         (4, 64)
-
-    References:
-        course document 000.
     """
     _check_at_least("transposed_output_size", 1, size=size, window=window, stride=stride)
     _check_at_least("transposed_output_size", 0, padding=padding, output_padding=output_padding)
@@ -143,30 +127,20 @@ def transposed_output_size(
 
 
 def receptive_field(layers: Sequence[Window | tuple[int, ...]]) -> ReceptiveField:
-    r"""The square of input pixels that one pixel after a stack of layers depends on.
+    r"""The square of input pixels that one output pixel of a stack of layers depends on.
 
     .. math::
         r_l = r_{l-1} + d_l (k_l - 1) \, j_{l-1}, \qquad j_l = j_{l-1} s_l, \qquad r_0 = j_0 = 1
 
     Args:
-        layers: from the input on, convolutions and poolings as (size, stride, dilation); the
-            last two may be left out. Layers that look at one pixel (activations, BatchNorm) do
-            not matter.
-
-    Returns:
-        Side of the square and the distance between two neighbouring ones.
-
-    Raises:
-        ConfigError: a number is below 1.
+        layers: convolutions and poolings in order, as (size, stride, dilation); the last two
+            default to 1. Pointwise layers (activations, BatchNorm) do not matter.
 
     Example:
         >>> receptive_field([(3,), (3,)])  # two 3×3 layers see as much as one of 5×5
         ReceptiveField(size=5, stride=1)
         >>> receptive_field([(4, 2)] * 4 + [(4, 1)])  # DCGAN's discriminator, 64 and more
         ReceptiveField(size=94, stride=16)
-
-    References:
-        course document 003.
     """
     size = jump = 1
     for layer in layers:
@@ -186,34 +160,24 @@ def convolution_cost(
     padding: int = 0,
     use_bias: bool = True,
 ) -> Cost:
-    r"""Counts a convolution: every output number is a sum of h·w·C_in products.
+    """Counts a convolution: each output number is a sum of h·w·C_in products.
 
-    h·w·C_in multiplications and one addition fewer, and one more for the bias. Products with the
-    padding's zeros count.
+    That is h·w·C_in multiplications and one addition fewer, plus one for the bias. Products with
+    padding zeros count.
 
-    The course asks for an input of [10, 3, 224, 224] and 64 kernels of 3×3, stride 1, padding 1,
-    and gives 173,408,256 multiplications and 1,605,638,144 additions. Right are 867,041,280 and
-    834,928,640 (without bias) for the batch, 86,704,128 and 83,492,864 an image.
+    For the course's exercise (input [10, 3, 224, 224], 64 kernels of 3×3, stride 1, padding 1, no
+    bias) the course gives 173,408,256 multiplications and 1,605,638,144 additions. Correct are
+    867,041,280 and 834,928,640 for the batch, 86,704,128 and 83,492,864 per image.
 
     Args:
         input_shape: (N, H, W, C_in).
-        features: C_out, number of kernels.
+        features: C_out.
         kernel_size: side of the kernel, or (h, w), in pixels.
-        stride: step of the kernel.
-        padding: zeros added on each side.
-        use_bias: whether one number a kernel is added at the end.
-
-    Raises:
-        ConfigError: a number is out of its range.
-        ShapeError: the input is no batch of images, or smaller than the kernel.
 
     Example:
         >>> convolution_cost((10, 224, 224, 3), 64, 3, padding=1, use_bias=False)
         Cost(output_shape=(10, 224, 224, 64), parameters=1728, multiplications=867041280,
              additions=834928640)
-
-    References:
-        course document 003.
     """
     batch, height, width, channels = _image_shape("convolution_cost", input_shape)
     _check_at_least("convolution_cost", 1, features=features)
@@ -242,34 +206,17 @@ def transposed_convolution_cost(
     output_padding: int = 0,
     use_bias: bool = True,
 ) -> Cost:
-    """Counts a transposed convolution: every input number scales a copy of its kernels.
+    """Counts a transposed convolution: each input number scales a copy of its kernels.
 
-    Each input number takes h·w·C_out multiplications; every product but the first at a pixel is
-    one addition, and the bias one at each output. Products that the padding cuts off count, as
-    those with a convolution's padding do: the layer costs what the convolution it transposes
-    costs.
-
-    Args:
-        input_shape: (N, H, W, C_in).
-        features: C_out.
-        kernel_size: side of the kernel, or (h, w), in pixels.
-        stride: distance between two copies of the kernel.
-        padding: pixels cut off each side.
-        output_padding: pixels added at the far sides.
-        use_bias: whether one number a feature is added at the end.
-
-    Raises:
-        ConfigError: a number is out of its range.
-        ShapeError: the input is no batch of images, or the padding cuts everything off.
+    Each input number takes h·w·C_out multiplications. Every product but the first at a pixel is an
+    addition; a bias adds one per output. Products that the padding cuts off count, so the layer
+    costs as much as the convolution it transposes. Arguments are those of `convolution_cost`.
 
     Example:
         >>> cost = transposed_convolution_cost(
         ...     (1, 4, 4, 512), 256, 4, stride=2, padding=1, use_bias=False)
         >>> cost.output_shape, cost.multiplications
         ((1, 8, 8, 256), 33554432)
-
-    References:
-        course document 000.
     """
     name = "transposed_convolution_cost"
     batch, height, width, channels = _image_shape(name, input_shape)
@@ -297,23 +244,11 @@ def transposed_convolution_cost(
 
 
 def dense_cost(input_shape: Sequence[int], features: int, *, use_bias: bool = True) -> Cost:
-    """Counts a dense layer: every output number is a sum of as many products as there are inputs.
-
-    Args:
-        input_shape: (N, …, C_in).
-        features: C_out.
-        use_bias: whether one number a feature is added.
-
-    Raises:
-        ConfigError: a number is below 1.
-        ShapeError: the input has no batch axis.
+    """Counts a dense layer on (N, …, C_in): each of C_out outputs is a sum of C_in products.
 
     Example:
         >>> dense_cost((64, 784), 10).parameters
         7850
-
-    References:
-        course document 003.
     """
     if len(input_shape) < 2:
         raise ShapeError(f"dense_cost needs an input shape (N, …, C_in), got {tuple(input_shape)}")

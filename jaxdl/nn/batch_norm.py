@@ -1,4 +1,4 @@
-"""Batch normalisation by PyTorch's rule, alone or over the devices of a pmap."""
+"""Batch normalisation with PyTorch's rules, on one device or across a pmap."""
 
 import math
 from functools import partial
@@ -18,24 +18,21 @@ class BatchNorm(nn.Module):
     .. math::
         y = \gamma \, \frac{x - \mu}{\sqrt{\sigma^2 + \epsilon}} + \beta
 
-    In training μ and σ² are the mean and the *biased* variance of the batch (the sum of squares
-    divided by n, with n = N·H·W over all devices), and the running statistics move towards μ and
-    the *unbiased* variance (divided by n - 1), as PyTorch's do; `flax.linen.BatchNorm` stores the
-    biased one. Otherwise μ and σ² are the running statistics.
+    In training μ and σ² are the batch's mean and *biased* variance (divided by n = N·H·W over all
+    devices). The running statistics move towards μ and the *unbiased* variance, divided by n - 1;
+    PyTorch does the same, while `flax.linen.BatchNorm` stores the biased one. Otherwise μ and σ²
+    are the running statistics.
 
-    The variance is the mean of (x - μ)², never E[x²] - E[x]², which cancels: data of mean 1000
-    and deviation 0.1 would come out as noise. Statistics are computed in float32, or in float64 for
-    input in float64.
+    The variance is the mean of (x - μ)², never E[x²] - E[x]², which cancels: data with mean 1000
+    and deviation 0.1 would come out as noise. Statistics are float32, or float64 for float64 input.
+
+    `scale`, `bias` and, in the collection `batch_stats`, `mean` and `var` are (C,) and float32.
 
     Attributes:
-        momentum: The share of the running statistics that is kept at a step, in [0, 1]: flax's
-            convention, 0.9 for PyTorch's 0.1.
+        momentum: Share of the running statistics kept per step, in [0, 1]: 0.9 for PyTorch's 0.1.
         epsilon: Added to the variance, > 0.
-        scale_init: Initialiser of `scale` (γ).
-        bias_init: Initialiser of `bias` (β).
-
-    Parameters are `scale` and `bias`; the collection `batch_stats` holds `mean` and `var`; all of
-    them have shape (C,) and are float32.
+        scale_init: Initialiser of γ.
+        bias_init: Initialiser of β.
 
     Example:
         >>> layer = BatchNorm()
@@ -69,17 +66,14 @@ class BatchNorm(nn.Module):
 
         Args:
             x: (N, …, C), floating-point.
-            train: Whether to use, and fold into the running statistics, the batch's statistics.
-            axis_name: The pmap axis over which the batch is spread; None for one device.
-            mask: 1 for a sample (N,) that counts in the batch's statistics, 0 for the filling of
-                a short batch; None for all ones. Two values a channel must count.
-
-        Returns:
-            An array of x's shape and type.
+            train: Use the batch's statistics and fold them into the running ones.
+            axis_name: The pmap axis the batch is spread over, if any.
+            mask: (N,), 1 for a sample that counts in the statistics, 0 for the padding of a short
+                batch; None counts all.
 
         Raises:
-            ShapeError: `x` has fewer than two axes, or in training one value a channel only,
-                whose variance says nothing.
+            ShapeError: `x` has fewer than two axes, or training sees fewer than two values per
+                channel.
         """
         _check_input(x)
         shape = (x.shape[-1],)
@@ -90,7 +84,7 @@ class BatchNorm(nn.Module):
         if not train:
             return normalize(x, running_mean.value, running_var.value, scale, bias, self.epsilon)
 
-        if self.is_initializing():  # outside any pmap, and the dummy's statistics mean nothing
+        if self.is_initializing():  # outside any pmap; the dummy input's statistics mean nothing
             return x
         _check_count(x, _count(x, axis_name, None))
         count = _count(x, axis_name, mask)
@@ -115,30 +109,28 @@ def batch_normalize(
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     r"""Normalises by the statistics of the batch itself.
 
-    The gradient is written by hand, since differentiation would store and read several arrays of
-    x's size more. With x̂ = (x - μ)/√(σ² + ε), ȳ the gradient of y, and means over the batch,
+    The gradient is written by hand because differentiation would store and read several more arrays
+    of x's size. With x̂ = (x - μ)/√(σ² + ε), ȳ the gradient of y, and means over the batch,
 
     .. math::
         \bar x = \frac{\gamma}{\sqrt{\sigma^2 + \epsilon}}
             \left(\bar y - \mathrm{mean}(\bar y) - \hat x\,\mathrm{mean}(\bar y \hat x)\right),
         \qquad \bar\gamma = \sum \bar y \hat x, \quad \bar\beta = \sum \bar y .
 
-    With a mask the sums of ȳ and ȳ x̂ go over all samples, and are divided by the number, and
-    subtracted from the gradients, of those that count.
+    With a mask, sums of ȳ and ȳ x̂ run over all samples; they are divided by the number of samples
+    that count, and subtracted from their gradients only.
 
     Args:
         x: (N, …, C).
         scale: γ (C,).
         bias: β (C,).
-        mask: 1 for a sample (N,) that counts in the statistics, 0 for another; None for all ones.
-        epsilon: Added to the variance, > 0.
-        axis_name: The pmap axis over which the batch is spread, in equal parts; None for none.
-            Statistics are then those of the whole batch; gradients of `scale` and `bias` are this
-            device's part, as any gradient's in a pmap.
+        mask: (N,), 1 for a sample that counts, 0 for another; None counts all.
+        axis_name: The pmap axis the batch is spread over in equal parts, if any. Statistics are
+            those of the whole batch; gradients of `scale` and `bias` are this device's part.
 
     Returns:
-        y, of x's shape and type; the mean (C,) and the biased variance (C,) in float32 or wider,
-        through which no gradient flows.
+        y, of x's shape and type; the mean (C,) and biased variance (C,), float32 or wider, without
+        gradients.
 
     Example:
         >>> x = jnp.array([[1.0], [3.0]])
@@ -171,7 +163,7 @@ def _batch_normalize_backward(
     epsilon: float, axis_name: str | None, saved: Saved, gradients: tuple[jax.Array, ...]
 ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array | None]:
     x, scale, mean, inverse, mask = saved
-    # Made once, or XLA works out the activation's gradient again in each of the three loops below.
+    # Materialised, or XLA recomputes the activation's gradient in each of the three loops below.
     y_bar = lax.optimization_barrier(_wide(gradients[0]))
     normalized = (_wide(x) - _broadcast(mean, x.ndim)) * _broadcast(inverse, x.ndim)
     if mask is not None:
@@ -224,18 +216,9 @@ def normalize(
     bias: jax.Array,
     epsilon: float,
 ) -> jax.Array:
-    """Computes scale · (x - mean) / √(var + epsilon) + bias for each channel.
+    """Computes scale · (x - mean) / √(var + epsilon) + bias per channel.
 
-    Args:
-        x: (N, …, C).
-        mean: (C,).
-        var: (C,), not negative.
-        scale: (C,).
-        bias: (C,).
-        epsilon: Added to the variance.
-
-    Returns:
-        An array of x's shape and type, computed in float32 or wider.
+    x is (N, …, C), the others (C,). The result has x's type but is computed in float32 or wider.
 
     Example:
         >>> one = jnp.ones(1)
@@ -248,7 +231,7 @@ def normalize(
 
 
 def _wide(x: jax.Array) -> jax.Array:
-    """Sums in bfloat16 lose digits; float64 keeps its own."""
+    """Widens to float32 at least: sums in bfloat16 lose digits."""
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
@@ -270,7 +253,7 @@ def _channel_mean(x: jax.Array, axis_name: str | None, mask: jax.Array | None) -
 
 
 def _count(x: jax.Array, axis_name: str | None, mask: jax.Array | None) -> int | jax.Array:
-    """Values of a channel that count, over all devices."""
+    """Number of values per channel that count, over all devices."""
     if mask is None:
         return math.prod(x.shape[:-1]) * (lax.axis_size(axis_name) if axis_name else 1)
     samples = mask.sum(dtype=jnp.float32)
@@ -290,6 +273,6 @@ def _check_input(x: jax.Array) -> None:
 def _check_count(x: jax.Array, count: int) -> None:
     if count < 2:
         raise ShapeError(
-            f"BatchNorm got input of shape {x.shape} in training: one value a channel has no "
+            f"BatchNorm got input of shape {x.shape} in training: one value per channel has no "
             "variance; use a larger batch, or train=False"
         )

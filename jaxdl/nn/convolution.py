@@ -1,12 +1,12 @@
-"""Two-dimensional convolution and transposed convolution, each computed the fastest known way.
+"""Two-dimensional convolution and transposed convolution, by the fastest known method.
 
-A *lowering* is one way to compute the same numbers; `jaxdl.nn.lowerings.rule` has them all and
-the rule by which `method="auto"` takes one. On a CPU the 4×4 stride-2 layers go by Winograd's
-algorithms, with up to five times the rounding error of a plain sum (2e-6 of the values in float32);
+A *lowering* is one way to compute the same numbers. `jaxdl.nn.lowerings.rule` lists them and the
+rule by which `method="auto"` picks one. On a CPU the 4×4 stride-2 layers use Winograd's algorithms,
+with up to five times the rounding error of a plain sum (2e-6 of the values in float32);
 `method="lax"` is XLA's own convolution.
 
-Images are NHWC, kernels HWIO; convolution is what deep learning calls so (cross-correlation, no
-flip), and padding is zeros, the same number on all four sides, as in PyTorch.
+Images are NHWC, kernels HWIO. As usual in deep learning, convolution means cross-correlation (no
+flip). Padding is zeros, equal on all four sides, as in PyTorch.
 """
 
 from collections.abc import Sequence
@@ -37,17 +37,17 @@ def convolution(
     Args:
         x: Images (N, H, W, C_in).
         kernel: (height, width, C_in, C_out).
-        stride: Step of the kernel, in pixels, at least 1.
+        stride: In pixels, at least 1.
         padding: Zeros added on each side, in pixels, at least 0.
-        method: "auto", or the name of an entry of `lowerings.CONVOLUTIONS`; or several names, of
-            which the first that applies is taken.
+        method: "auto", or a key of `lowerings.CONVOLUTIONS`, or several keys, of which the first
+            that applies is used.
 
     Returns:
         (N, (H + 2·padding - height) // stride + 1, likewise for W, C_out).
 
     Raises:
-        ConfigError: The stride, the padding or the method is unusable.
-        ShapeError: The arrays do not belong together, or nothing would be left of the image.
+        ConfigError: The stride, padding or method is invalid.
+        ShapeError: The arrays do not fit, or the output would be empty.
 
     Example:
         >>> edge = jnp.array([1.0, -1.0]).reshape(1, 2, 1, 1)
@@ -74,11 +74,11 @@ def transposed_convolution(
     output_padding: int = 0,
     method: str | Sequence[str] = "auto",
 ) -> jax.Array:
-    r"""Convolves images transposedly (fractionally strided), like PyTorch's `conv_transpose2d`.
+    r"""Transposed (fractionally strided) convolution, like PyTorch's `conv_transpose2d`.
 
-    Every input pixel adds a copy of the kernel, scaled by its value, to the output, `stride`
-    pixels apart; then `padding` pixels are cut off each side. In the orientation used here, that
-    of `flax.linen.ConvTranspose`, the copy is of the kernel turned by 180°:
+    Every input pixel adds a copy of the kernel, scaled by its value, to the output, `stride` pixels
+    apart; then `padding` pixels are cut off each side. As in `flax.linen.ConvTranspose`, the copy
+    is of the kernel rotated by 180°:
 
     .. math::
         y_{n,\,si+p',\,sj+q',\,o} \mathrel{+}= x_{n,i,j,c}\; k_{h-1-p,\,w-1-q,\,c,\,o},
@@ -89,18 +89,18 @@ def transposed_convolution(
     Args:
         x: Images (N, H, W, C_in).
         kernel: (height, width, C_in, C_out).
-        stride: Distance between two copies, in pixels, at least 1.
+        stride: Distance between copies, in pixels, at least 1.
         padding: Pixels cut off each side of the output, at least 0.
-        output_padding: Pixels added at the lower and right side, 0 ≤ output_padding < stride.
-        method: "auto", or the name of an entry of `lowerings.TRANSPOSED_CONVOLUTIONS`; or several
-            names, of which the first that applies is taken.
+        output_padding: Pixels added at the lower and right sides, 0 ≤ output_padding < stride.
+        method: "auto", or a key of `lowerings.TRANSPOSED_CONVOLUTIONS`, or several keys, of which
+            the first that applies is used.
 
     Returns:
         (N, (H - 1)·stride - 2·padding + height + output_padding, likewise for W, C_out).
 
     Raises:
-        ConfigError: The stride, a padding or the method is unusable.
-        ShapeError: The arrays do not belong together, or nothing would be left of the image.
+        ConfigError: The stride, a padding or the method is invalid.
+        ShapeError: The arrays do not fit, or the output would be empty.
 
     Example:
         >>> kernel = jnp.array([1.0, 2.0, 3.0]).reshape(1, 3, 1, 1)
@@ -120,19 +120,16 @@ def transposed_convolution(
 
 
 class Conv(nn.Module):
-    """A convolution layer: parameters `kernel` (HWIO) and, if asked for, `bias` (C_out,).
+    """A convolution layer with parameters `kernel` (HWIO) and, optionally, `bias` (C_out,).
 
-    The parameters are float32; the layer computes in the input's type.
+    Maps (N, H, W, C_in) to (N, H', W', C_out). Parameters are float32; the layer computes in the
+    input's type. `stride`, `padding` and `method` are those of `convolution`.
 
     Attributes:
         features: C_out.
         kernel_size: Side of the kernel, or (height, width), in pixels.
-        stride: See `convolution`.
-        padding: See `convolution`.
-        use_bias: Whether to add a bias.
-        kernel_init: Initialiser of the kernel; PyTorch's by default.
-        bias_init: Initialiser of the bias; None for PyTorch's, U(±1/√fan_in).
-        method: See `convolution`.
+        kernel_init: PyTorch's initialiser by default.
+        bias_init: None for PyTorch's, U(±1/√fan_in).
 
     Example:
         >>> layer = Conv(8, 3, padding=1)
@@ -152,7 +149,7 @@ class Conv(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps (N, H, W, C_in) to (N, H', W', C_out); see `convolution`."""
+        """Applies the layer; see `convolution`."""
         shape = (*_pair(self.kernel_size), x.shape[-1], self.features)
         kernel = self.param("kernel", self.kernel_init, shape, jnp.float32).astype(x.dtype)
         y = convolution(x, kernel, stride=self.stride, padding=self.padding, method=self.method)
@@ -163,21 +160,16 @@ class Conv(nn.Module):
 
 
 class ConvTranspose(nn.Module):
-    """A transposed-convolution layer: parameters `kernel` (HWIO) and, if asked for, `bias`.
+    """A transposed-convolution layer with parameters `kernel` (HWIO) and, optionally, `bias`.
 
-    The parameters are float32; the layer computes in the input's type.
+    Maps (N, H, W, C_in) to (N, H', W', C_out). Parameters are float32; the layer computes in the
+    input's type. `stride`, paddings and `method` are those of `transposed_convolution`.
 
     Attributes:
         features: C_out.
         kernel_size: Side of the kernel, or (height, width), in pixels.
-        stride: See `transposed_convolution`.
-        padding: See `transposed_convolution`.
-        output_padding: See `transposed_convolution`.
-        use_bias: Whether to add a bias.
-        kernel_init: Initialiser of the kernel; PyTorch's by default.
-        bias_init: Initialiser of the bias; None for PyTorch's, U(±1/√fan_in) with a fan-in of
-            height · width · C_out.
-        method: See `transposed_convolution`.
+        kernel_init: PyTorch's initialiser by default.
+        bias_init: None for PyTorch's, U(±1/√fan_in) with a fan-in of height · width · C_out.
 
     Example:
         >>> layer = ConvTranspose(8, 4, stride=2, padding=1, use_bias=False)
@@ -198,7 +190,7 @@ class ConvTranspose(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps (N, H, W, C_in) to (N, H', W', C_out); see `transposed_convolution`."""
+        """Applies the layer; see `transposed_convolution`."""
         shape = (*_pair(self.kernel_size), x.shape[-1], self.features)
         kernel = self.param("kernel", self.kernel_init, shape, jnp.float32).astype(x.dtype)
         y = transposed_convolution(
@@ -224,7 +216,7 @@ def _add_bias(y: jax.Array, bias: jax.Array) -> jax.Array:
 
 
 def _check(name: str, x: jax.Array, kernel: jax.Array, geometry: Geometry) -> None:
-    """Refuses arrays and numbers that make no convolution."""
+    """Refuses arrays and numbers that do not make a convolution."""
     stride, padding, output_padding = geometry
     if stride < 1 or padding < 0:
         raise ConfigError(f"{name}: stride {stride} must be ≥ 1 and padding {padding} ≥ 0")
@@ -247,7 +239,6 @@ def _check(name: str, x: jax.Array, kernel: jax.Array, geometry: Geometry) -> No
 def _check_output(
     name: str, x: jax.Array, kernel: jax.Array, geometry: Geometry, height: int, width: int
 ) -> None:
-    """Refuses an output without pixels."""
     if height < 1 or width < 1:
         raise ShapeError(
             f"{name}: images {x.shape} with kernel {kernel.shape} and {geometry} leave an output "

@@ -1,4 +1,4 @@
-"""A table of a model's layers: shapes, parameters, multiply-adds; nothing is computed for it."""
+"""A table of a model's layers: shapes, parameters, multiply-adds. Nothing is computed for it."""
 
 import contextlib
 import inspect
@@ -24,14 +24,13 @@ class Layer:
     """One call of one layer.
 
     Attributes:
-        name: where it is in the model, e.g. "conv_0" or "block/dense".
-        kind: its class.
-        output_shape: shape of its output, batch included (a pytree of shapes if that is one).
-        parameter_shapes: shape of each of its own trainable arrays.
-        parameters: how many trainable numbers these hold; 0 where the layer is called again, as
-            shared weights count once.
-        multiply_adds: for the whole batch; None where no rule is known for a layer with
-            matrices of weights.
+        name: path in the model, e.g. "conv_0" or "block/dense".
+        kind: class name.
+        output_shape: batch included (a pytree of shapes if the output is one).
+        parameter_shapes: shapes of its own trainable arrays.
+        parameters: how many numbers they hold; 0 for repeated calls, since shared weights count
+            once.
+        multiply_adds: for the whole batch; None if a layer with weight matrices has no known rule.
     """
 
     name: str
@@ -44,13 +43,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Summary:
-    """A model's layers in the order of their calls; it prints as a table.
-
-    Attributes:
-        model: the model's class.
-        input_shape: shape of the input, batch included.
-        layers: one row a call of a layer.
-    """
+    """A model's layers in call order; it prints as a table."""
 
     model: str
     input_shape: Shape
@@ -58,17 +51,17 @@ class Summary:
 
     @property
     def parameters(self) -> int:
-        """Number of trainable numbers of the model."""
+        """Number of trainable numbers in the model."""
         return sum(layer.parameters for layer in self.layers)
 
     @property
     def multiply_adds(self) -> int:
-        """Multiply-adds for the batch, of the layers that could be counted."""
+        """Multiply-adds for the batch, over the layers that could be counted."""
         return sum(layer.multiply_adds or 0 for layer in self.layers)
 
     @property
     def is_complete(self) -> bool:
-        """Whether all layers could be counted; if not, `multiply_adds` is a lower bound."""
+        """Whether every layer could be counted; if not, `multiply_adds` is a lower bound."""
         return all(layer.multiply_adds is not None for layer in self.layers)
 
     def __str__(self) -> str:
@@ -89,27 +82,19 @@ def summary(
 ) -> Summary:
     """Lists a model's layers with their shapes, parameters and multiply-adds.
 
-    The model runs on shapes alone (`jax.eval_shape`), so the batch and the model may be larger
-    than the memory. A row is a module without modules inside, or with arrays of its own;
-    activations, poolings and reshapes that are plain functions have none.
+    The model runs on shapes alone (`jax.eval_shape`), so batch and model may exceed the memory.
+    Each row is a module without submodules, or with arrays of its own; plain functions such as
+    activations, pooling and reshapes have no row.
 
-    Dense and convolution layers count their products by the definition, whatever the lowering
-    (`jaxdl.nn.arithmetic`); `flax.linen.tabulate` counts the operations of the lowering instead.
-    A bias adds nothing, as it is the first term of each sum. BatchNorm, dropout and activation
-    modules count 0. Running statistics are no parameters. Under `linen.vmap` or `linen.scan`
-    every member with weights of its own counts; the output shape is one member's.
-
-    Args:
-        model: any Flax linen module, not yet bound.
-        input_shape: shape of its input, batch included.
-        dtype: type of its input.
-        **arguments: further arguments of the call; `train` is False unless given.
-
-    Returns:
-        The summary, to print or to read.
+    Dense and convolution layers count their products by definition (`jaxdl.nn.arithmetic`);
+    `flax.linen.tabulate` counts the operations of the lowering instead. A bias adds nothing, being
+    the first term of each sum. BatchNorm, dropout and activation modules count 0. Running
+    statistics are not parameters. Under `linen.vmap` or `linen.scan` every member with weights of
+    its own counts; the output shape is one member's. ``arguments`` go to the call; `train` is False
+    by default.
 
     Raises:
-        ShapeError: the input shape is empty or has a size below 1, or the model refuses it.
+        ShapeError: the input shape is empty or has a size below 1, or the model rejects it.
 
     Example:
         >>> print(summary(linen.Sequential([linen.Dense(5), linen.relu, linen.Dense(2)]), (8, 3)))
@@ -128,7 +113,7 @@ def summary(
     if not input_shape or min(input_shape) < 1:
         raise ShapeError(
             f"summary: input shape {tuple(input_shape)} is empty or has a size below 1; give "
-            "every axis, the batch's too"
+            "every axis, including the batch"
         )
     if "train" in inspect.signature(type(model).__call__).parameters:
         arguments.setdefault("train", False)
@@ -145,7 +130,7 @@ def summary(
 
 
 class _Call(NamedTuple):
-    """One call of a layer, as seen from inside of it."""
+    """One call of a layer, seen from inside."""
 
     path: tuple[str, ...]
     kind: str
@@ -156,9 +141,9 @@ class _Call(NamedTuple):
 
 @contextlib.contextmanager
 def _recording(calls: list[_Call]) -> Iterator[None]:
-    """Notes every call of a layer meanwhile, a module with arrays of its own before its parts."""
+    """Records every layer call, a module with arrays of its own before its submodules."""
     open_calls: list[linen.Module] = []
-    containers: set[int] = set()  # of the open calls, those that have called another module
+    containers: set[int] = set()  # open calls that have called another module
 
     def intercept(
         run: Callable[..., Any], args: tuple, kwargs: dict, context: InterceptorContext
@@ -186,7 +171,7 @@ def _recording(calls: list[_Call]) -> Iterator[None]:
 
 
 def _layers(calls: list[_Call], parameters: Mapping[str, Any]) -> Iterator[Layer]:
-    """The rows: calls with the parameters as they are outside of any vmap or scan."""
+    """Builds the rows, with parameters as they are outside any vmap or scan."""
     seen = set()
     for call in calls:
         weights = _own_parameters(_at(parameters, call.path))
@@ -210,7 +195,7 @@ def _at(parameters: Mapping[str, Any], path: tuple[str, ...]) -> Mapping[str, An
 
 
 def _own_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """The arrays of a module itself, without those of the modules inside."""
+    """The arrays of a module itself, without those of its submodules."""
     return {name: value for name, value in parameters.items() if hasattr(value, "shape")}
 
 
@@ -221,15 +206,15 @@ def _size(weights: Mapping[str, Any]) -> int:
 def _multiply_adds(
     module: linen.Module, weights: dict[str, jax.Array], x: Any, output: Any
 ) -> int | None:
-    """Products of weights and inputs; None if the layer has matrices and no rule."""
+    """Products of weights and inputs; None for a layer that has matrices but no rule."""
     if isinstance(module, linen.Dense | linen.Conv | Conv | Dense):
-        # Every output number is a sum over all of the kernel but its last axis, C_out.
+        # Every output number sums over all axes of the kernel but the last, C_out.
         return output.size * math.prod(weights["kernel"].shape[:-1])
     if isinstance(module, linen.ConvTranspose | ConvTranspose):
-        # Every input pixel is multiplied with the whole kernel.
+        # Every input pixel is multiplied by the whole kernel.
         return x.size // x.shape[-1] * weights["kernel"].size
     if isinstance(module, linen.Embed):
-        return 0  # a look-up
+        return 0  # a lookup
     return None if any(value.ndim > 1 for value in weights.values()) else 0
 
 
@@ -250,7 +235,7 @@ def _shape_text(shape: Any) -> str:
 
 
 def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
-    """Texts to the left, the two columns of numbers to the right."""
+    """Aligns text to the left and the two number columns to the right."""
     cells = [cell.ljust(width) for cell, width in zip(row[:4], widths[:4], strict=True)]
     cells += [cell.rjust(width) for cell, width in zip(row[4:], widths[4:], strict=True)]
     return "  ".join(cells).rstrip()

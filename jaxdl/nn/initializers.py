@@ -1,7 +1,7 @@
-"""DCGAN's normal distributions, and the uniform ones that PyTorch's layers start from.
+"""DCGAN's normal initialisers and the uniform ones of PyTorch's layers.
 
-All initialisers are called as those of `jax.nn.initializers` are, (key, shape, dtype), and draw an
-array of that shape and floating-point type.
+All are called like those of `jax.nn.initializers`, with (key, shape, dtype). Kernels have shape
+(inputs, outputs) or (height, width, C_in, C_out).
 """
 
 import math
@@ -31,7 +31,7 @@ def dcgan_kernel_init(
 def dcgan_scale_init(
     key: jax.Array, shape: Sequence[int], dtype: jnp.dtype = jnp.float32
 ) -> jax.Array:
-    """Draws BatchNorm's scales from N(1, 0.02²), as DCGAN does.
+    """Draws BatchNorm scales from N(1, 0.02²), as DCGAN does.
 
     Example:
         >>> bool(abs(dcgan_scale_init(jax.random.key(0), (64,)).mean() - 1) < 0.01)
@@ -41,16 +41,15 @@ def dcgan_scale_init(
 
 
 def _flat_normal(key: jax.Array, shape: Sequence[int], dtype: jnp.dtype) -> jax.Array:
-    # Drawn flat: the same numbers, but XLA compiles a draw of rank 4 six times slower (CPU).
+    # Flat draws give the same numbers, and XLA compiles them six times faster than rank 4 (CPU).
     return jax.random.normal(key, (math.prod(shape),), dtype).reshape(shape)
 
 
 def torch_uniform_init(fan_in: int) -> Initializer:
-    r"""Makes the initialiser U(-1/√fan_in, 1/√fan_in): PyTorch's default for weights and biases.
+    """Returns the initialiser U(-1/√fan_in, 1/√fan_in), PyTorch's default for weights and biases.
 
-    Args:
-        fan_in: The number of products that make one output, at least 1. A bias has its layer's
-            fan-in, which its own shape does not tell.
+    fan_in is the number of products per output. A bias uses its layer's, which its own shape does
+    not reveal.
 
     Example:
         >>> bias_init = torch_uniform_init(784)
@@ -70,12 +69,7 @@ def torch_uniform_init(fan_in: int) -> Initializer:
 def torch_linear_init(
     key: jax.Array, shape: Sequence[int], dtype: jnp.dtype = jnp.float32
 ) -> jax.Array:
-    """Draws a dense kernel as PyTorch's `Linear` does: U(±1/√fan_in).
-
-    Args:
-        key: A PRNG key.
-        shape: (inputs, outputs); fan_in is the number of inputs.
-        dtype: A floating-point type.
+    """Draws a dense kernel like PyTorch's `Linear`: U(±1/√fan_in), where fan_in is C_in.
 
     Example:
         >>> bool(abs(torch_linear_init(jax.random.key(0), (100, 10))).max() <= 0.1)
@@ -87,13 +81,7 @@ def torch_linear_init(
 def torch_conv_init(
     key: jax.Array, shape: Sequence[int], dtype: jnp.dtype = jnp.float32
 ) -> jax.Array:
-    """Draws a convolution kernel as PyTorch's `Conv2d` does: U(±1/√fan_in).
-
-    Args:
-        key: A PRNG key.
-        shape: (kernel height, kernel width, C_in, C_out); fan_in is the product of the first
-            three.
-        dtype: A floating-point type.
+    """Draws a convolution kernel like PyTorch's `Conv2d`: U(±1/√fan_in), fan_in = h · w · C_in.
 
     Example:
         >>> bool(abs(torch_conv_init(jax.random.key(0), (5, 5, 4, 8))).max() <= 0.1)
@@ -105,15 +93,10 @@ def torch_conv_init(
 def torch_conv_transpose_init(
     key: jax.Array, shape: Sequence[int], dtype: jnp.dtype = jnp.float32
 ) -> jax.Array:
-    """Draws a transposed-convolution kernel as PyTorch's `ConvTranspose2d` does: U(±1/√fan_in).
+    """Draws a transposed-convolution kernel like PyTorch's `ConvTranspose2d`: U(±1/√fan_in).
 
-    PyTorch takes fan_in from the second axis of its weight (C_in, C_out, height, width), so here
-    it is height · width · **C_out**.
-
-    Args:
-        key: A PRNG key.
-        shape: (kernel height, kernel width, C_in, C_out).
-        dtype: A floating-point type.
+    PyTorch takes fan_in from the second axis of its weight (C_in, C_out, height, width), so here it
+    is height · width · **C_out**.
 
     Example:
         >>> bool(abs(torch_conv_transpose_init(jax.random.key(0), (5, 5, 8, 4))).max() <= 0.1)

@@ -1,4 +1,9 @@
-"""Pooling over windows of images, with PyTorch's conventions, in NHWC order."""
+"""Pooling over windows of NHWC images, with PyTorch's conventions.
+
+References:
+    Lin, Chen and Yan, Network in Network, 2014 (global average pooling); course document 003;
+    course document 004, level 6.
+"""
 
 from collections.abc import Callable
 
@@ -15,21 +20,21 @@ Size = int | tuple[int, int]
 def max_pool(
     x: jax.Array, window: Size, stride: Size | None = None, padding: Size = 0
 ) -> jax.Array:
-    """The largest value under each window, like PyTorch's `max_pool2d`.
+    """Maximum over each window, like PyTorch's `max_pool2d`.
 
-    The padding is -∞, so it never wins. The gradient goes to the first of equal maxima.
+    Padding is -∞ and never wins. The gradient goes to the first of equal maxima.
 
     Args:
         x: images (N, H, W, C), floating-point.
         window: side of the window, or (height, width), in pixels.
-        stride: step of the window in pixels; None for the window's size (flax takes 1).
+        stride: in pixels; None for the window's size (flax defaults to 1).
         padding: pixels added on each side, at most half the window.
 
     Returns:
         (N, (H + 2·padding - window) // stride + 1, likewise for W, C).
 
     Raises:
-        ConfigError: the window, the stride or the padding is unusable.
+        ConfigError: the window, stride or padding is invalid.
         ShapeError: x is not a batch of images, or is smaller than the window.
 
     Example:
@@ -37,9 +42,6 @@ def max_pool(
         >>> print(max_pool(image, 2)[0, :, :, 0])
         [[ 5.  7.]
          [13. 15.]]
-
-    References:
-        course document 003; course document 004, level 6.
     """
     return _reduce_windows("max_pool", x, -jnp.inf, lax.max, window, stride, padding)
 
@@ -52,31 +54,18 @@ def avg_pool(
     *,
     count_include_pad: bool = True,
 ) -> jax.Array:
-    """The mean under each window, like PyTorch's `avg_pool2d`.
+    """Mean over each window, like PyTorch's `avg_pool2d`.
+
+    Shapes, other arguments and errors are those of `max_pool`; padding is zeros.
 
     Args:
-        x: images (N, H, W, C), floating-point.
-        window: side of the window, or (height, width), in pixels.
-        stride: step of the window in pixels; None for the window's size (flax takes 1).
-        padding: zeros added on each side, in pixels, at most half the window.
-        count_include_pad: whether the padding counts in the mean, as it does in PyTorch unless
-            asked otherwise.
-
-    Returns:
-        (N, (H + 2·padding - window) // stride + 1, likewise for W, C).
-
-    Raises:
-        ConfigError: the window, the stride or the padding is unusable.
-        ShapeError: x is not a batch of images, or is smaller than the window.
+        count_include_pad: whether padding counts in the mean, as in PyTorch by default.
 
     Example:
         >>> image = jnp.arange(16.0).reshape(1, 4, 4, 1)
         >>> print(avg_pool(image, 2)[0, :, :, 0])
         [[ 2.5  4.5]
          [10.5 12.5]]
-
-    References:
-        course document 003.
     """
     sums = _reduce_windows("avg_pool", x, 0.0, lax.add, window, stride, padding)
     if count_include_pad:
@@ -88,23 +77,13 @@ def avg_pool(
 
 
 def global_average_pool(x: jax.Array) -> jax.Array:
-    """The mean of each channel over all pixels, like PyTorch's `AdaptiveAvgPool2d(1)`, flattened.
+    """Mean of each channel over all pixels: (N, H, W, C) to (N, C).
 
-    Args:
-        x: images (N, H, W, C), floating-point.
-
-    Returns:
-        (N, C).
-
-    Raises:
-        ShapeError: x is not a batch of images.
+    Like PyTorch's `AdaptiveAvgPool2d(1)`, flattened.
 
     Example:
         >>> print(global_average_pool(jnp.arange(8.0).reshape(1, 2, 2, 2)))
         [[3. 4.]]
-
-    References:
-        Lin, Chen and Yan, Network in Network, 2014; course document 003.
     """
     _check_images("global_average_pool", x)
     return x.mean(axis=(1, 2))
@@ -119,7 +98,6 @@ def _reduce_windows(
     stride: Size | None,
     padding: Size,
 ) -> jax.Array:
-    """Folds the operation over every window of every channel."""
     _check_images(name, x)
     window, padding = _pair(window), _pair(padding)
     stride = window if stride is None else _pair(stride)
@@ -155,7 +133,7 @@ def _check_geometry(
     if min(window) < 1 or min(stride) < 1:
         raise ConfigError(f"{name}: window {window} and stride {stride} must be at least 1")
     for pixels, side in zip(padding, window, strict=True):
-        # More would make windows of padding alone, whose maximum is -∞.
+        # More would create windows of padding only, with a maximum of -∞.
         if not 0 <= pixels <= side // 2:
             raise ConfigError(
                 f"{name}: padding {padding} must be at least 0 and at most half the window {window}"

@@ -14,21 +14,21 @@ from jaxdl.errors import ConfigError, ShapeError, TrainingError
 
 Function = Callable[[jax.Array], jax.Array]
 
-_MAX_TRIALS = 100  # of one line search: 2^100 covers float32's range
-_ARMIJO_SHARE = 1e-4  # of the decrease that the slope promises
+_MAX_TRIALS = 100  # per line search; 2^100 covers float32's range
+_ARMIJO_SHARE = 1e-4  # of the decrease the slope promises
 _SHRINKAGE = 0.5
 
 
 class Descent(NamedTuple):
-    """The way of a descent of k steps.
+    """The path of a descent of k steps.
 
     Attributes:
-        path: The start and the point after each step (k + 1, …).
-        steps: Length t of each step, in gradients: x ← x - t·∇f(x), (k,).
-        values: f along the path (k + 1,).
-        gradient_norms: ‖∇f‖ along the path (k + 1,).
-        converged: Whether the last gradient norm is within the tolerance; False says that
-            max_steps ended the search.
+        path: The start and the point after each step, (k + 1, …).
+        steps: Step lengths t, in gradients: x ← x - t·∇f(x), (k,).
+        values: f along the path, (k + 1,).
+        gradient_norms: ‖∇f‖ along the path, (k + 1,).
+        converged: Whether the last gradient norm is within the tolerance; if False, max_steps ended
+            the search.
     """
 
     path: np.ndarray
@@ -39,7 +39,7 @@ class Descent(NamedTuple):
 
 
 class _Bracket(NamedTuple):
-    """A search under way: φ falls from 0 to `low`, and a minimum is below `high` (∞: unknown)."""
+    """A search under way: φ falls from 0 to `low`, and a minimum lies below `high` (∞: unknown)."""
 
     low: jax.Array
     value_at_low: jax.Array
@@ -57,38 +57,38 @@ def steepest_descent(
     tolerance: float = 1e-4,
     max_steps: int = 1000,
 ) -> Descent:
-    r"""Walks against the gradient, each step as long as a line search finds good.
+    r"""Descends along the negative gradient, with step lengths from a line search.
 
     .. math::
         x_{k+1} = x_k - t_k \nabla f(x_k), \qquad \text{until } \lVert\nabla f\rVert \le
         \text{tolerance}
 
-    "exact" takes a t > 0 that minimises φ(t) = f(x - t·g), with g = ∇f(x), along the ray. Its
-    first trial is Newton's, ‖g‖² / gᵀHg, from the derivative of the gradient along the ray (a
-    Hessian-vector product); for a quadratic f that is the minimiser, up to rounding. Otherwise
-    the trial is doubled until φ rises, and the minimum passed is closed in by Newton's method on
-    φ′, with bisection where that leaves the bracket, to the precision of the numbers. With
-    several minima on the ray it finds one, not above f(x), and not always the lowest.
+    "exact" takes a t > 0 that minimises φ(t) = f(x - t·g), g = ∇f(x). It first tries Newton's
+    ‖g‖² / gᵀHg, from the gradient's derivative along the ray (a Hessian-vector product); for a
+    quadratic f that is the minimiser, up to rounding. Otherwise it doubles the trial until φ rises
+    and closes in on the minimum with Newton's method on φ′, bisecting whenever that leaves the
+    bracket, to the precision of the numbers. If the ray has several minima it finds one no higher
+    than f(x), not always the lowest.
 
-    "backtracking" starts at t = 1 and halves it until Armijo's condition holds,
-    f(x - t·g) ≤ f(x) - 10⁻⁴·t·‖g‖².
+    "backtracking" starts at t = 1 and halves it until Armijo's condition holds, f(x - t·g) ≤ f(x) -
+    10⁻⁴·t·‖g‖².
 
     Args:
         f: A differentiable function from an array of x0's shape to a scalar, in jax.numpy.
-        x0: The start, finite; integers are converted.
+        x0: Finite starting point; integers are converted.
         line_search: "exact" or "backtracking".
-        tolerance: Gradient norm at which to stop, at least 0. In float32 about 1e-6 of the
-            numbers inside f is the least that can be reached.
+        tolerance: Gradient norm at which to stop, at least 0. In float32 it cannot get below about
+            1e-6 of the numbers inside f.
         max_steps: Steps after which to give up, at least 1.
 
     Returns:
-        The path, as NumPy arrays. Look at `converged`.
+        The path, as NumPy arrays. Check `converged`.
 
     Raises:
-        ConfigError: An argument is out of its range, or f or its gradient is not finite at x0.
+        ConfigError: An argument is out of range, or f or its gradient is not finite at x0.
         ShapeError: f does not return a scalar.
-        TrainingError: f does not descend along -∇f (its gradient is wrong, it has a kink, or
-            rounding hides the descent), descends without end, or leads to where it is not finite.
+        TrainingError: f does not decrease along -∇f (a wrong gradient, a kink, or rounding),
+            decreases without bound, or becomes non-finite.
 
     Example:
         >>> def f(x):
@@ -130,7 +130,7 @@ def steepest_descent(
 
 
 def _exact(f: Function, x: jax.Array, value: jax.Array, gradient: jax.Array) -> jax.Array:
-    """A minimiser t of f(x - t·gradient); 0 if f does not descend, ∞ if it does without end."""
+    """A minimiser t of f(x - t·gradient); 0 if f does not decrease, ∞ if it is unbounded."""
 
     def along(t: jax.Array) -> jax.Array:
         return f(x - t * gradient)
@@ -145,8 +145,8 @@ def _exact(f: Function, x: jax.Array, value: jax.Array, gradient: jax.Array) -> 
     def improve(bracket: _Bracket) -> _Bracket:
         low, value_at_low, high, t, _, count = bracket
         value, slope, curvature = along(t), slope_along(t), curvature_along(t)
-        # Near the minimum φ is level to rounding while its slope still tells: hence the slack.
-        # Every comparison is False for NaN: beyond f's domain counts as uphill.
+        # The slack is for minima: there φ is flat to rounding while its slope still informs.
+        # Comparisons with NaN are False, so leaving f's domain counts as uphill.
         descended = value <= value_at_low + 8 * epsilon * jnp.abs(value_at_low)
         arrived = descended & (jnp.abs(slope) <= flat)
         advance = arrived | (descended & (slope < 0))
@@ -154,7 +154,7 @@ def _exact(f: Function, x: jax.Array, value: jax.Array, gradient: jax.Array) -> 
         high = jnp.where(advance, high, t)
         done = arrived | (jnp.isfinite(high) & (high - low <= 4 * epsilon * high))
         guess = t - slope / curvature
-        # Every third trial bisects, so that the bracket shrinks however Newton's method goes.
+        # Every third trial bisects, so the bracket shrinks whatever Newton's method does.
         usable = (curvature > 0) & (low < guess) & (guess < high) & (count % 3 != 2)
         trial = jnp.where(usable, guess, low + (high - low) / 2)
         return _Bracket(
@@ -164,7 +164,7 @@ def _exact(f: Function, x: jax.Array, value: jax.Array, gradient: jax.Array) -> 
     first = jnp.where((newton > 0) & jnp.isfinite(newton), newton, 1.0)
     start = _Bracket(zero, value, jnp.full_like(zero, jnp.inf), first, jnp.array(False), 0)
     end = lax.while_loop(lambda b: ~b.done & (b.count < _MAX_TRIALS), improve, start)
-    # A wrong gradient leaves a sliver within the slack, where neither φ nor its slope is less.
+    # A wrong gradient leaves a sliver within the slack where neither φ nor its slope decreases.
     steep = jnp.abs(slope_along(end.low)) > jnp.abs(slope_along(zero)) / 2
     t = jnp.where(steep & (end.value_at_low >= value), zero, end.low)
     return jnp.where(jnp.isinf(end.high) & ~end.done, jnp.inf, t)
@@ -175,7 +175,7 @@ def _backtracking(f: Function, x: jax.Array, value: jax.Array, gradient: jax.Arr
     promised = _ARMIJO_SHARE * jnp.square(gradient).sum()
 
     def insufficient(t: jax.Array) -> jax.Array:
-        # Not "f > bound": NaN, beyond f's domain, must be insufficient.
+        # Not "f > bound": NaN, outside f's domain, must count as insufficient.
         return ~(f(x - t * gradient) <= value - t * promised) & (t > 0)
 
     return lax.while_loop(insufficient, lambda t: _SHRINKAGE * t, jnp.ones((), x.dtype))
@@ -231,10 +231,12 @@ def _check_step(
     value: jax.Array,
     gradient: jax.Array,
 ) -> None:
-    """Refuses a step that goes nowhere or out of f's domain."""
+    """Refuses a step that goes nowhere or leaves f's domain."""
     where = f"steepest_descent, step {number} from {before}"
     if np.isinf(t):
-        raise TrainingError(f"{where}: f falls without end along -∇f; it has no minimum there")
+        raise TrainingError(
+            f"{where}: f decreases without bound along -∇f; it has no minimum there"
+        )
     if np.array_equal(before, x):
         raise TrainingError(
             f"{where}: no step along -∇f makes f smaller; its gradient is wrong, or f has a kink "

@@ -1,4 +1,4 @@
-"""Training a part of a network's parameters."""
+"""Training some of a network's parameters."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,17 +12,11 @@ from jaxdl.errors import ConfigError
 def train_only(
     optimizer: optax.GradientTransformation, names: Sequence[str]
 ) -> optax.GradientTransformation:
-    """An optimiser for some of the parameters; the others stay exactly as they are.
+    """Restricts an optimiser to some parameters; the others stay exactly as they are.
 
-    The gradients of frozen parameters are not computed where nothing needs them. BatchNorm's
-    running statistics are no parameters and still follow the data.
-
-    Args:
-        optimizer: for the parameters that are trained; it keeps no state of the others.
-        names: layers or single parameters, by their path: "dense_1" or "dense_1/kernel".
-
-    Returns:
-        An optax transformation; its ``init`` raises a ConfigError if there is no such parameter.
+    XLA drops the gradients of frozen parameters where nothing needs them. BatchNorm's running
+    statistics are not parameters and still follow the data. ``names`` are paths of layers or single
+    parameters, "dense_1" or "dense_1/kernel"; ``init`` raises ConfigError if none matches.
 
     Example:
         >>> import jax.numpy as jnp

@@ -1,16 +1,17 @@
 r"""PyTorch's optimisers as optax transformations, number for number.
 
-optax has optimisers of the same names that differ in what ``weight_decay`` means and in rounding.
-Here it is *coupled* L2: λ·w is added to the gradient before anything else sees it,
+optax has optimisers of the same names that differ in rounding and in the meaning of
+``weight_decay``. Here it is *coupled* L2: λ·w is added to the gradient before anything else,
 
 .. math::
     g_t = \nabla L(w_t) + \lambda w_t,
 
-for every parameter, biases and BatchNorm's scales included. It is the gradient of
+for every parameter, including biases and BatchNorm scales. It is the gradient of
 λ·``losses.l2_penalty``.
 
-``learning_rate`` is a number or an optax schedule, a function of the number of steps already
-made: the first step takes ``schedule(0)``. The ``update`` of what is returned needs the parameters.
+``learning_rate`` (η) and ``weight_decay`` (λ) are at least 0. The rate may be an optax schedule, a
+function of the number of steps already made: the first step uses ``schedule(0)``. ``update`` needs
+the parameters. Arguments out of range raise ConfigError.
 
 References:
     https://docs.pytorch.org/docs/stable/optim.html; course document 002; course document 004,
@@ -35,22 +36,14 @@ def sgd(
     nesterov: bool = False,
     weight_decay: float = 0.0,
 ) -> optax.GradientTransformation:
-    r"""Stochastic gradient descent, with momentum if asked for.
+    r"""Stochastic gradient descent, optionally with momentum.
 
     .. math::
         b_t = \mu b_{t-1} + g_t, \qquad
         w_{t+1} = w_t - \eta_t \cdot (\text{nesterov: } g_t + \mu b_t; \text{ else } b_t)
 
-    The rate multiplies outside of the momentum b, so a change of the rate acts at once.
-
-    Args:
-        learning_rate: η, at least 0, or a schedule.
-        momentum: μ, at least 0 (and below 1 to be stable).
-        nesterov: whether to look ahead; needs momentum.
-        weight_decay: λ of coupled L2, at least 0.
-
-    Raises:
-        ConfigError: a value is out of its range, or Nesterov has no momentum to look along.
+    The rate multiplies outside the momentum b, so a change of the rate acts at once. μ is at least
+    0, and below 1 for stability; ``nesterov`` looks ahead and needs momentum.
 
     Example:
         >>> optimizer = sgd(0.1, momentum=0.9)
@@ -64,7 +57,7 @@ def sgd(
     _check("sgd", learning_rate=learning_rate, momentum=momentum, weight_decay=weight_decay)
     if nesterov and momentum == 0:
         raise ConfigError("sgd: nesterov needs momentum above 0")
-    # Without momentum, None: optax would keep a velocity that nobody needs.
+    # None rather than 0, for which optax would keep an unused velocity.
     return optax.chain(
         _coupled_l2(weight_decay), optax.sgd(learning_rate, momentum or None, nesterov)
     )
@@ -86,18 +79,13 @@ def adam(
         w_{t+1} = w_t - \eta_t
         \frac{m_t / (1 - \beta_1^t)}{\sqrt{v_t / (1 - \beta_2^t)} + \epsilon}
 
-    The decay λ·w is inside g, so m and v see it and a weight with large gradients decays less.
-    Decay outside of them is AdamW's, `optax.adamw`.
+    The decay λ·w is part of g and so enters m and v: a weight with large gradients decays less. For
+    decoupled decay (AdamW) use `optax.adamw`.
 
     Args:
-        learning_rate: η, at least 0, or a schedule.
-        b1: β₁, share of the running mean that is kept at a step, in [0, 1).
-        b2: β₂, likewise of the running mean of squares, in [0, 1).
+        b1: β₁, share of the running mean kept per step, in [0, 1).
+        b2: β₂, likewise for the mean of squares.
         eps: ε, outside the root, at least 0.
-        weight_decay: λ of coupled L2, at least 0.
-
-    Raises:
-        ConfigError: a value is out of its range.
 
     Example:
         >>> optimizer = adam(0.1)
@@ -107,7 +95,7 @@ def adam(
         ['-0.1000', '-0.1000']
 
     References:
-        Kingma and Ba, Adam: A Method for Stochastic Optimization, 2015; course document 002.
+        Kingma and Ba, Adam: A Method for Stochastic Optimization, 2015.
     """
     _check("adam", learning_rate=learning_rate, eps=eps, weight_decay=weight_decay)
     _check_shares("adam", b1=b1, b2=b2)
@@ -121,7 +109,7 @@ def adam(
 def adadelta(
     learning_rate: Rate = 1.0, *, rho: float = 0.9, eps: float = 1e-6, weight_decay: float = 0.0
 ) -> optax.GradientTransformation:
-    r"""Adadelta: a step as long as the recent steps were, so it needs no rate.
+    r"""Adadelta: scales each step by the size of recent steps, so it needs no rate (η = 1).
 
     .. math::
         v_t = \rho v_{t-1} + (1 - \rho) g_t^2, \quad
@@ -130,13 +118,8 @@ def adadelta(
         w_{t+1} = w_t - \eta_t \Delta_t
 
     Args:
-        learning_rate: η, at least 0, or a schedule; the paper has none, that is 1.
-        rho: ρ, share of the running means of squares that is kept at a step, in [0, 1).
+        rho: ρ, share of the running means of squares kept per step, in [0, 1).
         eps: ε, inside the roots, at least 0; √ε sets the length of the first steps.
-        weight_decay: λ of coupled L2, at least 0.
-
-    Raises:
-        ConfigError: a value is out of its range.
 
     Example:
         >>> optimizer = adadelta(eps=1e-4)
@@ -146,7 +129,7 @@ def adadelta(
         -0.0316
 
     References:
-        Zeiler, ADADELTA: An Adaptive Learning Rate Method, 2012; course document 002.
+        Zeiler, ADADELTA: An Adaptive Learning Rate Method, 2012.
     """
     _check("adadelta", learning_rate=learning_rate, eps=eps, weight_decay=weight_decay)
     _check_shares("adadelta", rho=rho)
@@ -158,18 +141,11 @@ def adadelta(
 
 
 def add_l1(strength: float) -> optax.GradientTransformation:
-    r"""Adds the subgradient of coupled L1 regularisation, λ·sign(w), to the gradient.
+    """Adds the subgradient of coupled L1 regularisation, λ·sign(w), to the gradient.
 
-    The slope at w = 0 is taken as 0, so the same steps follow from adding
-    λ·``losses.l1_penalty`` to the loss. Chain it before an optimiser. Weights are driven to
-    about 0 and then jump around it by a step's length; they are seldom exactly 0, so count those
-    below a small threshold.
-
-    Args:
-        strength: λ, at least 0.
-
-    Raises:
-        ConfigError: the strength is negative or not finite.
+    The slope at w = 0 is 0, so adding λ·``losses.l1_penalty`` to the loss gives the same steps.
+    Chain it before an optimiser. Weights are driven to about 0 and then jump around it by a step's
+    length. They are rarely exactly 0, so count those below a small threshold.
 
     Example:
         >>> optimizer = optax.chain(add_l1(0.5), sgd(0.1))
@@ -177,9 +153,6 @@ def add_l1(strength: float) -> optax.GradientTransformation:
         >>> update, _ = optimizer.update(jnp.zeros(3), optimizer.init(w), w)
         >>> print(update)
         [-0.05  0.05 -0.  ]
-
-    References:
-        course document 004, level 9.
     """
     _check("add_l1", strength=strength)
 
@@ -192,12 +165,12 @@ def add_l1(strength: float) -> optax.GradientTransformation:
 def _scale_by_adam(b1: float, b2: float, eps: float) -> optax.GradientTransformation:
     """Adam's direction, with optax's state but bias corrections to full precision.
 
-    optax computes 1 - β₂ᵗ as it stands and loses four of float32's seven digits while β₂ᵗ is near
-    1: for β₂ = 0.999 the first steps come out wrong by 1e-5 of their length.
+    optax computes 1 - β₂ᵗ directly and loses four of float32's seven digits while β₂ᵗ is near 1:
+    for β₂ = 0.999 the first steps are off by 1e-5 of their length.
     """
 
     def init(params: optax.Params) -> optax.ScaleByAdamState:
-        # Two trees of zeros: one array in both places could not be donated.
+        # Two separate trees of zeros: a shared array could not be donated.
         mean, square = (jax.tree.map(jnp.zeros_like, params) for _ in range(2))
         return optax.ScaleByAdamState(jnp.zeros((), jnp.int32), mean, square)
 
@@ -219,13 +192,13 @@ def _scale_by_adam(b1: float, b2: float, eps: float) -> optax.GradientTransforma
 
 
 def _one_minus_power(base: float, exponent: jax.Array) -> jax.Array:
-    """Computes 1 - base^exponent without the cancellation near base = 1."""
+    """Computes 1 - base^exponent without cancellation near base = 1."""
     logarithm = math.log(base) if base > 0 else -math.inf
     return -jnp.expm1(exponent * logarithm)
 
 
 def _coupled_l2(weight_decay: float) -> optax.GradientTransformation:
-    # The literal 0 is left out: 0 · ∞ would be NaN, and there is nothing to add.
+    # Skip a literal 0: there is nothing to add, and 0 · ∞ would be NaN.
     if isinstance(weight_decay, int | float) and weight_decay == 0:
         return optax.identity()
     return optax.add_decayed_weights(weight_decay)
@@ -239,7 +212,6 @@ def _check(optimizer: str, **values: Rate) -> None:
 
 
 def _check_shares(optimizer: str, **values: float) -> None:
-    """Refuses numbers outside of [0, 1)."""
     for name, value in values.items():
         if isinstance(value, int | float) and not 0 <= value < 1:
             raise ConfigError(f"{optimizer}: {name} is {value}; it must be in [0, 1)")

@@ -1,12 +1,16 @@
 """Figures: image grids, curves, charts, animations, the confusion matrix.
 
-Figures are returned, never shown, and pyplot is never imported, so a plot made in the middle of
-a run leaves nothing behind. In a notebook the last expression of a cell displays itself:
+Functions return figures and never show them. They do not import pyplot, so plotting in the middle
+of a run leaves no global state behind. In a notebook, the last expression of a cell shows itself:
 
     jaxdl.plot.image_grid(images)
 
-Matplotlib and Pillow load with the first figure; importing this room costs nothing. Every chart
-takes ``ax=`` to draw into a panel of :func:`figure_with_panels`.
+Importing this package is cheap; Matplotlib and Pillow load with the first figure.
+
+Arguments that most charts share: ``title`` above the plot, ``xlabel`` and ``ylabel`` with their
+units, ``references`` for dashed horizontal lines (label to value), and ``ax`` to draw into a panel
+of :func:`figure_with_panels` instead of a new figure. Values of the wrong shape raise ShapeError;
+values that are missing, not finite or out of range, and names without a match, raise ConfigError.
 """
 
 from jaxdl._face import face

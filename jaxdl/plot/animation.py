@@ -1,4 +1,4 @@
-"""Animations of images: GIF files and a player in HTML."""
+"""Image animations as GIF files and as an HTML player."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
 
 TITLE_SIZE = 14  # pixels
 TITLE_STRIP = 22
-PALETTE_PIXELS = 1 << 20  # enough to choose 256 colours by
-PLAYER_WIDTH = 380  # pixels that the controls need
+PALETTE_PIXELS = 1 << 20  # enough to choose 256 colours from
+PLAYER_WIDTH = 380  # pixels the controls need
 CONTROLS_HEIGHT = 165
 
 
 def _checked(
     frames: Sequence[ArrayLike], titles: Sequence[str] | None, seconds_per_frame: float
 ) -> list[np.ndarray]:
-    """Returns the frames as arrays, all uint8 and of one shape."""
+    """Returns the frames as uint8 arrays of one shape."""
     arrays = [np.asarray(frame) for frame in frames]
     if not arrays:
-        raise ConfigError("an animation without frames: give at least one")
+        raise ConfigError("an animation needs at least one frame")
     for index, array in enumerate(arrays):
         grey_or_rgb = array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)
         if array.dtype != np.uint8 or not grey_or_rgb or array.size == 0:
@@ -47,18 +47,18 @@ def _checked(
         if array.shape != arrays[0].shape:
             raise ShapeError(
                 f"frame {index} has shape {array.shape}, frame 0 {arrays[0].shape}: "
-                "all frames of an animation have one shape"
+                "all frames of an animation must have the same shape"
             )
     if titles is not None and len(titles) != len(arrays):
         raise ShapeError(f"{len(titles)} titles for {len(arrays)} frames: give one for each")
-    # GIF counts hundredths of a second in 16 bits, and browsers slow anything below 0.02 down.
+    # GIF stores hundredths of a second in 16 bits, and browsers slow down anything below 0.02.
     if not 0.02 <= seconds_per_frame <= 600:
         raise ConfigError(f"seconds_per_frame={seconds_per_frame}: it must be from 0.02 to 600")
     return arrays
 
 
 def _with_titles(images: list[Image], titles: Sequence[str]) -> list[Image]:
-    """Adds a white strip with its title above each image, all as wide as the widest title."""
+    """Adds a white title strip above each image, all as wide as the widest title."""
     import matplotlib
     from PIL import Image, ImageDraw, ImageFont
 
@@ -78,15 +78,15 @@ def _with_titles(images: list[Image], titles: Sequence[str]) -> list[Image]:
 
 
 def _one_palette(images: list[Image]) -> list[Image]:
-    """Reduces colour images to 256 colours common to all, so that still parts do not flicker."""
+    """Reduces colour images to 256 colours shared by all, so that still regions do not flicker."""
     from PIL import Image
 
     pixels = np.concatenate([np.asarray(image).reshape(-1, 3) for image in images])
     some = pixels[:: max(1, len(pixels) // PALETTE_PIXELS)]
     chosen = Image.fromarray(some[None]).quantize(254, method=Image.Quantize.MEDIANCUT)
     colours = np.array(chosen.getpalette(), np.uint8).reshape(-1, 3)
-    # Black and white stay what they are, for titles and padding: Pillow's search for the nearest
-    # colour is approximate, so nothing else may be close to them.
+    # Keep black and white exact, for titles and padding. Pillow's nearest-colour search is
+    # approximate, so no other colour may be close to them.
     other = colours[(colours.max(axis=1) > 7) & (colours.min(axis=1) < 248)]
     palette = Image.new("P", (1, 1))
     palette.putpalette([0, 0, 0, 255, 255, 255, *other.ravel().tolist()])
@@ -101,21 +101,21 @@ def save_gif(
     hold_last: float = 2.0,
     titles: Sequence[str] | None = None,
 ) -> None:
-    """Saves frames as an animated GIF that repeats without end.
+    """Saves frames as an animated GIF that loops.
 
-    Grey frames keep their 256 levels exactly; colour frames are reduced to 256 colours. Equal
-    frames in a row are stored as one that stays longer.
+    Grey frames keep all 256 levels; colour frames are reduced to 256 colours. A run of equal frames
+    is stored once, with a longer duration.
 
     Args:
-        frames: T arrays, uint8, (H, W) or (H, W, 3), all of one shape.
-        path: A file, written whole or not at all, or a binary file object.
-        seconds_per_frame: How long a frame stays, in seconds, from 0.02.
-        hold_last: How long the last frame stays, in seconds, if that is longer.
+        frames: T uint8 arrays of one shape, (H, W) or (H, W, 3).
+        path: A file, written atomically, or a binary file object.
+        seconds_per_frame: At least 0.02.
+        hold_last: Seconds the last frame stays, if longer than the others.
         titles: T titles to write above the frames.
 
     Raises:
-        ShapeError: Frames of different or wrong shape or type, or not one title a frame.
-        ConfigError: No frames, or an unusable time.
+        ShapeError: The frames differ in shape, are not uint8 images, or do not match the titles.
+        ConfigError: There are no frames, or the time is out of range.
         WorkdirError: The file cannot be written.
 
     Example:
@@ -145,12 +145,11 @@ def save_gif(
 
 
 def _data_uri(frame: np.ndarray) -> str:
-    """Returns a frame as a PNG inside a URI."""
     return "data:image/png;base64," + base64.b64encode(png_bytes(frame)).decode("ascii")
 
 
 def _shown_size(frame: np.ndarray) -> tuple[int, int]:
-    """Returns width and height on the page: small frames are enlarged by a whole factor."""
+    """Returns width and height on the page; small frames are enlarged by an integer factor."""
     height, width = frame.shape[:2]
     scale = max(1, PLAYER_WIDTH // width)
     return width * scale, height * scale
@@ -163,23 +162,12 @@ def html_player(
     seconds_per_frame: float = 0.5,
     heading: str = "Animation",
 ) -> str:
-    """Makes a page that plays frames: step, play, pause, speed; once, in a loop, to and fro.
+    """Builds an HTML page that plays frames: step, play, pause, speed; once, looping or bouncing.
 
-    Frames, style and script are inside; nothing is loaded. Without JavaScript the page shows the
-    last frame. Matplotlib's `to_jshtml` draws each frame anew (five times slower, pixels blurred)
-    and names its parts at random, so the same frames give other bytes.
-
-    Args:
-        frames: T arrays, uint8, (H, W) or (H, W, 3), all of one shape.
-        titles: T titles; None counts the frames.
-        seconds_per_frame: How long a frame stays, in seconds, at speed 1.
-        heading: Title of the page.
-
-    Returns:
-        The HTML document.
-
-    Raises:
-        ShapeError, ConfigError: See :func:`save_gif`.
+    The page contains everything it needs and loads nothing; without JavaScript it shows the last
+    frame. Compared with Matplotlib's `to_jshtml` it is five times faster, keeps pixels sharp, and
+    gives the same bytes for the same frames. Without titles it numbers the frames. For the rest see
+    :func:`save_gif`.
 
     Example:
         >>> page = html_player([np.zeros((8, 8), np.uint8)] * 3)
@@ -208,15 +196,10 @@ def html_player(
 
 @dataclass(frozen=True)
 class Animation:
-    """Frames that play in a notebook and can be saved as GIF or HTML.
+    """Frames that play in a notebook and save as GIF or HTML.
 
-    Args:
-        frames: T arrays, uint8, (H, W) or (H, W, 3), all of one shape.
-        titles: T titles; None counts the frames in the player and writes none into a GIF.
-        seconds_per_frame: How long a frame stays, in seconds, from 0.02.
-
-    Raises:
-        ShapeError, ConfigError: See :func:`save_gif`.
+    Frames, titles, times and errors are those of :func:`save_gif`. Without titles the player
+    numbers the frames.
 
     Example:
         >>> movie = Animation([np.zeros((8, 8), np.uint8)] * 2, titles=["before", "after"])
@@ -238,15 +221,7 @@ class Animation:
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the animation, whole or not at all.
-
-        Args:
-            path: The file; its suffix ``.gif`` or ``.html`` says how.
-
-        Raises:
-            ConfigError: The suffix is another.
-            WorkdirError: The file cannot be written.
-        """
+        """Writes a ``.gif`` or ``.html`` file atomically; ConfigError for any other suffix."""
         suffix = Path(path).suffix.lower()
         if suffix == ".gif":
             seconds = self.seconds_per_frame
@@ -257,7 +232,7 @@ class Animation:
             raise ConfigError(f"cannot save an animation as {str(path)!r}: use .gif or .html")
 
     def _repr_html_(self) -> str:
-        # A frame of its own keeps the player's style and names apart from the notebook's.
+        # An iframe keeps the player's style and names apart from the notebook's.
         width, height = _shown_size(np.asarray(self.frames[0]))
         size = f"width:{max(width, PLAYER_WIDTH) + 40}px;height:{height + CONTROLS_HEIGHT}px"
         source = html.escape(self.to_html())

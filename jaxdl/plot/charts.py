@@ -1,4 +1,4 @@
-"""Charts of values without an order: repeated runs, distributions, bars, predictions."""
+"""Charts of unordered values: repeated runs, distributions, bars, predictions."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def _name_ticks(ax: Axes, names: Mapping[str, object]) -> None:
-    """Writes names below an axis at 0, 1, 2, ..., broken into lines that fit."""
+    """Labels the ticks 0, 1, 2, … with names, wrapped to fit."""
     characters = max(6, int(figure_of(ax).get_figwidth() * 13 / (len(names) + 1)))
     texts = [textwrap.fill(str(name), characters, break_long_words=False) for name in names]
     ax.set_xticks(range(len(names)), texts)
@@ -48,23 +48,14 @@ def values_per_seed(
     possible: tuple[float, float] | None = None,
     ax: Axes | None = None,
 ) -> Figure:
-    """Shows every run of repeated experiments, with their means and 95 % intervals.
+    """Plots every run of repeated experiments, with means and 95% intervals.
 
     Args:
-        values: Name of each experiment and its result for each seed, shape (R,); R may differ.
-        ylabel: What the values are, with their unit.
-        title: Title above the plot.
-        references: Dashed horizontal lines.
-        run_references: For experiments of these names a value to compare with, drawn as a
-            diamond beside the runs, for example a published figure.
-        run_reference_label: What these are, for the legend.
-        possible: The least and the largest value there can be; an interval that goes beyond is
-            cut off by the axis.
-        ax: Where to draw; None makes a figure.
-
-    Raises:
-        ShapeError: Values are not a vector.
-        ConfigError: There is nothing, a value is not finite, or a reference has no experiment.
+        values: One result per seed, shape (R,), by experiment name; R may differ.
+        run_references: A value to compare an experiment with, such as a published figure, drawn as
+            a diamond beside its runs.
+        run_reference_label: Legend entry of those diamonds.
+        possible: Smallest and largest possible value; the axis cuts intervals off there.
 
     Example:
         >>> figure = values_per_seed({"L2": [0.91, 0.93], "none": [0.90]}, ylabel="Accuracy")
@@ -80,7 +71,7 @@ def values_per_seed(
         runs = finite(vector(given, f"values {name!r}"), f"values {name!r}")
         found = summarize(runs)
         mean, half = found.mean, found.half_width
-        # Spread by order of seed, not at random: the same runs give the same picture.
+        # Spread in seed order, not at random, so the same runs give the same picture.
         spread = np.linspace(-0.1, 0.1, runs.size) if runs.size > 1 else np.zeros(1)
         first = place == 0
         dots = {"color": colour(0), "alpha": 0.55, "markeredgewidth": 0}
@@ -121,17 +112,10 @@ def histogram(
     """Draws distributions as outlines over common bins.
 
     Args:
-        values: Name of each distribution and its values, any shape (they are flattened).
-        xlabel: What the values are, with their unit.
-        bins: Number of bins between the smallest and the largest of all values.
-        density: Whether each outline encloses area 1; else it counts.
-        log_y: Whether the y axis is logarithmic.
-        title: Title above the plot.
-        ax: Where to draw; None makes a figure.
-
-    Raises:
-        ShapeError: There are no values under a name.
-        ConfigError: There is nothing, no bin, or a value that is not finite.
+        values: Values by name, any shape (they are flattened).
+        bins: Number of bins between the smallest and the largest value overall.
+        density: Scale each outline to area 1 instead of counting.
+        log_y: Use a logarithmic y axis.
 
     Example:
         >>> figure = histogram({"w": [0.0, 0.0, 1.0]}, xlabel="Weight", bins=2)
@@ -171,19 +155,11 @@ def bars(
     title: str | None = None,
     ax: Axes | None = None,
 ) -> Figure:
-    """Draws bars from 0, each with its value written at its end.
+    """Draws bars from 0 and writes each value at the end of its bar.
 
     Args:
-        values: Name and height of each bar.
-        ylabel: What the heights are, with their unit.
-        errors: Half widths of the intervals of these bars.
-        references: Dashed horizontal lines.
-        value_format: How values are written.
-        title: Title above the plot.
-        ax: Where to draw; None makes a figure.
-
-    Raises:
-        ConfigError: There is nothing, a value is not finite, or an error has no bar.
+        values: Height of each bar by name.
+        errors: Half width of the interval of each bar, by name.
 
     Example:
         >>> figure = bars({"CPU": 8.0, "GPU": 0.5}, ylabel="Seconds")
@@ -217,19 +193,7 @@ def scatter_with_diagonal(
     title: str | None = None,
     ax: Axes | None = None,
 ) -> Figure:
-    """Draws predictions against the truth, with the line on which they agree.
-
-    Args:
-        true: Shape (N,).
-        predicted: Shape (N,).
-        xlabel: What is true, with its unit.
-        ylabel: What is predicted, with its unit.
-        title: Title above the plot.
-        ax: Where to draw; None makes a figure.
-
-    Raises:
-        ShapeError: The two are not vectors of one length.
-        ConfigError: A value is not finite.
+    """Plots predictions (N,) against true values (N,), with the diagonal on which they agree.
 
     Example:
         >>> figure = scatter_with_diagonal([1.0, 2.0], [1.5, 2.5])

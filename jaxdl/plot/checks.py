@@ -1,4 +1,4 @@
-"""Checks of what is to be plotted, with messages that name the culprit."""
+"""Checks on values to plot; the messages name the culprit."""
 
 from collections.abc import Mapping
 
@@ -9,18 +9,10 @@ from jaxdl.errors import ConfigError, ShapeError
 
 
 def vector(values: ArrayLike, name: str, length: int | None = None) -> np.ndarray:
-    """Returns ``values`` as a float64 vector.
-
-    Args:
-        values: Shape (N,), any real type, N at least 1.
-        name: What it is, for the message.
-        length: The N it must have.
-
-    Returns:
-        Shape (N,).
+    """Returns ``values`` of any real type as a float64 vector (N,), N ≥ 1, if given of ``length``.
 
     Raises:
-        ShapeError: It is no vector, is empty, or has another length.
+        ShapeError: It is not a vector, is empty, or has another length.
 
     Example:
         >>> vector([1, 2], "loss")
@@ -35,10 +27,10 @@ def vector(values: ArrayLike, name: str, length: int | None = None) -> np.ndarra
 
 
 def finite(array: np.ndarray, name: str) -> np.ndarray:
-    """Returns ``array`` if all of it is finite.
+    """Returns ``array`` if every value is finite.
 
     Raises:
-        ConfigError: It holds NaN or infinity; the message says how many.
+        ConfigError: Some are not; the message says how many.
 
     Example:
         >>> finite(np.array([1.0, np.nan]), "scores")
@@ -56,10 +48,10 @@ def finite(array: np.ndarray, name: str) -> np.ndarray:
 
 
 def points(values: ArrayLike, name: str) -> np.ndarray:
-    """Returns ``values`` as points of the plane, float64 of shape (N, 2).
+    """Returns ``values`` as points in the plane, float64 (N, 2).
 
     Raises:
-        ShapeError: The shape is another.
+        ShapeError: The shape is different.
 
     Example:
         >>> points([[0, 1]], "path").shape
@@ -72,10 +64,7 @@ def points(values: ArrayLike, name: str) -> np.ndarray:
 
 
 def not_empty(mapping: Mapping, name: str) -> None:
-    """Checks that there is something to draw.
-
-    Raises:
-        ConfigError: The mapping is empty.
+    """Raises ConfigError if ``mapping`` is empty.
 
     Example:
         >>> not_empty({"loss": [1.0]}, "series")
@@ -85,10 +74,7 @@ def not_empty(mapping: Mapping, name: str) -> None:
 
 
 def known_names(given: Mapping, known: Mapping, name: str) -> None:
-    """Checks that each key of ``given`` is one of ``known``.
-
-    Raises:
-        ConfigError: A key is not there.
+    """Raises ConfigError if a key of ``given`` is not in ``known``.
 
     Example:
         >>> known_names({"loss": 0.0}, {"loss": 1.0}, "bands")

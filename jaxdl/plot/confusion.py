@@ -1,4 +1,4 @@
-"""The confusion matrix as a picture."""
+"""Plot of a confusion matrix."""
 
 from __future__ import annotations
 
@@ -16,28 +16,23 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MOST_WRITTEN = 20  # with more classes than this the cells are too small to write into
+MOST_WRITTEN = 20  # classes; beyond this the cells are too small for text
 
 
 def _counts(matrix: ArrayLike) -> np.ndarray:
-    """Returns the matrix as int64 counts."""
     array = np.asarray(matrix)
     if array.ndim != 2 or array.shape[0] != array.shape[1] or array.size == 0:
         raise ShapeError(f"a confusion matrix has shape (K, K), this one {array.shape}")
     numbers = finite(array.astype(np.float64), "the confusion matrix")
     if np.any(numbers < 0) or np.any(numbers != np.round(numbers)):
-        raise ConfigError("a confusion matrix holds counts: whole numbers, none negative")
+        raise ConfigError("a confusion matrix holds counts: non-negative integers")
     return numbers.astype(np.int64)
 
 
 def row_shares(counts: ArrayLike) -> np.ndarray:
-    """Divides each row by its sum; a class without samples gives NaN.
+    """Divides each row of a (K, K) matrix by its sum: the share of true class i predicted as j.
 
-    Args:
-        counts: Shape (K, K).
-
-    Returns:
-        Shape (K, K): the share of true class i predicted as j.
+    A class without samples gives NaN.
 
     Example:
         >>> row_shares([[3, 1], [0, 0]])
@@ -60,18 +55,15 @@ def confusion_matrix(
 ) -> Figure:
     """Draws a confusion matrix: counts, and below them their share of the true class.
 
-    Args:
-        matrix: Counts, shape (K, K); row: true class, column: predicted class.
-        class_names: K names; None numbers the classes.
-        title: Title above the plot.
-        ax: Where to draw; None makes a figure.
+    Above 20 classes only the shades show the shares.
 
-    Returns:
-        The figure. Above 20 classes it shows the shares as shades only.
+    Args:
+        matrix: Counts, shape (K, K); rows are true classes, columns predicted ones.
+        class_names: K names; None numbers the classes.
 
     Raises:
         ShapeError: The matrix is not square, or there are not K names.
-        ConfigError: An entry is no count.
+        ConfigError: An entry is not a count.
 
     Example:
         >>> figure = confusion_matrix([[9, 1], [0, 10]], ["cat", "dog"])
@@ -101,7 +93,7 @@ def confusion_matrix(
 
 
 def _write(ax: Axes, row: int, column: int, count: int, share: float, points: float) -> None:
-    """Writes the count and the share of one cell, legibly on its shade."""
+    """Writes count and share into a cell, in a colour that reads on its shade."""
     percent = "–" if np.isnan(share) else f"{share:.1%}"
     ink = "white" if share > 0.5 else "black" if count else "#8C8C8C"
     ax.text(

@@ -1,4 +1,4 @@
-"""The figure class that every plot returns; importing this module imports Matplotlib."""
+"""The figure class of all plots; importing this module imports Matplotlib."""
 
 import io
 
@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 class NotebookFigure(Figure):
     """A figure that displays itself in a notebook.
 
-    A notebook learns to show Matplotlib's figures from pyplot, which is not used here.
+    Notebooks normally learn this from pyplot, which is not used here.
 
     Example:
         >>> NotebookFigure(figsize=(2, 1), dpi=100)._repr_png_()[1:4]

@@ -1,4 +1,4 @@
-"""Images as grids: as an array, as a figure, two side by side."""
+"""Image grids: as an array, as a figure, two side by side."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DPI = 100
-GRID_DOTS = 640  # a grid is enlarged towards this width, by a whole factor
+GRID_DOTS = 640  # grids are enlarged towards this width, by an integer factor
 MARGIN = 8  # dots around and between grids
 TITLE_LINE_DOTS = 20
 TITLE_CHARACTER_DOTS = 9.5
@@ -27,7 +27,6 @@ LABEL_POINTS = 8.0
 
 
 def _checked(images: ArrayLike) -> np.ndarray:
-    """Returns the images as an array of an accepted shape and type."""
     array = np.asarray(images)
     if array.ndim != 4 or 0 in array.shape or array.shape[-1] not in (1, 3):
         raise ShapeError(
@@ -42,7 +41,7 @@ def _checked(images: ArrayLike) -> np.ndarray:
 
 
 def _to_uint8(images: np.ndarray, value_range: tuple[float, float]) -> np.ndarray:
-    """Maps ``value_range`` to 0 ... 255, rounding half up; values outside are clipped."""
+    """Maps ``value_range`` to 0…255, rounding half up and clipping."""
     if images.dtype == np.uint8:
         return images
     low, high = value_range
@@ -55,7 +54,7 @@ def _to_uint8(images: np.ndarray, value_range: tuple[float, float]) -> np.ndarra
 def _mosaic(
     images: np.ndarray, columns: int, padding: int, background: int, strip: int = 0
 ) -> np.ndarray:
-    """Places uint8 images (N, H, W, C) row by row, with ``strip`` more rows above each."""
+    """Lays out uint8 images (N, H, W, C) row by row, with ``strip`` extra rows above each."""
     if columns < 1 or padding < 0 or not 0 <= background <= 255:
         raise ConfigError(
             f"columns={columns}, padding={padding}, background={background}: "
@@ -82,22 +81,18 @@ def tile(
     value_range: tuple[float, float] = (-1.0, 1.0),
     background: int = 0,
 ) -> np.ndarray:
-    """Tiles images into one, as torchvision's ``make_grid`` does.
+    """Tiles images into one, like torchvision's ``make_grid``.
 
     Args:
         images: Shape (N, H, W, C), C = 1 or 3; uint8, or floating in ``value_range``.
-        columns: Images a row (fewer than that are one shorter row).
+        columns: Images per row (a shorter row if there are fewer).
         padding: Pixels around and between the images.
-        value_range: What becomes 0 and 255; values outside are clipped. Not used for uint8.
+        value_range: Values mapped to 0 and 255; others are clipped. Ignored for uint8.
         background: Grey level, 0 to 255, of the padding and of missing images.
 
     Returns:
-        uint8, shape (H', W') for C = 1 and (H', W', 3) for C = 3, with
+        uint8, (H', W') for C = 1 and (H', W', 3) for C = 3, with
         H' = rows · (H + padding) + padding and W' = columns · (W + padding) + padding.
-
-    Raises:
-        ShapeError: The shape or type is another.
-        ConfigError: A pixel is not finite, or a number makes no sense.
 
     Example:
         >>> tile(np.full((3, 1, 1, 1), 1.0), columns=2, padding=1)
@@ -111,12 +106,12 @@ def tile(
 
 
 def _scale(width: int) -> int:
-    """Returns the dots a pixel, in each direction, for a grid ``width`` pixels wide."""
+    """Returns the screen dots per image pixel for a grid ``width`` pixels wide."""
     return max(1, round(GRID_DOTS / width))
 
 
 def _place(grids: Sequence[np.ndarray], titles: Sequence[str | None]) -> Figure:
-    """Makes a figure with the grids side by side, each a whole number of dots a pixel."""
+    """Puts the grids side by side in a figure, at a whole number of dots per pixel."""
     from jaxdl.plot.figure import NotebookFigure
 
     sizes = [np.array(grid.shape[:2]) * _scale(grid.shape[1]) for grid in grids]
@@ -133,7 +128,7 @@ def _place(grids: Sequence[np.ndarray], titles: Sequence[str | None]) -> Figure:
     for grid, text, (down, across) in zip(grids, texts, sizes, strict=True):
         box = (left / width, (height - top - down) / height, across / width, down / height)
         ax = figure.add_axes(box)
-        # RGB, because a grey colour map misses some of the 256 levels by one.
+        # RGB, because a grey colour map is off by one for some of the 256 levels.
         rgb = np.repeat(grid[..., None], 3, axis=2) if grid.ndim == 2 else grid
         ax.imshow(rgb, aspect="auto")
         ax.set_axis_off()
@@ -152,7 +147,7 @@ def _label(
     padding: int,
     points: float,
 ) -> None:
-    """Writes a label into the strip above each image of a grid."""
+    """Writes a label into the strip above each image."""
     height, width = cell
     for index, text in enumerate(labels):
         row, column = divmod(index, columns)
@@ -164,7 +159,6 @@ def _label(
 def _labelled(
     images: np.ndarray, labels: Sequence[str], columns: int, padding: int, title: str | None
 ) -> Figure:
-    """Makes a grid figure with a strip for a label above each image."""
     if len(labels) != len(images):
         raise ShapeError(f"{len(labels)} labels for {len(images)} images: give one for each")
     texts = [str(label) for label in labels]
@@ -172,7 +166,7 @@ def _labelled(
     height, width = images.shape[1:3]
     scale = _scale(columns * (width + padding) + padding)
     longest = max(len(line) for text in texts for line in text.split("\n"))
-    # A character of this font is on average 0.6 times as wide as its size.
+    # Characters of this font are on average 0.6 times as wide as its size.
     fitting = scale * width / DPI * 72 / (0.6 * max(longest, 1))
     size = min(LABEL_POINTS, max(fitting, 4.0))
     lines = max(text.count("\n") + 1 for text in texts)
@@ -196,15 +190,10 @@ def image_grid(
 
     Args:
         images: Shape (N, H, W, C), C = 1 or 3; uint8, or floating in ``value_range``.
-        columns: Images a row.
+        columns: Images per row.
         padding: Pixels around and between the images.
-        title: Title above the grid.
         labels: N labels, one above each image.
-        value_range: What is shown as black and as white.
-
-    Raises:
-        ShapeError: The images' shape or type, or the number of labels, is wrong.
-        ConfigError: A pixel is not finite, or a number makes no sense.
+        value_range: Values shown as black and white.
 
     Example:
         >>> figure = image_grid(np.zeros((20, 28, 28, 1)), title="Digits")
@@ -228,7 +217,7 @@ def compare_grids(
     padding: int = 2,
     value_range: tuple[float, float] = (-1.0, 1.0),
 ) -> Figure:
-    """Shows two grids side by side, ``left`` and ``right``, whose sizes and types may differ.
+    """Shows two grids side by side; their sizes and types may differ.
 
     The other arguments and the errors are those of :func:`image_grid`.
 

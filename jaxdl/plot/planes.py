@@ -1,4 +1,4 @@
-"""Pictures of the plane: decision lines, and paths over a function's contours."""
+"""Plots in the plane: decision lines, and optimiser paths over contours."""
 
 from __future__ import annotations
 
@@ -38,20 +38,14 @@ def decision_lines(
     title: str | None = None,
     ax: Axes | None = None,
 ) -> Figure:
-    r"""Draws labelled points and the lines w · x + b = 0; arrows point to w · x + b > 0.
+    """Draws labelled points and the lines w · x + b = 0; arrows point to w · x + b > 0.
+
+    A zero w, which defines no line, raises ConfigError.
 
     Args:
         inputs: Shape (N, 2).
-        labels: Class of each point, whole numbers, shape (N,).
-        lines: Name of each line and its (w, b): w of shape (2,), b a number.
-        xlabel: Label of the first input.
-        ylabel: Label of the second input.
-        title: Title above the plot.
-        ax: Where to draw; None makes a figure.
-
-    Raises:
-        ShapeError: The shapes are others.
-        ConfigError: w is zero (there is no line then), or a value is not finite.
+        labels: Integer class of each point, shape (N,).
+        lines: (w, b) by name: w of shape (2,), b a number.
 
     Example:
         >>> corners = [[0, 0], [0, 1], [1, 0], [1, 1]]
@@ -80,7 +74,7 @@ def decision_lines(
 
 
 LEVELS = 20  # contour lines
-RESOLUTION = 200  # points a side at which a function is evaluated
+RESOLUTION = 200  # evaluation points per side
 
 
 def _draw_line(
@@ -92,11 +86,11 @@ def _draw_line(
     centre: np.ndarray,
     size: float,
 ) -> None:
-    """Draws w · x + b = 0, and from its point nearest to ``centre`` the direction of w."""
+    """Draws w · x + b = 0, and the direction of w from its point nearest to ``centre``."""
     finite(np.append(weights, bias), f"line {name!r}")
     length = float(np.hypot(*weights))
     if length == 0:
-        raise ConfigError(f"line {name!r} has w = 0: it separates nothing and has no place")
+        raise ConfigError(f"line {name!r} has w = 0: it defines no line")
     normal = weights / length
     foot = centre - (weights @ centre + bias) / length * normal
     style = {"color": "black", "linestyle": ("-", "--", "-.", ":")[index % 4]}
@@ -108,7 +102,6 @@ def _draw_line(
 def _on_grid(
     f: Callable[[Any], Any], xlim: tuple[float, float], ylim: tuple[float, float]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Evaluates ``f`` at RESOLUTION × RESOLUTION points."""
     import jax
 
     x, y = np.meshgrid(np.linspace(*xlim, RESOLUTION), np.linspace(*ylim, RESOLUTION))
@@ -130,25 +123,17 @@ def contours_with_paths(
     title: str | None = None,
     ax: Axes | None = None,
 ) -> Figure:
-    """Draws the paths of optimisers over the contours of the function they descend.
+    """Draws optimiser paths over the contours of their objective; a square marks each start.
 
-    A path starts at its square.
-
-    The levels are quantiles of the function over the window, so the floor of a ravine shows as
-    well as its walls.
+    Contour levels are quantiles of the function over the window, so they show the floor of a ravine
+    as well as its walls.
 
     Args:
-        f: A function JAX can trace, from a point of shape (2,) to a number.
-        paths: Name of each path and its points, shape (T, 2), the start first.
-        xlim: The window's limits in the first coordinate.
-        ylim: The window's limits in the second coordinate.
+        f: A function JAX can trace, from a point (2,) to a scalar.
+        paths: Points of shape (T, 2) by name, starting point first.
+        xlim: Limits of the window in the first coordinate.
+        ylim: Limits of the window in the second coordinate.
         minima: Points to mark, shape (M, 2).
-        title: Title above the plot.
-        ax: Where to draw; None makes a figure.
-
-    Raises:
-        ShapeError: A path or the minima are no points of the plane, or f is not scalar.
-        ConfigError: A limit is not below the other.
 
     Example:
         >>> figure = contours_with_paths(

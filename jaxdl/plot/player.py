@@ -1,4 +1,4 @@
-"""The page of the HTML player, for :class:`string.Template`."""
+"""HTML page of the player, a :class:`string.Template`."""
 
 PAGE = """<!DOCTYPE html>
 <html lang="en">

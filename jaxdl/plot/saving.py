@@ -1,4 +1,4 @@
-"""Figures as files: the same figure gives the same bytes."""
+"""Saving figures: the same figure gives the same bytes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from jaxdl.plot.style import styled
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# None drops an entry: no time and no version, so the bytes depend on the figure alone.
+# None drops an entry: without time and version, the bytes depend on the figure alone.
 METADATA = {
     ".png": {"Software": None},
     ".pdf": {"CreationDate": None, "Creator": None, "Producer": None},
@@ -26,19 +26,15 @@ METADATA = {
 
 @styled
 def save_figure(figure: Figure, path: str | os.PathLike[str], *, dpi: float | None = None) -> Path:
-    """Saves a figure, whole or not at all; the same figure gives the same bytes.
+    """Saves a figure atomically and returns the path; the same figure gives the same bytes.
 
     Args:
-        figure: The figure.
-        path: Where to; the suffix ``.png``, ``.pdf`` or ``.svg`` says how.
-        dpi: Dots per inch; None takes the figure's own, at which image grids have a whole number
-            of dots a pixel.
-
-    Returns:
-        The path.
+        path: A file ending in ``.png``, ``.pdf`` or ``.svg``.
+        dpi: Dots per inch; None takes the figure's own, which gives image grids a whole number of
+            dots per pixel.
 
     Raises:
-        ConfigError: The suffix is another.
+        ConfigError: The suffix is none of these.
         WorkdirError: The file cannot be written.
 
     Example:
@@ -58,13 +54,7 @@ def save_figure(figure: Figure, path: str | os.PathLike[str], *, dpi: float | No
 
 
 def png_bytes(pixels: np.ndarray) -> bytes:
-    """Encodes pixels as a PNG file; the same pixels give the same bytes.
-
-    Args:
-        pixels: uint8, shape (H, W) or (H, W, 3), as :func:`jaxdl.plot.tile` makes them.
-
-    Returns:
-        The file's content.
+    """Encodes pixels, uint8 (H, W) or (H, W, 3), as PNG; the same pixels give the same bytes.
 
     Example:
         >>> png_bytes(np.zeros((2, 2), np.uint8))[1:4]

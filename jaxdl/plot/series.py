@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FEW_POINTS = 30  # up to here every point of a curve gets a marker
+FEW_POINTS = 30  # curves of up to this many points get markers
 
 
 def moving_average(values: ArrayLike, window: int) -> np.ndarray:
@@ -33,28 +33,22 @@ def moving_average(values: ArrayLike, window: int) -> np.ndarray:
     .. math:: \bar y_i = \operatorname{mean}\{y_j : -\lfloor (w-1)/2 \rfloor \le i - j
         \le \lfloor w/2 \rfloor,\; y_j \text{ finite}\}
 
-    The window is cut off at the ends; NaN and infinity are left out of it and stay gaps.
+    The window is cut off at the ends. Values that are not finite are skipped and become NaN.
 
     Args:
         values: Shape (N,).
-        window: Its width w in values, at least 1.
-
-    Returns:
-        Shape (N,), NaN where ``values`` is not finite.
-
-    Raises:
-        ConfigError: The window is not a positive whole number.
+        window: Width w in values, at least 1, else ConfigError.
 
     Example:
         >>> moving_average([1.0, 2.0, 6.0], 3)
         array([1.5, 3. , 4. ])
     """
     if window < 1 or window != int(window):
-        raise ConfigError(f"a moving average over {window} values: give a whole number from 1 on")
+        raise ConfigError(f"a moving average over {window} values: give an integer of at least 1")
     values = np.asarray(values, np.float64)
     window = int(min(window, 2 * values.size))
     valid = np.isfinite(values)
-    # Direct sums, not differences of a running sum: those lose everything after one huge value.
+    # Direct sums: differences of a running sum lose everything after one huge value.
     ones = np.ones(window)
     inside = slice((window - 1) // 2, (window - 1) // 2 + values.size)
     total = np.convolve(np.where(valid, values, 0.0), ones)[inside]
@@ -63,7 +57,7 @@ def moving_average(values: ArrayLike, window: int) -> np.ndarray:
 
 
 def _marked(values: np.ndarray) -> list[int]:
-    """Returns which points need a marker: all of few, and those that no line reaches."""
+    """Returns the points that need a marker: all if there are few, else those no line reaches."""
     if values.size <= FEW_POINTS:
         return list(range(values.size))
     gap = np.concatenate([[True], ~np.isfinite(values), [True]])
@@ -76,14 +70,13 @@ def _draw_curve(ax: Axes, x: np.ndarray, y: np.ndarray, name: str, index: int, s
     if marked := _marked(y):
         style |= {"marker": "o", "markevery": marked}
     if smooth > 1:
-        # Below every smoothed curve, and out of the legend (the underscore).
+        # Behind every smoothed curve; the underscore keeps it out of the legend.
         ax.plot(x, y, **style, alpha=0.25, linewidth=0.7, zorder=1.8, label=f"_{name}")
         y = moving_average(y, smooth)
     ax.plot(x, y, **style, label=name)
 
 
 def _check_log(series: Mapping[str, np.ndarray], references: Mapping[str, float]) -> None:
-    """Checks that a logarithmic axis can show every curve and reference."""
     for name, values in (*series.items(), *references.items()):
         if not np.any(np.asarray(values) > 0):
             raise ConfigError(f"{name} has no positive value: use log_y=False")
@@ -103,22 +96,14 @@ def curves(
 ) -> Figure:
     """Draws curves over a common x.
 
-    NaN and infinite values are gaps. A point without neighbours is drawn as a dot.
+    NaN and infinity are gaps; a point without neighbours is drawn as a dot.
 
     Args:
         x: Shape (N,).
-        series: Name of each curve and its values, shape (N,).
-        xlabel: Label of the x axis, with its unit; empty for a panel above another.
-        ylabel: Label of the y axis, with its unit.
-        title: Title above the plot.
-        smooth: Width, in values, of the moving average to draw over the faint raw curve; 0 and 1
-            draw the raw curve alone.
-        references: Dashed horizontal lines.
-        ax: Where to draw; None makes a figure.
-
-    Raises:
-        ShapeError: A curve is not as long as ``x``.
-        ConfigError: There is no curve.
+        series: Values (N,) by curve name.
+        xlabel: With unit; empty for a panel above another.
+        smooth: Width, in values, of a moving average drawn over the faint raw curve; 0 or 1 for
+            none.
 
     Example:
         >>> figure = curves([1, 2, 3], {"G": [3.0, 2.0, 1.5]}, xlabel="Epoch", ylabel="Loss")
@@ -154,15 +139,10 @@ def line_band(
     log_y: bool = False,
     ax: Axes | None = None,
 ) -> Figure:
-    """Draws the mean over repeated runs, and from their lowest to their highest value a band.
+    """Draws the mean over repeated runs, with a band from their minimum to their maximum.
 
-    ``runs`` holds for each curve its values, shape (R, N): a row for each of R runs. With
-    ``log_y`` the y axis is logarithmic, and values that are not positive are gaps. The other
-    arguments are those of :func:`curves`.
-
-    Raises:
-        ShapeError: The runs are not (R, N).
-        ConfigError: There are no runs, or nothing positive for ``log_y``.
+    ``runs`` maps a curve's name to its values (R, N), one row per run. ``log_y`` makes the y axis
+    logarithmic and turns values that are not positive into gaps. For the rest see :func:`curves`.
 
     Example:
         >>> figure = line_band([1, 2], {"L2": [[1.0, 3.0], [2.0, 5.0]]}, xlabel="", ylabel="Loss")

@@ -1,4 +1,4 @@
-"""How figures look: palette, sizes, Matplotlib settings, empty figures with axes."""
+"""The look of figures: palette, sizes, Matplotlib settings, empty panels."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# Okabe and Ito's colours, which stay apart for every common kind of colour blindness; their
-# yellow is left out, it is too faint on white.
+# Okabe and Ito's colours, distinct under all common kinds of colour blindness; without their
+# yellow, which is too faint on white.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 LINE_STYLES = ("-", "--", "-.", ":")
 REFERENCE_STYLES = ((0, (5, 3)), (0, (2, 2)), (0, (8, 3, 2, 3)), (0, (1, 2)))
 GREY = "#595959"
 
-WIDTH = 6.4  # inches: the text width of a page
+WIDTH = 6.4  # inches, the text width of a page
 HEIGHT = 3.6
 PANEL_HEIGHT = 2.5
 
 STYLE = {
     "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],  # ships with Matplotlib: the same on every machine
+    "font.sans-serif": ["DejaVu Sans"],  # ships with Matplotlib, so it is the same everywhere
     "mathtext.fontset": "dejavusans",
     "text.usetex": False,
     "font.size": 9,
@@ -70,7 +70,7 @@ STYLE = {
 
 
 def styled(function: Callable[P, R]) -> Callable[P, R]:
-    """Runs a plotting function under :data:`STYLE`, and loads Matplotlib only then.
+    """Makes a plotting function run under :data:`STYLE`; Matplotlib loads on the first call.
 
     Example:
         >>> import matplotlib
@@ -89,7 +89,7 @@ def styled(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def colour(index: int) -> str:
-    """Returns the colour of series number ``index`` (the palette repeats).
+    """Returns the colour of series ``index``; the palette repeats.
 
     Example:
         >>> colour(0) == colour(len(PALETTE)) == '#0072B2'
@@ -99,7 +99,7 @@ def colour(index: int) -> str:
 
 
 def line_style(index: int) -> str:
-    """Returns the dash pattern of series number ``index``: solid until the colours repeat.
+    """Returns the dash pattern of series ``index``: solid until the colours repeat.
 
     Example:
         >>> line_style(0), line_style(len(PALETTE))
@@ -118,21 +118,15 @@ def figure_with_panels(
     width: float = WIDTH,
     panel_height: float = PANEL_HEIGHT,
 ) -> tuple[Figure, list[Axes]]:
-    """Makes a figure with empty panels, for charts with ``ax=``.
+    """Makes a figure with empty panels for charts with ``ax=``; returns it and its axes by rows.
 
     Args:
-        rows: Panels above one another, at least 1.
-        columns: Panels side by side, at least 1.
-        share_x: Whether the panels of a column have one x axis (tick labels only at the bottom).
+        rows: At least 1.
+        columns: At least 1.
+        share_x: Share the x axis within a column, with tick labels only at the bottom.
         title: Title of the whole figure.
         width: Width of the figure in inches.
         panel_height: Height of one panel in inches.
-
-    Returns:
-        The figure and its ``rows * columns`` axes, row by row.
-
-    Raises:
-        ConfigError: There is no panel.
 
     Example:
         >>> figure, (losses, outputs) = figure_with_panels(2)
@@ -164,8 +158,8 @@ def figure_of(ax: Axes) -> Figure:
 
 
 def _legend_columns(labels: Sequence[str], available: float) -> int:
-    """Returns in how many columns a legend fits into ``available`` points, filled downwards."""
-    # A handle with its spaces takes about 40 points, a character about 5.
+    """Returns how many legend columns fit into ``available`` points, filled downwards."""
+    # A handle with its spacing takes about 40 points, a character about 5.
     widths = np.array([40 + 5 * len(label) for label in labels])
     for columns in range(len(labels), 1, -1):
         if sum(part.max() for part in np.array_split(widths, columns)) <= available:
@@ -179,7 +173,7 @@ def title_and_legend(ax: Axes, title: str | None, handles: Sequence[Artist] | No
         handles = ax.get_legend_handles_labels()[0]
     labels = [str(handle.get_label()) for handle in handles]
     rows = 0
-    # Points. The layout, still to come, widens the axes by about a tenth.
+    # In points. The layout engine will later widen the axes by about a tenth.
     available = 80 * ax.get_position().width * figure_of(ax).get_figwidth()
     if labels:
         columns = _legend_columns(labels, available)

@@ -90,7 +90,7 @@ class Broken:
     ("state_dict", "message"),
     [
         ([1.0], "state_dict is a list, not a mapping .*network.state_dict"),
-        ({3: [1.0]}, "'3' of state_dict is no name"),
+        ({3: [1.0]}, "'3' of state_dict is not the name"),
         ({"model": {"a": [1.0]}}, "'model' of state_dict is itself a mapping; pass that"),
         ({"a": [[1.0], [1.0, 2.0]]}, "'a' of type list cannot become an array"),
         ({"a": Broken()}, "'a' of type Broken cannot become an array: Cannot copy out of meta"),

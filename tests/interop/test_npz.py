@@ -59,9 +59,9 @@ def test_equal_arrays_give_equal_bytes():
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "no zip archive"),
-        (b"PK\x03\x04 no more than a beginning", "no zip archive"),
-        (zipped({"a.npy": npy(np.ones(4))})[:-30], "no zip archive"),
+        (b"", "not a zip archive"),
+        (b"PK\x03\x04 no more than a beginning", "not a zip archive"),
+        (zipped({"a.npy": npy(np.ones(4))})[:-30], "not a zip archive"),
         (zipped({"a.npy": b""}), "'a' has no readable .npy header"),
         (zipped({"a.npy": npy(header=header(), version=b"\x07\x00")}), "no readable"),
         (zipped({"a.npy": npy(header=header(shape="(" * 500))}), "no readable"),

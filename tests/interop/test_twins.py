@@ -193,7 +193,7 @@ def test_a_network_of_another_size_is_refused():
 
 def test_variables_of_another_network_are_refused():
     variables = import_weights(LinearRegression(), LINEAR)
-    with pytest.raises(WeightsError, match="params/dense_1 is no layer of Generator"):
+    with pytest.raises(WeightsError, match="params/dense_1 is not a layer of Generator"):
         export_weights(MODELS["Generator"], variables)
     with pytest.raises(WeightsError, match=r"missing linear.weight|dense_1"):
         export_weights(LinearRegression(), {"params": {}})

@@ -64,7 +64,7 @@ def test_a_listed_label_out_of_range_is_seen_even_under_jit():
 @pytest.mark.parametrize("labels", [[1, [0]], ["one", "two"]])
 def test_what_makes_no_array_is_refused(labels):
     for loss in (losses.cross_entropy, losses.focal, losses.squared_error):
-        with pytest.raises(ShapeError, match="make no array of numbers"):
+        with pytest.raises(ShapeError, match="cannot become an array of numbers"):
             loss(LOGITS, labels)
-    with pytest.raises(ShapeError, match="losses make no array of numbers"):
+    with pytest.raises(ShapeError, match="losses cannot become an array of numbers"):
         losses.top_k(labels, 1)

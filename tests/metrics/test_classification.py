@@ -80,7 +80,7 @@ def test_lists_are_taken_for_arrays():
         np.testing.assert_array_equal(
             make(logits, labels, weights).compute(), make(*arrays).compute()
         )
-    with pytest.raises(ShapeError, match="labels make no array of numbers"):
+    with pytest.raises(ShapeError, match="labels cannot become an array of numbers"):
         metrics.Accuracy.from_batch(logits, [1, [0, 0]])
 
 

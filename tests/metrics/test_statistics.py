@@ -139,7 +139,7 @@ def test_a_diverged_run_is_not_dropped(bad):
 
 def test_bad_arguments():
     for values in ([], [[1.0, 2.0]], 3.0):
-        with pytest.raises(ShapeError, match="one figure a seed"):
+        with pytest.raises(ShapeError, match="one value per seed"):
             summarize(values)
     with pytest.raises(ShapeError, match="3 values against a baseline of 2"):
         paired_difference([1, 2, 3], [1, 2])

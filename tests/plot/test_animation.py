@@ -162,7 +162,7 @@ def test_unusable_frames_are_refused(make):
         make([frame[..., None]])
     with pytest.raises(ShapeError, match="2 titles for 1 frames"):
         make([frame], titles=["a", "b"])
-    with pytest.raises(ConfigError, match="without frames"):
+    with pytest.raises(ConfigError, match="at least one frame"):
         make([])
     for seconds in (0.0, -1.0, float("nan"), 601.0):
         with pytest.raises(ConfigError, match="seconds_per_frame"):

@@ -38,7 +38,7 @@ def test_other_matrices_are_refused():
     with pytest.raises(ShapeError, match="1 class names for 2"):
         confusion_matrix(np.eye(2), ["a"])
     for bad in (-1.0, 0.5):
-        with pytest.raises(ConfigError, match="whole numbers"):
+        with pytest.raises(ConfigError, match="non-negative integers"):
             confusion_matrix([[1.0, bad], [0.0, 1.0]])
     with pytest.raises(ConfigError, match="NaN"):
         confusion_matrix([[1.0, np.nan], [0.0, 1.0]])

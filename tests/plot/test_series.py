@@ -60,7 +60,7 @@ def test_moving_average_forgets_a_huge_value():
 
 @pytest.mark.parametrize("window", [0, -1, 2.5])
 def test_moving_average_refuses_other_windows(window):
-    with pytest.raises(ConfigError, match="whole number"):
+    with pytest.raises(ConfigError, match="integer of at least 1"):
         moving_average(np.ones(3), window)
 
 

@@ -1,25 +1,25 @@
 r"""Convolutions as matrix products between linear maps.
 
-Many ways to compute a convolution Y = X ∗ K have one form: a linear map spreads the images over
-the rows of b matrices, another makes b matrices of the kernel, they are multiplied pair by pair,
-and a third collects the result,
+Many ways to compute a convolution Y = X ∗ K share one form: a linear map spreads the images over
+the rows of b matrices, another turns the kernel into b matrices, they are multiplied pairwise, and
+a third map collects the result,
 
 .. math::
     Y = C\,[\,S(X) \cdot M(K)\,].
 
-Everything else follows by taking adjoints (marked ᵀ; gradients are marked by a bar):
+Everything else follows by taking adjoints (ᵀ; gradients carry a bar):
 
 .. math::
     \bar X = S^T[\,C^T(\bar Y) \cdot M(K)^T\,], \qquad
     \bar K = M^T[\,S(X)^T \cdot C^T(\bar Y)\,].
 
 The first is also the transposed convolution of Ȳ, whose own gradient is the convolution again.
-So three functions, `_shrink`, `_grow` and `_kernel_gradient`, are the forward and the backward
-pass of both, at the same number of multiplications each.
+So three functions, `_shrink`, `_grow` and `_kernel_gradient`, are the forward and backward passes
+of both, each with the same number of multiplications.
 
-Spread images take several times the memory of the images. They are not kept for the backward pass,
-which makes them again: fresh memory costs a page fault for every 4 KiB, a fifth of a training step.
-Since the gradients are written by hand, forward-mode differentiation (`jax.jvp`) needs
+Spread images take several times the memory of the images. The backward pass recomputes them
+instead of keeping them: fresh memory costs a page fault every 4 KiB, a fifth of a training step.
+Because the gradients are written by hand, forward-mode differentiation (`jax.jvp`) needs
 `method="lax"`; reverse mode works to any order.
 """
 
@@ -34,8 +34,8 @@ from jax import lax
 class Algorithm(NamedTuple):
     """The linear maps of one way to compute a 4×4 convolution with stride 2 and padding 1.
 
-    Large images X are (N, 2H, 2W, C), small ones Y are (N, H, W, O), kernels (4, 4, C, O). The
-    rows of a matrix follow the order of the images.
+    Large images X are (N, 2H, 2W, C), small ones Y are (N, H, W, O), kernels (4, 4, C, O). The rows
+    of a matrix follow the order of the images.
 
     Attributes:
         spread: X -> (b, rows, K).
@@ -56,15 +56,9 @@ class Algorithm(NamedTuple):
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def bilinear_convolution(algorithm: Algorithm, x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """Convolves with a 4×4 kernel, stride 2, padding 1.
+    """Convolves images (N, H, W, C_in) with a kernel (4, 4, C_in, C_out), stride 2, padding 1.
 
-    Args:
-        algorithm: The linear maps.
-        x: Images (N, H, W, C_in), with sides that the algorithm can divide.
-        kernel: (4, 4, C_in, C_out).
-
-    Returns:
-        (N, H/2, W/2, C_out).
+    The algorithm must be able to divide the images' sides.
 
     Example:
         >>> import jax.numpy as jnp
@@ -81,15 +75,10 @@ def bilinear_convolution(algorithm: Algorithm, x: jax.Array, kernel: jax.Array) 
 def bilinear_transposed_convolution(
     algorithm: Algorithm, x: jax.Array, kernel: jax.Array
 ) -> jax.Array:
-    """Convolves transposedly with a 4×4 kernel, stride 2, padding 1.
+    """Transposed convolution with a kernel (4, 4, C_in, C_out), stride 2, padding 1.
 
-    Args:
-        algorithm: The linear maps.
-        x: Images (N, H, W, C_in), with sides that the algorithm can divide.
-        kernel: (4, 4, C_in, C_out), in the orientation of `jax.lax.conv_transpose`.
-
-    Returns:
-        (N, 2H, 2W, C_out).
+    Images (N, H, W, C_in), with sides the algorithm can divide, become (N, 2H, 2W, C_out). The
+    kernel has the orientation of `jax.lax.conv_transpose`.
 
     Example:
         >>> import jax.numpy as jnp
@@ -135,7 +124,7 @@ bilinear_transposed_convolution.defvjp(_transposed_forward, _transposed_backward
 
 
 def _turn(kernel: jax.Array) -> jax.Array:
-    """Turns by 180° and exchanges the channels: convolution with it is the adjoint."""
+    """Rotates by 180° and swaps the channels: convolution with the result is the adjoint."""
     return kernel[::-1, ::-1].transpose(0, 1, 3, 2)
 
 
@@ -155,11 +144,11 @@ def _grow(algorithm: Algorithm, small: jax.Array, kernel: jax.Array) -> jax.Arra
 
 
 def _kernel_gradient(algorithm: Algorithm, large: jax.Array, small: jax.Array) -> jax.Array:
-    """Large images and small -> kernel: Mᵀ[S(X)ᵀ · Cᵀ(Y)]."""
+    """Large and small images -> kernel: Mᵀ[S(X)ᵀ · Cᵀ(Y)]."""
     spread, rows = algorithm.spread(large), algorithm.collect_adjoint(small)
     return algorithm.transform_adjoint(_batched_product(spread, rows, (1, 1)))
 
 
 def _batched_product(a: jax.Array, b: jax.Array, axes: tuple[int, int]) -> jax.Array:
-    """The product of each pair of matrices, summed over an axis of a and one of b."""
+    """Product of each pair of matrices, summed over one axis of each."""
     return lax.dot_general(a, b, (((axes[0],), (axes[1],)), ((0,), (0,))))

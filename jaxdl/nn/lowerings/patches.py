@@ -1,12 +1,12 @@
 """A 4×4 stride-2 convolution as one product of patches and kernel (im2col).
 
-Every output pixel's 4×4 patch becomes a row of 16·C numbers. That is four times the memory of the
-images and saves no multiplication, but with an image of one channel it is the whole work: one
-product with a 16×C_out matrix. The adjoint, a product and then adding up overlapping patches,
-makes an image of one channel out of many.
+The 4×4 patch of each output pixel becomes a row of 16·C numbers. That takes four times the memory
+of the images and saves no multiplications, but for one-channel images it is the whole work: one
+product with a 16×C_out matrix. The adjoint, a product followed by adding up overlapping patches,
+makes a one-channel image from many channels.
 
-The patches are put together from space-to-depth blocks of 2×2 pixels, four to a patch: four
-copies instead of sixteen strided ones. See `jaxdl.nn.lowerings.bilinear` for the names.
+Patches are assembled from space-to-depth blocks of 2×2 pixels, four per patch: four copies instead
+of sixteen strided ones. See `jaxdl.nn.lowerings.bilinear` for the names.
 """
 
 import jax
@@ -28,7 +28,7 @@ def _spread(x: jax.Array) -> jax.Array:
 
 
 def _spread_adjoint(matrices: jax.Array, shape: tuple[int, int, int]) -> jax.Array:
-    """Patches (1, pixels, 16C) -> images: every patch adds to the pixels it was cut from."""
+    """Patches (1, pixels, 16C) -> images: each patch adds to the pixels it was cut from."""
     n, height, width = shape
     h, w, c = height // 2, width // 2, matrices.shape[2] // 16
     patches = matrices.reshape(n, h, w, 2, 2, 4 * c)
@@ -46,12 +46,12 @@ def _collect(matrices: jax.Array, shape: tuple[int, int, int]) -> jax.Array:
 
 
 def _collect_adjoint(y: jax.Array) -> jax.Array:
-    # The barrier keeps what made y out of the product, which would read it transposed.
+    # The barrier keeps XLA from fusing whatever made y into the product, which reads it transposed.
     return optimization_barrier(y).reshape(1, -1, y.shape[3])
 
 
 def _transform(kernel: jax.Array) -> jax.Array:
-    """Kernel -> (1, 16C, O), in the order of `_spread`: block, place in the block, channel."""
+    """Kernel -> (1, 16C, O), in the order of `_spread`: block, position in the block, channel."""
     _, _, c, o = kernel.shape
     return kernel.reshape(2, 2, 2, 2, c, o).transpose(0, 2, 1, 3, 4, 5).reshape(1, 16 * c, o)
 

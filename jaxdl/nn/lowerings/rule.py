@@ -1,10 +1,9 @@
-"""The lowerings: ways to compute the same convolution, and the rule that picks one.
+"""The table of lowerings and the rule that picks one.
 
-The rule is read off the tables at the end, `CONVOLUTIONS` and `TRANSPOSED_CONVOLUTIONS`:
-`method="auto"` takes the first entry that is meant for this backend and applies to the arrays.
-`lax` applies to everything and comes last. The order was found by measuring DCGAN's layers on a
-CPU, where XLA's own convolution is several times slower than its matrix product. On accelerators
-the library's convolutions are left to do their work.
+`method="auto"` takes the first entry of `CONVOLUTIONS` or `TRANSPOSED_CONVOLUTIONS` (at the end of
+this file) that is meant for the backend and applies to the arrays. `lax` applies to everything and
+comes last. The order was measured on DCGAN's layers on a CPU, where XLA's own convolution is
+several times slower than its matrix product. Accelerators use their libraries' convolutions.
 """
 
 from collections.abc import Callable, Sequence
@@ -37,7 +36,7 @@ class Lowering(NamedTuple):
         run: (x, kernel, geometry) -> output.
         applies: (x, kernel, geometry) -> whether `run` may be called.
         needs: What `applies` asks for, in words.
-        backends: Where `method="auto"` may take it; empty means everywhere.
+        backends: Where `method="auto"` may use it; empty means everywhere.
     """
 
     run: Callable[[jax.Array, jax.Array, Geometry], jax.Array]
@@ -54,18 +53,9 @@ def choose(
     kernel: jax.Array,
     geometry: Geometry,
 ) -> Callable[[jax.Array, jax.Array, Geometry], jax.Array]:
-    """Looks up the method asked for, or the first that applies.
+    """Returns the function of ``method`` in a table, as :func:`jaxdl.nn.convolution` describes it.
 
-    Args:
-        name: The function's name, for messages.
-        table: `CONVOLUTIONS` or `TRANSPOSED_CONVOLUTIONS`.
-        method: "auto" or a key of the table; or several, of which the first that applies is taken.
-        x: Images (N, H, W, C_in).
-        kernel: (height, width, C_in, C_out).
-        geometry: How the kernel moves.
-
-    Returns:
-        (x, kernel, geometry) -> output.
+    ``name`` is the caller's, for messages.
 
     Raises:
         ConfigError: A method is unknown, or none applies to these arrays.
@@ -104,13 +94,13 @@ def _divides(x: jax.Array, tile: int) -> bool:
 
 
 def _ends_the_process(kernel: jax.Array, geometry: Geometry) -> bool:
-    """Whether XLA's convolution may abort on a CPU; padding the images by hand avoids it.
+    """Whether XLA's CPU convolution may abort; padding the images by hand avoids it.
 
-    Seen with jax 0.10 where the kernel's sides are 2 and at least 3, the stride 2, the padding 1
-    and the images small (up to 8 pixels tried): the algebraic simplifier exchanges images and
-    kernel on one axis only, and a check fails. It happens in the convolution's gradient by the
-    images and in the transposed convolution itself. No other geometry was found among 1,860;
-    this asks for a little more, to be safe.
+    Seen with jax 0.10 for kernels with one side of 2 and the other at least 3, stride 2, padding 1
+    and small images (up to 8 pixels tried): the algebraic simplifier swaps images and kernel on one
+    axis only, and a check fails. It affects the convolution's gradient with respect to the images
+    and the transposed convolution itself. No other of 1,860 geometries failed; this test is
+    slightly wider, to be safe.
     """
     height, width = kernel.shape[:2]
     return height != width and geometry.stride > 1 and geometry.padding > 0
@@ -120,7 +110,6 @@ def _ends_the_process(kernel: jax.Array, geometry: Geometry) -> bool:
 
 
 def _lax_convolution(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
-    """XLA's own convolution."""
     pixels = geometry.padding
     if _ends_the_process(kernel, geometry):
         x, pixels = jnp.pad(x, ((0, 0), (pixels, pixels), (pixels, pixels), (0, 0))), 0
@@ -131,23 +120,22 @@ def _lax_convolution(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax
 
 
 def _whole_image_product(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
-    """One output pixel: a matrix product of flattened images and flattened kernel."""
+    """One output pixel: a product of flattened images and flattened kernel."""
     flat = x.reshape(x.shape[0], -1) @ kernel.reshape(-1, kernel.shape[3])
     return flat.reshape(x.shape[0], 1, 1, kernel.shape[3])
 
 
 def _patches(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
-    """One product of patches and kernel; see `jaxdl.nn.lowerings.patches`."""
     return bilinear_convolution(PATCHES, x, kernel)
 
 
 def _winograd(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
-    """9 products for 16; see `jaxdl.nn.lowerings.winograd`."""
+    """9 products instead of 16."""
     return bilinear_convolution(WINOGRAD_2, x, kernel)
 
 
 def _winograd_4(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
-    """25 products for 64; see `jaxdl.nn.lowerings.winograd`."""
+    """25 products instead of 64."""
     return bilinear_convolution(WINOGRAD_4, x, kernel)
 
 
@@ -165,24 +153,24 @@ def _lax_transposed(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.
 
 
 def _single_pixel_product(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
-    """One input pixel: a matrix product of its channels with the kernel turned by 180°."""
+    """One input pixel: a product of its channels with the rotated kernel."""
     rows, columns, channels, features = kernel.shape
     turned = kernel[::-1, ::-1].transpose(2, 0, 1, 3).reshape(channels, -1)
     return (x.reshape(-1, channels) @ turned).reshape(-1, rows, columns, features)
 
 
 def _overlap_add(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
-    """One product makes patches, which are added up; see `jaxdl.nn.lowerings.patches`."""
+    """One product makes patches, which are added up."""
     return bilinear_transposed_convolution(PATCHES, x, kernel)
 
 
 def _winograd_transposed(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
-    """9 products for 16; see `jaxdl.nn.lowerings.winograd`."""
+    """9 products instead of 16."""
     return bilinear_transposed_convolution(WINOGRAD_2, x, kernel)
 
 
 def _winograd_4_transposed(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
-    """25 products for 64; see `jaxdl.nn.lowerings.winograd`."""
+    """25 products instead of 64."""
     return bilinear_transposed_convolution(WINOGRAD_4, x, kernel)
 
 

@@ -1,7 +1,7 @@
-r"""Winograd's convolution: nine, or 6¼, products where a direct 4×4 stride-2 one needs sixteen.
+r"""Winograd convolution: 9, or 6¼, products where a direct 4×4 stride-2 convolution takes 16.
 
-**Space to depth.** Pad the image by one and regard every 2×2 block of pixels as one pixel with
-four times the channels: a 4×4 convolution with stride 2 and padding 1 is then *exactly* a 2×2
+**Space to depth.** Pad the image by one and treat every 2×2 block of pixels as one pixel with four
+times the channels: a 4×4 convolution with stride 2 and padding 1 is then *exactly* a 2×2
 convolution with stride 1.
 
 **F(m, 2).** A two-tap filter w turns m + 1 inputs d into m outputs y. Direct computation takes 2m
@@ -10,19 +10,18 @@ products; as y = A[(D d) ⊙ (G w)] it takes m + 1. For m = 2,
 .. math::
     y_0 = (d_0 - d_1)\,w_0 + d_1\,(w_0 + w_1), \qquad y_1 = d_1\,(w_0 + w_1) - (d_1 - d_2)\,w_1 ,
 
-which only adds and subtracts. F(4, 2) regards filter and outputs as coefficients of polynomials,
+which only adds and subtracts. F(4, 2) treats filter and outputs as coefficients of polynomials,
 multiplies their values at the points 0, 1, -1, 2 and ∞, and interpolates (Toom and Cook); its
 larger coefficients multiply the rounding error by about five (2e-6 of the values in float32).
 
-Applied to rows and to columns, an m×m tile of outputs takes (m + 1)² products: 9 for 16 with
-m = 2, 25 for 64 with m = 4. With channels, each product is one of matrices, over all tiles.
+Applied to rows and columns, an m×m tile of outputs takes (m + 1)² products: 9 instead of 16 for
+m = 2, 25 instead of 64 for m = 4. With channels, each product is a matrix product over all tiles.
 
-**On a CPU** these matrices are the pairs of `.bilinear`. The linear maps are bound by
-memory, so their shapes are chosen for XLA's loops. Axes are only ever split in front of the last
-one, two pixels wide (2C numbers that lie together), and reordered where an array is written
-anyway. An `optimization_barrier` ends each loop: without it XLA fuses a following reshape or sum
-into the loop, which then divides to find an index for every number, and takes up to three times
-as long.
+**On a CPU** these matrices are the pairs of `.bilinear`. The linear maps are memory-bound, so their
+shapes suit XLA's loops: axes are split only in front of the last one, two pixels wide (2C adjacent
+numbers), and reordered only where an array is written anyway. An `optimization_barrier` ends each
+loop. Without it XLA fuses a following reshape or sum into the loop, which then divides to find an
+index for every number and takes up to three times as long.
 
 References:
     S. Winograd, Arithmetic Complexity of Computations, SIAM, 1980.
@@ -56,7 +55,7 @@ class Matrices(NamedTuple):
 
     @property
     def products(self) -> int:
-        """The number of products and of inputs, m + 1."""
+        """Number of products and of inputs, m + 1."""
         return len(self.inputs)
 
 
@@ -79,7 +78,7 @@ F_4 = Matrices(
 
 
 def _combine(matrix: Matrix, terms: Sequence[jax.Array]) -> list[jax.Array]:
-    """The product of a small matrix with a vector of arrays, without its zeros and ones."""
+    """Product of a small matrix with a vector of arrays, skipping zeros and ones."""
     return [
         sum(
             (term if weight == 1 else -term if weight == -1 else weight * term)
@@ -102,7 +101,7 @@ def _spread(f: Matrices, x: jax.Array) -> jax.Array:
     """Images -> `inputs` along columns and rows of every tile: ((m + 1)², tiles, 4C)."""
     n, height, width, c = x.shape
     m, t, u = f.tile, height // (2 * f.tile), width // (2 * f.tile)
-    # One pixel in front; behind, a whole tile with it, of which only the first input is used.
+    # Pad one pixel in front, and a whole tile behind, of which only the first input is used.
     edge = (1, 2 * m - 1)
     padded = optimization_barrier(jnp.pad(x, ((0, 0), edge, edge, (0, 0))))
     blocks = padded.reshape(n, t + 1, m, 2, u + 1, m, 2 * c)
@@ -113,7 +112,7 @@ def _spread(f: Matrices, x: jax.Array) -> jax.Array:
 
 
 def _tile_inputs(x: jax.Array, axis: int) -> list[jax.Array]:
-    """The m + 1 inputs of every tile along `axis`: the m of its own, the first of the next."""
+    """The m + 1 inputs of each tile along `axis`: its own m and the first of the next tile."""
     own = _unstack(x, axis + 1)
     tiles = x.shape[axis] - 1
     next_first = slice_in_dim(own[0], 1, tiles + 1, axis=axis)
@@ -121,7 +120,7 @@ def _tile_inputs(x: jax.Array, axis: int) -> list[jax.Array]:
 
 
 def _spread_adjoint(f: Matrices, matrices: jax.Array, shape: tuple[int, int, int]) -> jax.Array:
-    """((m + 1)², tiles, 4C) -> images: every tile adds to the pixels it was made from."""
+    """((m + 1)², tiles, 4C) -> images: each tile adds to the pixels it was made from."""
     n, height, width = shape
     m, t, u, c = f.tile, height // (2 * f.tile), width // (2 * f.tile), matrices.shape[2] // 4
     tiles = matrices.reshape(f.products, f.products, n, t, u, 2, 2 * c)
@@ -133,7 +132,7 @@ def _spread_adjoint(f: Matrices, matrices: jax.Array, shape: tuple[int, int, int
 
 
 def _overlap(inputs: list[jax.Array], axis: int) -> jax.Array:
-    """The adjoint of `_tile_inputs`."""
+    """Adjoint of `_tile_inputs`."""
     *own, next_first = inputs
     behind, before = ([(0, 0)] * next_first.ndim for _ in range(2))
     behind[axis], before[axis] = (0, 1), (1, 0)
@@ -164,7 +163,7 @@ def _collect_adjoint(f: Matrices, y: jax.Array) -> jax.Array:
 def _transform(f: Matrices, kernel: jax.Array) -> jax.Array:
     """Kernel -> `taps` along columns and rows: ((m + 1)², 4C, O)."""
     _, _, c, o = kernel.shape
-    taps = kernel.reshape(2, 2, 2, 2, c, o)  # tap and place in the block, by row and by column
+    taps = kernel.reshape(2, 2, 2, 2, c, o)  # tap and position in the block, by row and column
     columns = _stage(f, jnp.stack(_combine(f.taps, _unstack(taps, 2))))
     rows = jnp.stack(_combine(f.taps, _unstack(columns, 1)), axis=1)
     return optimization_barrier(rows).reshape(f.products**2, 4 * c, o)
@@ -182,7 +181,7 @@ def _transform_adjoint(f: Matrices, matrices: jax.Array) -> jax.Array:
 
 
 def _stage(f: Matrices, columns: Any) -> Any:
-    """Ends the loop over columns, unless its few additions are better done again for each row."""
+    """Ends the loop over columns, unless repeating its few additions for each row is cheaper."""
     return columns if f.tile == 2 else optimization_barrier(columns)
 
 
