@@ -6,6 +6,7 @@ import types
 import typing
 from typing import Any, ClassVar, Self
 
+from jaxdl import data
 from jaxdl.errors import ConfigError
 
 LARGEST = 1e9  # bound on rates, shares and coefficients; its square still fits float32
@@ -122,9 +123,7 @@ class DataConfig(Config):
     data_dir: str | None = option(
         None, "folder with NAME/ of IDX files, or of prepared TFDS data (also: JAXDL_DATA_DIR)"
     )
-    data_source: str | None = option(
-        None, "force one source of the data", choices=("idx", "tfds", "embedded")
-    )
+    data_source: str | None = option(None, "force one source of the data", choices=data.SOURCES)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from jaxdl.training import gan, rngs
 BATCH, STEPS = 16, 4
 
 
-ADAM = optax.adam(2e-3, b1=0.5)
+DESCENT = optax.sgd(0.05)  # Adam turns rounding into steps
 
 
 @functools.cache
@@ -25,7 +25,7 @@ def train_on(num_devices, synchronised=True):
     """A few DCGAN steps; returns the replicated state, the metrics and the number of traces."""
     devices = jax.devices()[:num_devices]
     state = gan.create_state(
-        jax.random.key(0), Generator(4, 8, 16), Discriminator(4, 16), ADAM, ADAM
+        jax.random.key(0), Generator(4, 8, 16), Discriminator(4, 16), DESCENT, DESCENT
     )
     images = np.random.default_rng(0).integers(0, 256, (64, 16, 16, 1), np.uint8)
     inputs = gan.GANInputs(images, np.arange(64)[::-1].copy(), rngs.root_key(3))
@@ -55,7 +55,7 @@ def test_several_devices_train_as_one(num_devices):
     for name in metrics:
         np.testing.assert_allclose(metrics[name], metrics_alone[name], rtol=1e-4)
     jax.tree.map(
-        lambda ours, theirs: np.testing.assert_allclose(ours, theirs, atol=1e-4),
+        lambda ours, theirs: np.testing.assert_allclose(ours, theirs, atol=2e-5),
         parallel.unreplicate(state),
         alone,
     )

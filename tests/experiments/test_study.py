@@ -272,3 +272,15 @@ def test_one_seed_shows_nothing():
     assert runs["better"]["difference_to_baseline"]["accuracy_verdict"] == "one seed shows nothing"
     assert runs["better"]["test_accuracy"]["course_in_interval"] is None
     assert "within" not in comparison_table(single, runs).split("\n")[2]
+
+
+def test_a_study_keeps_checkpoints_and_warns_of_a_network_that_learns_nothing(tmp_path, capsys):
+    """What DCGAN has, a study has: the options of a run are one place for all programs."""
+    fields = {"epochs": 3, "max_steps": None, "keep_every": 2, "batch_size": 2000}
+    config = small(mlp_l2.MLPL2Config, tmp_path, learning_rate=1e-9, seeds=1, **fields)
+    fitted = mlp_l2.run(config).fitted["baseline"]
+    kept = {int(p.name) for p in (tmp_path / "checkpoints" / "baseline").iterdir()}
+    assert kept >= {4, 6}, "two steps an epoch: the second epoch's beside the newest"
+    epochs = [r for r in fitted.log.records if r["kind"] == "epoch"]
+    assert all("hardly uses its input" in r["warnings"][0] for r in epochs)
+    assert "Warning: epoch 1: network 0 of 1 has an accuracy of" in capsys.readouterr().out

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from jaxdl.data.dataset import Dataset, make_dataset
@@ -12,7 +13,6 @@ from jaxdl.data.sources.tfds import default_root, find_prepared, read_prepared
 from jaxdl.data.sources.tfds_prepare import prepare
 from jaxdl.errors import ConfigError, DataError, DataUnavailableError
 
-SOURCES = ("idx", "tfds", "embedded")
 DATA_DIR_VARIABLE = "JAXDL_DATA_DIR"
 
 
@@ -112,15 +112,20 @@ def load_tfds(name: str, root: Path) -> Dataset:
     return read_prepared(folder, name)
 
 
+# A source of its own is a function here: load(name, data_dir or None) -> Dataset.
+LOADERS: dict[str, Callable[[str, Path | None], Dataset]] = {
+    "idx": lambda name, root: load_idx(name, _existing_root(root)),
+    "tfds": lambda name, root: load_tfds(name, root or default_root()),
+    "embedded": lambda name, root: load_embedded(name),
+}
+SOURCES = tuple(LOADERS)
+
+
 def _load(name: str, data_dir: str | os.PathLike | None, source: str | None) -> Dataset:
     """Goes to the one source that is asked for, or to the first that has the data."""
     root, is_argument = _data_root(data_dir)
-    if source == "embedded":
-        return load_embedded(name)
-    if source == "tfds":
-        return load_tfds(name, root or default_root())
-    if source == "idx":
-        return load_idx(name, _existing_root(root))
+    if source is not None:
+        return LOADERS[source](name, root)
     if is_argument:
         return _load_from_root(name, _existing_root(root))
     return _load_first(name, root)

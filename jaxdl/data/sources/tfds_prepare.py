@@ -97,7 +97,11 @@ def _prepare_from(published: Published, root: Path, base_url: str) -> Path:
     try:
         root.mkdir(parents=True, exist_ok=True)
         builder = _builder_class(published, base_url)(data_dir=root, file_format="array_record")
-        with tempfile.TemporaryDirectory(prefix="downloads_", dir=root) as download_dir, _quiet():
+        # Cleaned up as far as possible: after one download failed, others may still be writing.
+        downloads = tempfile.TemporaryDirectory(
+            prefix="downloads_", dir=root, ignore_cleanup_errors=True
+        )
+        with downloads as download_dir, _quiet():
             builder.download_and_prepare(
                 download_dir=download_dir,
                 download_config=tfds.download.DownloadConfig(try_download_gcs=False),
