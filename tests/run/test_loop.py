@@ -146,7 +146,7 @@ def test_damage_inside_the_log_is_an_error_and_changes_nothing(tmp_path, damage)
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join([*lines[:2], damage + b"\n", *lines[3:]]))
     before = path.read_bytes()
-    with pytest.raises(WorkdirError, match=r"metrics\.jsonl is damaged: line 3 is no record"):
+    with pytest.raises(WorkdirError, match=r"metrics\.jsonl is damaged: line 3 is not a record"):
         run(tmp_path)
     assert path.read_bytes() == before
 
