@@ -110,7 +110,7 @@ def test_metrics_are_measured_in_training_and_evaluation(train):
 
 def test_a_loss_that_is_a_mean_already_and_what_is_no_metric_are_refused(train):
     mean = functools.partial(losses.cross_entropy, reduction="mean")
-    with pytest.raises(ShapeError, match="each its own value"):
+    with pytest.raises(ShapeError, match="one value per example"):
         fit(train, objective=Objective(mean))
     with pytest.raises(ConfigError, match="metric 'top' gives a"):
         fit(train, objective=Objective(metrics={"top": lambda o, y, w: (o.argmax(-1) == y).mean()}))
