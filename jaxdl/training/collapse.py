@@ -74,7 +74,7 @@ def chance_warnings(record: Mapping[str, Any]) -> list[str]:
             incomplete epoch (``steps_done``) gives no warning.
 
     Example:
-        >>> chance_warnings({"accuracy": [0.91, 0.1135]})
+        >>> chance_warnings({"accuracy": [0.91, 0.1136]})
         ['network 1 of 2 has an accuracy of 11.4%: it hardly uses its input']
     """
     accuracies = [] if "steps_done" in record else record["accuracy"]
