@@ -225,17 +225,17 @@ def _as_labels(labels: Any, where: str) -> np.ndarray:
     )
     problem = f"labels of the {where} are {labels.dtype} of shape {labels.shape}"
     if labels.ndim == 2 and labels.shape[1] == 1:
-        raise DataError(f"{problem}: need (N,), by labels.ravel()")
+        raise DataError(f"{problem}: need (N,), as labels.ravel() gives")
     if labels.ndim == 2:
-        raise DataError(f"{problem}: need (N,); one-hot rows become so by labels.argmax(-1)")
+        raise DataError(f"{problem}: need (N,); convert one-hot rows with labels.argmax(-1)")
     if labels.dtype.kind in "iu" or labels.ndim != 1:
         return labels
     numbers = labels.astype(np.float64)
     not_whole = np.flatnonzero(~np.isfinite(numbers) | (numbers != np.floor(numbers)))
     if not_whole.size:
         index = not_whole[0]
-        raise DataError(f"label {index} of the {where} is {labels[index]}: no number of a class")
-    raise DataError(f"{problem}: need integers, by labels.astype('int32')")
+        raise DataError(f"label {index} of the {where} is {labels[index]}: not a class number")
+    raise DataError(f"{problem}: need integers, as labels.astype('int32') gives")
 
 
 def _as_array(values: Any, what: str, numbers_by: str = "") -> np.ndarray:
@@ -246,7 +246,9 @@ def _as_array(values: Any, what: str, numbers_by: str = "") -> np.ndarray:
             values = values.float() if str(values.dtype) == "torch.bfloat16" else values
         array = np.asarray(values)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise DataError(f"{what} are a {type(values).__name__}, no array: {brief(error)}") from None
+        raise DataError(
+            f"{what} are a {type(values).__name__}, not an array: {brief(error)}"
+        ) from None
     if array.dtype.kind not in "biuf" and not np.can_cast(array.dtype, np.float32):
         hint = f", by {numbers_by}" if numbers_by else ""
         raise DataError(f"{what} are {array.dtype}: need numbers{hint}")
@@ -273,7 +275,7 @@ def check_split(part: Split, num_classes: int, where: str) -> None:
     if images.ndim == 0 or labels.shape != (len(images),):
         raise DataError(
             f"{len(images) if images.ndim else 1} images but labels of shape {labels.shape} in the "
-            f"{where}: need one label an image"
+            f"{where}: need one label per image"
         )
     if labels.dtype.kind not in "iu":
         raise DataError(f"labels are {labels.dtype} in the {where}: need integers")
@@ -283,7 +285,7 @@ def check_split(part: Split, num_classes: int, where: str) -> None:
         index = out_of_range[0]
         raise DataError(
             f"label {labels[index]} of sample {index} is outside 0..{num_classes - 1} "
-            f"in the {where}: the files are damaged or are another data set's"
+            f"in the {where}: the files are damaged or belong to another data set"
         )
 
 
@@ -308,6 +310,6 @@ def _check_finite(images: np.ndarray, where: str) -> None:
             bad = image[~np.isfinite(image)]
             if bad.size:
                 raise DataError(
-                    f"image {index} of the {where} has a pixel that is {bad.flat[0]}: a loss "
-                    "would be NaN from its batch on; remove or repair it"
+                    f"image {index} of the {where} has a pixel that is {bad.flat[0]}: the "
+                    "loss would be NaN from its batch on; remove or repair it"
                 )

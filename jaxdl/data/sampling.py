@@ -53,7 +53,7 @@ def weighted_sampler(
     """
     weights = np.asarray(weights, np.float64)
     if weights.ndim != 1 or not np.isfinite(weights).all() or weights.min(initial=1) < 0:
-        raise ConfigError("weights must be finite and at least 0, one an example")
+        raise ConfigError("weights must be finite and at least 0, one per example")
     if not weights.sum() > 0:
         raise ConfigError("weights are all 0: no example could be drawn")
     shares = jnp.asarray(weights / weights.sum(), jnp.float32)

@@ -88,7 +88,7 @@ def join_processes(
     if jax.distributed.is_initialized():
         return
     missing = (
-        f"the other processes did not come within {INITIALIZATION_TIMEOUT} seconds; start all "
+        f"the other processes did not join within {INITIALIZATION_TIMEOUT} seconds; start all "
         f"{num_processes or ''} of them, with one coordinator_address that each can reach"
     )
     # JAX's own timeout is longer, because it ends in a stack trace.
@@ -175,7 +175,7 @@ def find_devices(num_devices: int | None = None, num_processes: int | None = Non
     if local[0].platform == "cpu" and len(local) > 1:
         messages.append(
             f"{len(local)} virtual CPU devices share this machine's cores: "
-            "right for trying data parallelism out, not faster."
+            "useful for trying data parallelism, but not faster."
         )
     return Devices(local, len(local) * processes, jax.process_index(), messages)
 
@@ -199,7 +199,7 @@ def _choose(available: list[jax.Device], num_devices: int, processes: int) -> li
 def _too_few(wanted: int, available: list[jax.Device]) -> str:
     there, kind = len(available), available[0].device_kind
     if available[0].platform == "cpu" and wanted > MOST_VIRTUAL_DEVICES:
-        return f"{wanted} devices wanted; of a CPU at most {MOST_VIRTUAL_DEVICES} virtual ones"
+        return f"{wanted} devices wanted, but a CPU has at most {MOST_VIRTUAL_DEVICES} virtual ones"
     if available[0].platform == "cpu":
         return (
             f"{wanted} devices wanted, but JAX has already started with {there} CPU device(s); "

@@ -55,6 +55,6 @@ def check_fits(state: PyTree, data: PyTree, what: str) -> None:
     needed, there = 3 * num_bytes(state) + num_bytes(data), device_bytes()
     if needed > there:
         raise ConfigError(
-            f"{what} would take {needed / 2**30:.1f} GiB, and there are {there / 2**30:.1f} GiB: "
-            "choose smaller values"
+            f"{what} would take {needed / 2**30:.1f} GiB, but the device has only "
+            f"{there / 2**30:.1f} GiB: choose smaller values"
         )

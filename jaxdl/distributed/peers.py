@@ -124,7 +124,7 @@ class Heartbeat:
             if sign != before:
                 self._seen[process] = (sign, now)
             elif now - since > self.silence:
-                return _message(process, f"has given no sign of life for {self.silence:g} seconds")
+                return _message(process, f"has sent no heartbeat for {self.silence:g} seconds")
         return None
 
 
@@ -210,7 +210,7 @@ def _wait_for(client: Any, key: str, process: int) -> str:
     try:
         return client.blocking_key_value_get(key, int(1000 * TOGETHER_TIMEOUT))
     except Exception as error:  # whatever jaxlib raises
-        raise DeviceError(_message(process, f"did not come this far ({brief(error)})")) from error
+        raise DeviceError(_message(process, f"did not get this far ({brief(error)})")) from error
 
 
 def _distributed() -> tuple[Any, int, int]:
@@ -233,6 +233,6 @@ def _say_how_it_ended() -> None:
 
 def _message(process: int, what: str) -> str:
     return (
-        f"process {process} {what}: this process ends too. Look at the messages of process "
+        f"process {process} {what}: this process exits too. Look at the messages of process "
         f"{process}; the same commands continue the run from its last checkpoint"
     )

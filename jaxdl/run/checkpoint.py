@@ -123,8 +123,8 @@ class CheckpointStore:
         if damaged or (before is None and list(self.folder.glob(f"*{DAMAGED}"))):
             found = "; ".join(f"{step}: {_several(d)}" for step, d in damaged.items())
             raise CheckpointError(
-                f"no checkpoint in {self.folder} is sound ({found or 'all are set aside'}); put "
-                "one back from a copy, or remove the run's folder to start again"
+                f"no checkpoint in {self.folder} is sound ({found or 'all were set aside'}); "
+                "restore one from a copy, or remove the run's folder to start again"
             )
         return None
 
@@ -236,7 +236,7 @@ class CheckpointStore:
                     shutil.rmtree(path)
         except OSError as error:
             raise CheckpointError(
-                f"cannot tidy up {self.folder}: {error.strerror}; see to its permissions"
+                f"cannot tidy up {self.folder}: {error.strerror}; check its permissions"
             ) from error
 
     def _note(self, damaged: dict[int, list[str]], sound: int) -> None:
@@ -260,7 +260,7 @@ class CheckpointStore:
     def _check_same(self, step: int, facts: dict[str, Any], target: PyTree) -> None:
         place = self.folder / str(step)
         if facts["step"] != step:
-            raise CheckpointError(f"checkpoint {place} is one of step {facts['step']}: rename it")
+            raise CheckpointError(f"checkpoint {place} is of step {facts['step']}: rename it")
         there = {name: repr(value) for name, value in facts["identity"].items()}
         now = {name: repr(value) for name, value in self.identity.items()}
         for what, saved, wanted in (
@@ -269,8 +269,8 @@ class CheckpointStore:
         ):
             if differences := table_differences(saved, wanted):
                 raise CheckpointError(
-                    f"checkpoint {place} is one of another {what} ({differences}); give the values "
-                    "it was made with, or choose another folder"
+                    f"checkpoint {place} belongs to another {what} ({differences}); use the "
+                    "values it was made with, or choose another folder"
                 )
 
 

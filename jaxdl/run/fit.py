@@ -145,7 +145,7 @@ def _common_step(store: CheckpointStore) -> int | None:
     if len(set(steps)) > 1:
         raise WorkdirError(
             f"the processes see different checkpoints in {store.folder} (steps {steps}, "
-            f"{NONE_THERE} for none): give all of them a folder that they share"
+            f"{NONE_THERE} for none): give them a shared folder"
         )
     return None if step == NONE_THERE else step
 
@@ -166,4 +166,4 @@ def _diverged(
 
 def _stopped(number: int, step: int, options: RunOptions) -> str:
     text = f"Stopped by {signal_name(number)} after step {step}"
-    return text + ("." if options.folder is None else ": saved; start it again to go on from there")
+    return text + ("." if options.folder is None else ": saved; start it again to continue")

@@ -57,8 +57,8 @@ class RunLog:
         if self.path is not None:
             if keep_until_step and not self.path.exists():
                 raise WorkdirError(
-                    f"{self.path} is missing, and the checkpoint is of step {keep_until_step}: put "
-                    "it back, or choose another folder to start again"
+                    f"{self.path} is missing, and the checkpoint is of step {keep_until_step}: "
+                    "restore it, or choose another folder to start again"
                 )
             lines = _complete_lines(self.path, name, keep_until_step)
             self._others = [r for r in lines if r.get("run") != name]

@@ -45,7 +45,7 @@ def read_manifest(folder: str | os.PathLike) -> dict[str, Any]:
     """Reads a folder's manifest (``files`` and the stored facts), or raises a CheckpointError."""
     path = Path(folder) / MANIFEST
     if path.is_symlink():
-        raise CheckpointError(f"{MANIFEST} is no regular file")
+        raise CheckpointError(f"{MANIFEST} is not a regular file")
     try:
         text = path.read_text()
         content = json.loads(text)["content"]
@@ -54,7 +54,7 @@ def read_manifest(folder: str | os.PathLike) -> dict[str, Any]:
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise CheckpointError(f"{MANIFEST} cannot be read ({error})") from None
     if text != _dump(content):
-        raise CheckpointError(f"{MANIFEST} is not what was written (its own SHA-256 differs)")
+        raise CheckpointError(f"{MANIFEST} has changed (its own SHA-256 differs)")
     return content
 
 
@@ -71,7 +71,7 @@ def find_damage(folder: str | os.PathLike) -> list[str]:
         return [str(error)]
     there = set(_names(folder))
     damage = [f"{name} is missing" for name in expected if name not in there]
-    damage += [f"{name} is foreign" for name in sorted(there - set(expected))]
+    damage += [f"{name} is unexpected" for name in sorted(there - set(expected))]
     for name in sorted(there & set(expected)):
         damage += _compare(folder / name, name, expected[name])
     return damage
@@ -108,11 +108,11 @@ def _describe(path: Path, sync: bool = False) -> dict[str, Any]:
 
 def _compare(path: Path, name: str, expected: dict[str, Any]) -> list[str]:
     if path.is_symlink() or not path.is_file():
-        return [f"{name} is no regular file"]
+        return [f"{name} is not a regular file"]
     try:
         if (size := path.stat().st_size) != expected["size"]:
             return [f"{name} has {size} bytes instead of {expected['size']}"]
         same = _describe(path) == expected
     except OSError as error:
         return [f"{name} cannot be read ({error.strerror})"]
-    return [] if same else [f"{name} is not what was written (its SHA-256 differs)"]
+    return [] if same else [f"{name} has changed (its SHA-256 differs)"]

@@ -55,7 +55,7 @@ def progress_of(meta: dict[str, Any], store: CheckpointStore, step: int) -> Prog
     """Reads the :class:`Progress` from a checkpoint's ``meta``, or raises a CheckpointError."""
     if set(meta) != set(Progress._fields):
         raise CheckpointError(
-            f"the checkpoint of step {step} in {store.folder} is of another version of jaxdl; "
-            "choose another folder"
+            f"the checkpoint of step {step} in {store.folder} was written by another version "
+            "of jaxdl; choose another folder"
         )
     return Progress(**meta)

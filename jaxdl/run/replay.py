@@ -60,9 +60,9 @@ def replay(
             if inspection.select and member is not None:
                 alone = inspection.select(*alone, member)
             lines = _look_into(task.step, *alone, position)
-            tell(f"In that step {'; '.join(lines) or 'every single result is finite'}.")
+            tell(f"In that step {'; '.join(lines) or 'every intermediate result is finite'}.")
             return number
-    tell(f"Steps {start + 1} to {step}, repeated: every metric and every leaf is finite.")
+    tell(f"Repeated steps {start + 1} to {step}: every metric and every leaf is finite.")
     return None
 
 
@@ -97,8 +97,8 @@ def _found(
     where: str,
 ) -> str:
     seen = [f"{metric.name} is {metric.value}"] if metric else []
-    seen += [f"the state's first leaf not finite is {leaf[0]}, at {list(leaf[1])}"] if leaf else []
-    return f"Steps from {start} on, repeated: step {number}{where} is the first: {', '.join(seen)}."
+    seen += [f"the state's first non-finite leaf is {leaf[0]}, at {list(leaf[1])}"] if leaf else []
+    return f"Repeated the steps from {start}: step {number}{where} is the first: {', '.join(seen)}."
 
 
 def _look_into(

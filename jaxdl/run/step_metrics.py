@@ -48,7 +48,7 @@ def _as_metric(name: str, value: Any) -> Metric:
     if isinstance(value, Metric):
         if type(value).merge is not Metric.merge:
             raise ConfigError(
-                f"{name!r} is a {type(value).__name__}, whose parts do not simply add up; measure "
+                f"{name!r} is a {type(value).__name__}, whose fields do not add up; measure "
                 "it in an evaluation, not in a training step"
             )
         return value

@@ -40,11 +40,11 @@ def table_differences(saved: dict[str, str], wanted: dict[str, str]) -> str:
 
     Example:
         >>> table_differences({"w": "float32 (3,)"}, {"w": "float32 (4,)", "b": "float32 (4,)"})
-        'b: not there, float32 (4,) wanted; w: float32 (3,) there, float32 (4,) wanted'
+        'b: missing, float32 (4,) wanted; w: float32 (3,) there, float32 (4,) wanted'
     """
     names = [n for n in sorted({*saved, *wanted}) if saved.get(n) != wanted.get(n)]
     texts = [
-        f"{name}: {saved[name] + ' there' if name in saved else 'not there'}, "
+        f"{name}: {saved[name] + ' there' if name in saved else 'missing'}, "
         f"{wanted.get(name, 'nothing')} wanted"
         for name in names[:SHOWN]
     ]

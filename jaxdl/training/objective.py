@@ -63,11 +63,11 @@ class Objective(NamedTuple):
         found: dict[str, Metric] = {"loss": Mean.from_batch(losses, weights)}
         for name, measure in self.metrics.items():
             if name in found:
-                raise ConfigError(f"a metric cannot be called {name!r}: that is the loss")
+                raise ConfigError(f"a metric cannot be named {name!r}: that is the loss")
             found[name] = measure(outputs, labels, weights)
             if not isinstance(found[name], Metric):
                 raise ConfigError(
-                    f"metric {name!r} gives a {type(found[name]).__name__}: give a function that "
-                    "makes a mergeable metric, such as metrics.Accuracy.from_batch"
+                    f"metric {name!r} returns a {type(found[name]).__name__}: pass a function "
+                    "that returns a mergeable metric, such as metrics.Accuracy.from_batch"
                 )
         return found

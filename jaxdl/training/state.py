@@ -84,9 +84,7 @@ class NetworkState(flax.struct.PyTreeNode):
         own = self.variables()
         given = jax.tree.map(jnp.asarray, {"batch_stats": {}, **variables})
         if differences := table_differences(leaf_table(given), leaf_table(own)):
-            raise ShapeError(
-                f"the variables are not those of {type(self.model).__name__}: {differences}"
-            )
+            raise ShapeError(f"the variables do not fit {type(self.model).__name__}: {differences}")
         return self.replace(**given, opt_state=self.optimizer.init(given["params"]))
 
     def forward(

@@ -310,5 +310,5 @@ def test_a_metric_whose_parts_do_not_add_up_is_refused():
         return state, {"r2": R2.from_batch(jnp.arange(3.0), jnp.arange(3.0))}
 
     task = Task(regress, jnp.float32(0), inputs_for_epoch)
-    with pytest.raises(ConfigError, match="'r2' is a R2, whose parts do not simply add up"):
+    with pytest.raises(ConfigError, match="'r2' is a R2, whose fields do not add up"):
         fit(task, Schedule(1, 1, None, 1))

@@ -53,7 +53,7 @@ def draw_per_image(
     if positions.shape != images.shape[:1] or not jnp.issubdtype(positions.dtype, jnp.integer):
         raise ShapeError(
             f"{len(images)} images and positions {positions.dtype} {positions.shape}: "
-            "need one integer an image"
+            "need one integer per image"
         )
     return jax.vmap(lambda position: draw(jax.random.fold_in(key, position)))(positions)
 

@@ -50,7 +50,7 @@ def rotate(images: ArrayLike, degrees: ArrayLike) -> jax.Array:
         coefficients = _fixed_point_rotation(np.float64(degrees), height, width, np)
     if coefficients[0].shape != images.shape[:1]:
         raise ShapeError(
-            f"{len(images)} images and angles of shape {coefficients[0].shape}: need one an image"
+            f"{len(images)} images and angles of shape {coefficients[0].shape}: need one per image"
         )
     xx, xy, x0, yx, yy, y0 = (jnp.asarray(c)[:, None, None] for c in coefficients)
     x = jnp.arange(width, dtype=jnp.int32)[None, None, :]

@@ -43,7 +43,7 @@ def load_embedded(name: str = EMBEDDED_NAME) -> Dataset:
     if name != EMBEDDED_NAME:
         raise DataUnavailableError(
             f"the embedded sample holds {EMBEDDED_NAME!r} only, not {name!r}; "
-            "give its folder with data_dir"
+            "pass its folder as data_dir"
         )
     table = np.loadtxt(io.BytesIO(_read_content()), delimiter=",", dtype=np.uint8)
     by_class = table.reshape(10, 500, 785).swapaxes(0, 1)  # (sample of its class, class, column)

@@ -64,7 +64,7 @@ class IDXError(DataError):
     def __str__(self) -> str:
         return (
             f"{self.path}: byte {self.offset}: {self.problem}. "
-            "Replace the file by an undamaged copy."
+            "Replace the file with an undamaged copy."
         )
 
 
@@ -96,8 +96,8 @@ def read_idx(path: str | os.PathLike) -> np.ndarray:
             return _parse_gzip(path, file, packed_size)
     except OSError as error:
         raise DataError(
-            f"cannot read {path}: {error.strerror or error}; check that it is a file and that "
-            "you may read it"
+            f"cannot read {path}: {error.strerror or error}; check that it is a file "
+            "that you can read"
         ) from error
     except MemoryError as error:
         raise DataError(f"{path} does not fit into this machine's memory") from error
@@ -141,8 +141,8 @@ def find_idx_files(folder: Path) -> dict[str, Path]:
         ) from error
     except OSError as error:
         raise DataError(
-            f"cannot list {folder}: {error.strerror or error}; it must be a folder that you may "
-            "read"
+            f"cannot list {folder}: {error.strerror or error}; check that it is a folder "
+            "that you can read"
         ) from error
     found = {role: _first_present(stem, present) for role, stem in IDX_STEMS.items()}
     missing = [IDX_STEMS[role] for role, file_name in found.items() if file_name is None]

@@ -143,7 +143,7 @@ def _load_from_root(name: str, root: Path) -> Dataset:
 
 
 def _with_notice(dataset: Dataset, passed_over: list[str]) -> Dataset:
-    notices = [dataset.notice, *(f"passed over: {reason}" for reason in passed_over)]
+    notices = [dataset.notice, *(f"skipped: {reason}" for reason in passed_over)]
     return dataset._replace(notice="\n".join(filter(None, notices)))
 
 
@@ -171,7 +171,7 @@ def _expanded(folder: str | os.PathLike) -> Path:
     try:
         return Path(folder).expanduser()
     except RuntimeError as error:  # ~user of an unknown user
-        raise DataUnavailableError(f"data folder {folder}: {error}; write it out") from error
+        raise DataUnavailableError(f"data folder {folder}: {error}; give the full path") from error
 
 
 def _existing_root(root: Path | None) -> Path:
@@ -181,7 +181,7 @@ def _existing_root(root: Path | None) -> Path:
         )
     if not root.is_dir():
         kind = "is not a folder" if root.exists() else "does not exist"
-        raise DataUnavailableError(f"data_dir {root} {kind}; name the folder above <name>/")
+        raise DataUnavailableError(f"data_dir {root} {kind}; name the parent folder of <name>/")
     return root
 
 

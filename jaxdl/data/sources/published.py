@@ -156,7 +156,7 @@ def verify(path: Path, expected: PublishedFile, url: str) -> None:
     if size > _MAX_CONTENT:
         raise ChecksumError(
             f"{url} is not the published file: it has {size:,} bytes, too many to check; "
-            "use another mirror, or give the folder of good files with data_dir"
+            "use another mirror, or pass the folder of good files as data_dir"
         )
     packed = path.read_bytes()
     packed_sha256 = hashlib.sha256(packed).hexdigest()
@@ -167,8 +167,8 @@ def verify(path: Path, expected: PublishedFile, url: str) -> None:
         return
     raise ChecksumError(
         f"{url} is not the published file: SHA-256 {packed_sha256} (content {content_sha256}), "
-        f"expected {expected.packed_sha256} (content {expected.content_sha256}); nothing of it "
-        "was used. Use another mirror, or give the folder of good files with data_dir"
+        f"expected {expected.packed_sha256} (content {expected.content_sha256}); it was "
+        "not used. Use another mirror, or pass the folder of good files as data_dir"
     )
 
 

@@ -32,7 +32,7 @@ def default_root() -> Path:
     try:
         return Path(folder).expanduser()
     except RuntimeError as error:  # ~user of an unknown user
-        raise DataUnavailableError(f"data folder {folder}: {error}; write it out") from error
+        raise DataUnavailableError(f"data folder {folder}: {error}; give the full path") from error
 
 
 def find_prepared(root: Path, name: str) -> Path | None:
@@ -51,8 +51,8 @@ def find_prepared(root: Path, name: str) -> Path | None:
         raise DataUnavailableError(
             f"{folder} is prepared as {file_format!r}, which only TensorFlow reads; convert it "
             f"where TensorFlow is installed (tfds convert_format --dataset_dir={folder} "
-            "--out_file_format=array_record --out_dir=...), or move it away to have it prepared "
-            "anew"
+            "--out_file_format=array_record --out_dir=...), or move it away to prepare it "
+            "again"
         )
     return None
 
@@ -91,8 +91,7 @@ def _damage_is_data_error(folder: Path) -> Iterator[None]:
         yield
     except Exception as error:  # TFDS and array_record raise whatever their parts raise
         raise DataError(
-            f"prepared folder {folder} is damaged ({brief(error)}); delete it to have it prepared "
-            "anew"
+            f"prepared folder {folder} is damaged ({brief(error)}); delete it to prepare it again"
         ) from error
 
 
@@ -153,7 +152,7 @@ def _file_format(folder: Path) -> str:
         return _json_object(info).get("fileFormat", "tfrecord")
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(
-            f"cannot read {info} ({brief(error)}); delete {folder} to have it prepared anew"
+            f"cannot read {info} ({brief(error)}); delete {folder} to prepare it again"
         ) from error
 
 
@@ -177,8 +176,8 @@ def _check_class_names(folder: Path) -> None:
         )
     if foreign:
         raise DataError(
-            f"{path} names {foreign[0]!r:.200}, which is no feature of tensorflow-datasets: "
-            "nothing of it was imported; delete the folder to have it prepared anew"
+            f"{path} names {foreign[0]!r:.200}, which is not a feature of tensorflow-datasets: "
+            "nothing of it was imported; delete the folder to prepare it again"
         )
 
 

@@ -169,7 +169,7 @@ def _prepare_stock(name: str, root: Path) -> Path:
     if reason and not reason.startswith("HTTP status"):  # many hosts refuse HEAD but give GET
         raise DataUnavailableError(
             f"{name!r} is not prepared in {root} and the network does not answer ({urls[0]}: "
-            f"{reason}); give the folder of its files with data_dir"
+            f"{reason}); pass the folder of its files as data_dir"
         )
     # Use nothing without a TFDS checksum.
     config = import_tfds().download.DownloadConfig(
@@ -230,6 +230,6 @@ def _worst(name: str, failures: list[DataError]) -> DataError:
         return damaged[0]
     reasons = "; ".join(map(str, failures))
     return DataUnavailableError(
-        f"{name!r} cannot be downloaded now ({reasons}); give the folder of its four IDX files "
-        "with data_dir, or try again with network"
+        f"{name!r} cannot be downloaded now ({reasons}); pass the folder of its four IDX files "
+        "as data_dir, or try again with network access"
     )
