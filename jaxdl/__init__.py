@@ -1,7 +1,7 @@
 """Deep learning by doing, in JAX: a small functional library.
 
-The rooms are attributes, loaded when they are first used, so that ``import jaxdl`` starts no
-device, reads no file and costs next to nothing beyond ``import jax``:
+Subpackages load on first use: ``import jaxdl`` starts no device, reads no file and adds almost
+nothing to the time of ``import jax``.
 
 - ``jaxdl.nn``: layers and their arithmetic
 - ``jaxdl.models``: the networks, one file each
@@ -10,12 +10,12 @@ device, reads no file and costs next to nothing beyond ``import jax``:
 - ``jaxdl.metrics``: mergeable metrics
 - ``jaxdl.optim``: optimisers with the course's conventions
 - ``jaxdl.data``: sources, transforms, splits, batches
-- ``jaxdl.training``: what is trained: states, random streams, steps
-- ``jaxdl.run``: one run from start to end: fit, log, checkpoints
+- ``jaxdl.training``: states, random streams, training steps
+- ``jaxdl.run``: runs: fit, log, checkpoints
 - ``jaxdl.distributed``: devices, data parallelism, several processes
 - ``jaxdl.plot``: grids, curves, animation
 - ``jaxdl.interop``: PyTorch weights in and out
-- ``jaxdl.errors``, ``jaxdl.files``: the exceptions, and writing files whole or not at all
+- ``jaxdl.errors``, ``jaxdl.files``: exceptions, atomic writes
 
 Example:
     >>> import jaxdl

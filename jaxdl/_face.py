@@ -1,4 +1,4 @@
-"""What a package shows: tab completion, and a suggestion for a misspelt name (PEP 562)."""
+"""Lazy imports, tab completion and suggestions for misspelt names in packages (PEP 562)."""
 
 import importlib
 from collections.abc import Callable, Sequence
@@ -8,16 +8,9 @@ from typing import Any
 def face(
     package: str, names: Sequence[str]
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """Makes a package's ``__getattr__`` and ``__dir__`` from its ``__all__``.
+    """Makes a package's ``__getattr__`` and ``__dir__`` from its ``__name__`` and ``__all__``.
 
-    Modules among the names are imported when they are first used.
-
-    Args:
-        package: the package's ``__name__``.
-        names: its ``__all__``.
-
-    Returns:
-        The two functions, to be assigned in the package's ``__init__``.
+    Modules among the names are imported on first use.
 
     Example:
         >>> import jaxdl
@@ -30,7 +23,7 @@ def face(
     def get(name: str) -> Any:
         if name in names:
             return importlib.import_module(f"{package}.{name}")
-        # With a name but no object, Python adds no second suggestion of its own.
+        # With a name but no obj, Python does not append its own suggestion.
         raise AttributeError(_problem(package, name, names), name=name, obj=None)
 
     return get, lambda: sorted(names)
@@ -38,7 +31,7 @@ def face(
 
 def _problem(package: str, name: str, names: Sequence[str]) -> str:
     text = f"module {package!r} has no attribute {name!r}"
-    if name.startswith("_"):  # Python and notebooks look for such names often
+    if name.startswith("_"):  # Python and notebooks often probe for such names
         return text
     import difflib
 

@@ -1,8 +1,8 @@
 """The project's exceptions.
 
 Every message says what happened (with the value), where, and what to do about it. A
-:class:`UserError` is something that the person at the keyboard can put right: its message is all
-that a program has to show. Any other :class:`JaxdlError` is a fault inside a run.
+:class:`UserError` is something the user can fix; programs show only its message. Any other
+:class:`JaxdlError` is a fault inside a run.
 """
 
 
@@ -11,15 +11,15 @@ class JaxdlError(Exception):
 
 
 class UserError(JaxdlError):
-    """Something the user can put right: a value, a file, a device count."""
+    """Something the user can fix: a value, a file, a device count."""
 
 
 class ConfigError(UserError, ValueError):
-    """A configuration field or an argument has an unusable value."""
+    """A configuration field or an argument has an invalid value."""
 
 
 class ShapeError(UserError, ValueError):
-    """Arrays whose shapes (or types) do not belong together."""
+    """Arrays have incompatible shapes or types."""
 
 
 class DataError(UserError, ValueError):
@@ -31,15 +31,15 @@ class DataUnavailableError(DataError):
 
 
 class DeviceError(UserError, RuntimeError):
-    """The requested devices are not there."""
+    """The requested devices are unavailable."""
 
 
 class WorkdirError(UserError, OSError):
-    """A run's folder cannot be used: unwritable, or it belongs to another run."""
+    """A run's folder is unusable: unwritable, or it belongs to another run."""
 
 
 class CheckpointError(UserError, RuntimeError):
-    """A checkpoint is damaged, or belongs to another configuration."""
+    """A checkpoint is damaged or belongs to another configuration."""
 
 
 class WeightsError(UserError, ValueError):
@@ -51,11 +51,7 @@ class TrainingError(JaxdlError, RuntimeError):
 
 
 class DivergenceError(TrainingError):
-    """A run's numbers are no longer finite.
-
-    Attributes:
-        step: the step at which it was seen.
-    """
+    """A run's numbers are no longer finite, first seen at ``step``."""
 
     def __init__(self, message: str, step: int) -> None:
         super().__init__(message)
@@ -66,13 +62,9 @@ LONGEST_QUOTE = 200  # characters
 
 
 def brief(quoted: object) -> str:
-    r"""What a library or a file says, cut to a part of a message: its first line, 200 characters.
+    r"""The first line of foreign text, cut to 200 characters, for use in a message.
 
-    Args:
-        quoted: an exception, or any text that is not our own.
-
-    Returns:
-        The text; for an exception that says nothing, its type's name.
+    An exception without text gives its type's name.
 
     Example:
         >>> brief(ValueError("no such entry\nmore"))

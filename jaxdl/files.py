@@ -1,4 +1,4 @@
-"""Writing files in one move, so that nobody meets a half-written one; reading nothing but files."""
+"""Atomic writes, and reads of regular files only."""
 
 import contextlib
 import errno
@@ -13,26 +13,21 @@ import numpy as np
 
 from jaxdl.errors import WorkdirError
 
-PART = ".part"  # ends the name of a file that is not complete yet
+PART = ".part"  # suffix of incomplete files
 
 
 def write_atomically(path: str | os.PathLike, content: bytes | str) -> None:
-    """Writes a file in one move: a temporary file beside it, synced, then renamed onto it.
+    """Writes a file atomically: to a temporary file beside it, synced and then renamed.
 
-    The file has the permissions that the umask leaves to new files.
-
-    Args:
-        path: the file.
-        content: its content; text is encoded as UTF-8.
+    The umask applies as for any new file. Text is encoded as UTF-8.
 
     Raises:
-        WorkdirError: the folder cannot be written to (or the disk is full); an older file of
-            that name is then still as it was.
+        WorkdirError: the folder is not writable or the disk is full; an existing file is unchanged.
     """
     path = Path(path)
     data = content.encode() if isinstance(content, str) else content
-    # Not the tempfile module: its files are the owner's alone, and the umask cannot be read without
-    # being changed for a moment, in which another thread's files would be anybody's.
+    # Not tempfile: its files are private to their owner, and the umask cannot be read without
+    # changing it, during which another thread's new files would be open to everyone.
     temporary = path.with_name(f".{path.name[:64]}.{secrets.token_hex(8)}{PART}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -51,18 +46,12 @@ def write_atomically(path: str | os.PathLike, content: bytes | str) -> None:
 
 
 def open_regular(path: str | os.PathLike) -> BinaryIO:
-    """Opens a file for reading, and nothing but a file.
+    """Opens a regular file, or a link to one, for reading.
 
-    Opening a pipe may wait for ever, and reading a device may never end.
-
-    Args:
-        path: the file, or a link to it.
-
-    Returns:
-        The open file, to be closed by the caller.
+    Opening a pipe may block, and reading a device may never end.
 
     Raises:
-        OSError: it is missing, unreadable, or no regular file.
+        OSError: it is missing, unreadable or not a regular file.
 
     Example:
         >>> open_regular("/dev/null")
@@ -71,13 +60,13 @@ def open_regular(path: str | os.PathLike) -> BinaryIO:
         OSError: [Errno 22] not a regular file: '/dev/null'
     """
     mode = os.stat(path).st_mode
-    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # a folder's error is open's own
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # open itself refuses folders
         raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
     return Path(path).open("rb")
 
 
 def to_json(value: Any, indent: int | None = None) -> str:
-    """JSON of plain values and NumPy or JAX scalars and arrays; non-finite numbers as null.
+    """JSON of plain values and NumPy or JAX scalars and arrays; non-finite numbers become null.
 
     Example:
         >>> to_json({"loss": np.float32(0.5), "bad": float("nan"), "seeds": np.arange(2)})

@@ -1,7 +1,7 @@
 """Data sets as arrays: sources, transforms, splits, sampling.
 
 :func:`load` finds a data set (an IDX folder, tensorflow-datasets, or the embedded sample) and
-returns uint8 images with int32 labels; everything after it is a pure function of arrays.
+returns uint8 images with int32 labels; everything else is a pure function of arrays.
 """
 
 from jaxdl._face import face

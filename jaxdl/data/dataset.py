@@ -1,8 +1,8 @@
-"""What a data set is: uint8 images, integer labels, and where they came from.
+"""Data sets: uint8 images, integer labels, and their origin.
 
-Every source (an IDX folder, TFDS, the embedded sample) ends in :func:`make_dataset`, so the
-checks on shapes and labels are made once, on the host. They matter: a label of -1 or of
-``num_classes`` trains towards the wrong class or gives NaN inside a loss, silently.
+Every source (an IDX folder, TFDS, the embedded sample) calls :func:`make_dataset`, so shapes and
+labels are checked once, on the host. A label of -1 or of ``num_classes`` would otherwise silently
+train towards the wrong class or give NaN in a loss.
 """
 
 import hashlib
@@ -14,12 +14,7 @@ from jaxdl.errors import DataError, brief
 
 
 class Split(NamedTuple):
-    """Images and labels that belong together.
-
-    Attributes:
-        images: uint8, shape (N, H, W, C).
-        labels: int32, shape (N,).
-    """
+    """Images, uint8 (N, H, W, C), and their labels, int32 (N,)."""
 
     images: np.ndarray
     labels: np.ndarray
@@ -34,14 +29,13 @@ class Dataset(NamedTuple):
     Attributes:
         images: uint8 in 0..255, shape (N, H, W, C).
         labels: int32 in 0..num_classes - 1, shape (N,).
-        name: the name it was asked for, e.g. "mnist".
+        name: the requested name, e.g. "mnist".
         source: "idx", "tfds" or "embedded".
-        location: the folder or package that it was read from.
-        num_train: how many samples, from the first, are training samples.
+        location: the folder or package it was read from.
+        num_train: number of training samples.
         num_classes: number of classes.
-        fingerprint: hexadecimal SHA-256 over shape, images, labels and num_train. The same
-            samples in the same order have the same fingerprint, whatever the source.
-        notice: what a reader of the figures must know ("" if nothing).
+        fingerprint: see :func:`fingerprint`; it does not depend on the source.
+        notice: a caveat to show with any results, or "".
     """
 
     images: np.ndarray
@@ -66,7 +60,7 @@ class Dataset(NamedTuple):
 
     @property
     def description(self) -> str:
-        """What a program prints: name, counts, source and location; then a line a notice."""
+        """Name, counts, source and location in one line for the user; then one line per notice."""
         num_test = len(self.images) - self.num_train
         height, width, channels = self.images.shape[1:]
         line = (
@@ -90,22 +84,12 @@ def make_dataset(
     num_classes: int,
     notice: str = "",
 ) -> Dataset:
-    """Joins a training and a test part into one checked :class:`Dataset`.
+    """Joins a training and a test part into a checked :class:`Dataset`.
 
-    Args:
-        train: training samples; uint8 images (N, H, W, C), integer labels (N,).
-        test: test samples, with images of the same size.
-        name: name of the data set.
-        source: "idx", "tfds" or "embedded".
-        location: where the samples were read.
-        num_classes: labels must lie in 0..num_classes - 1.
-        notice: what a reader of the figures must know.
-
-    Returns:
-        The data set, training samples first, with its fingerprint.
+    Both parts have uint8 images (N, H, W, C) of one size and integer labels (N,).
 
     Raises:
-        DataError: a part is empty, sizes differ, or a label is out of range.
+        DataError: a part is empty, sizes differ, or a label is outside 0..num_classes - 1.
 
     Example:
         >>> part = Split(np.zeros((3, 2, 2, 1), np.uint8), np.array([0, 1, 1]))
@@ -142,15 +126,9 @@ def make_dataset(
 
 
 def fingerprint(images: np.ndarray, labels: np.ndarray, num_train: int) -> str:
-    """Hexadecimal SHA-256 over the shape, the images, the labels and the place of the cut.
+    """Hexadecimal SHA-256 of the images' shape and values, the labels, and ``num_train``.
 
-    Args:
-        images: uint8, shape (N, H, W, C).
-        labels: integers, shape (N,).
-        num_train: number of training samples.
-
-    Returns:
-        64 hexadecimal digits.
+    Images are uint8 (N, H, W, C), labels integers (N,).
 
     Example:
         >>> fingerprint(np.zeros((1, 1, 1, 1), np.uint8), np.zeros(1, np.int32), 1)[:8]
@@ -163,22 +141,19 @@ def fingerprint(images: np.ndarray, labels: np.ndarray, num_train: int) -> str:
 
 
 def as_split(part: Any, where: str = "data") -> Split:
-    """Images and labels as they come in a notebook, as a :class:`Split` of NumPy arrays.
+    """Converts images and labels to a :class:`Split` of NumPy arrays.
 
-    Takes NumPy, JAX and PyTorch arrays, pandas columns and lists. What would train on something
-    else than it seems to is refused, with the conversion to make.
+    Accepts NumPy, JAX and PyTorch arrays, pandas columns and lists. Refuses what would silently
+    train on something else, and names the conversion to make. It copies only what it must convert,
+    and leaves counts and the labels' range to :func:`check_split`.
 
     Args:
-        part: a :class:`Split`, or a pair (images, labels); images as for :func:`as_images`, labels
+        part: a :class:`Split` or a pair (images, labels): images as for :func:`as_images`, labels
             integers (N,).
-        where: what the part is, for messages.
-
-    Returns:
-        The same images and labels; arrays that need no conversion are not copied. Their number and
-        the labels' range are :func:`check_split`'s to check.
+        where: the part's name, for messages.
 
     Raises:
-        DataError: not a pair; images or labels of another type or shape.
+        DataError: not a pair, or images or labels of another type or shape.
 
     Example:
         >>> as_split(([[[0, 255], [9, 0]]], [3]))
@@ -192,19 +167,16 @@ def as_split(part: Any, where: str = "data") -> Split:
 
 
 def as_images(images: Any, where: str = "data") -> np.ndarray:
-    """Images as a NumPy array (N, H, W, C).
+    """Converts images to a NumPy array (N, H, W, C); integers become uint8.
 
     Args:
-        images: grey values 0..255 of any integer type, (N, H, W, C) or (N, H, W), which gets
-            C = 1. Floating point stays as it is, for a transform that takes it; so do rows (N, D).
-        where: what they are, for messages.
-
-    Returns:
-        uint8 for integers, otherwise the type they have.
+        images: grey values 0..255 of any integer type, (N, H, W, C), or (N, H, W), which gets C =
+            1. Floating-point images, and rows (N, D), stay as they are, for a transform to handle.
+        where: the images' name, for messages.
 
     Raises:
-        DataError: not numbers, integers outside 0..255 or only 0 and 1, one image, or PyTorch's
-            order of axes.
+        DataError: not numbers, integers outside 0..255 or only 0 and 1, a single image, or
+            PyTorch's axis order.
 
     Example:
         >>> as_images(np.zeros((5, 28, 28), int)).shape
@@ -216,12 +188,12 @@ def as_images(images: Any, where: str = "data") -> np.ndarray:
         raise DataError(f"images of the {where} have shape {shape}: need (N, H, W, C)")
     if images.ndim == 3 and shape[2] in (1, 3):
         raise DataError(
-            f"images of the {where} have shape {shape}, as one image has: need (N, H, W, C); "
+            f"images of the {where} have shape {shape}, like a single image: need (N, H, W, C); "
             "images[None] is a batch of one"
         )
     if images.ndim == 4 and shape[1] in (1, 3) and shape[3] > 4:
         raise DataError(
-            f"images of the {where} have shape {shape}, as PyTorch's (N, C, H, W): need "
+            f"images of the {where} have shape {shape}, like PyTorch's (N, C, H, W): need "
             "(N, H, W, C), by images.transpose(0, 2, 3, 1) or a tensor's .permute(0, 2, 3, 1)"
         )
     if images.ndim == 3:
@@ -230,7 +202,6 @@ def as_images(images: Any, where: str = "data") -> np.ndarray:
 
 
 def _as_grey_values(images: np.ndarray, where: str) -> np.ndarray:
-    """Integers as uint8; floating point as it is."""
     if images.dtype.kind not in "iub":
         return images
     low, high = images.min(), images.max()
@@ -254,28 +225,30 @@ def _as_labels(labels: Any, where: str) -> np.ndarray:
     )
     problem = f"labels of the {where} are {labels.dtype} of shape {labels.shape}"
     if labels.ndim == 2 and labels.shape[1] == 1:
-        raise DataError(f"{problem}: need (N,), by labels.ravel()")
+        raise DataError(f"{problem}: need (N,), as labels.ravel() gives")
     if labels.ndim == 2:
-        raise DataError(f"{problem}: need (N,); one-hot rows become so by labels.argmax(-1)")
+        raise DataError(f"{problem}: need (N,); convert one-hot rows with labels.argmax(-1)")
     if labels.dtype.kind in "iu" or labels.ndim != 1:
         return labels
     numbers = labels.astype(np.float64)
     not_whole = np.flatnonzero(~np.isfinite(numbers) | (numbers != np.floor(numbers)))
     if not_whole.size:
         index = not_whole[0]
-        raise DataError(f"label {index} of the {where} is {labels[index]}: no number of a class")
-    raise DataError(f"{problem}: need integers, by labels.astype('int32')")
+        raise DataError(f"label {index} of the {where} is {labels[index]}: not a class number")
+    raise DataError(f"{problem}: need integers, as labels.astype('int32') gives")
 
 
 def _as_array(values: Any, what: str, numbers_by: str = "") -> np.ndarray:
-    """A NumPy array of numbers, from whatever knows how to become one."""
+    """Converts anything array-like to a NumPy array of numbers."""
     try:
         if hasattr(values, "detach"):  # a PyTorch tensor, which may have a gradient or a device
             values = values.detach().cpu()
             values = values.float() if str(values.dtype) == "torch.bfloat16" else values
         array = np.asarray(values)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise DataError(f"{what} are a {type(values).__name__}, no array: {brief(error)}") from None
+        raise DataError(
+            f"{what} are a {type(values).__name__}, not an array: {brief(error)}"
+        ) from None
     if array.dtype.kind not in "biuf" and not np.can_cast(array.dtype, np.float32):
         hint = f", by {numbers_by}" if numbers_by else ""
         raise DataError(f"{what} are {array.dtype}: need numbers{hint}")
@@ -283,16 +256,11 @@ def _as_array(values: Any, what: str, numbers_by: str = "") -> np.ndarray:
 
 
 def check_split(part: Split, num_classes: int, where: str) -> None:
-    """Refuses images and labels that nothing can be learnt from, or only NaN.
-
-    Args:
-        part: images (N, …) of any numeric type, and labels.
-        num_classes: labels must lie in 0..num_classes - 1.
-        where: what the part is, for the message.
+    """Checks images (N, …) of any numeric type and their labels before training or evaluation.
 
     Raises:
-        DataError: no images, a pixel that is NaN or infinite, or labels that are not one integer
-            in range an image.
+        DataError: there are no images, a pixel is NaN or infinite, or labels are not one integer in
+            0..num_classes - 1 per image.
 
     Example:
         >>> part = Split(np.array([[0.5], [np.nan]]), np.array([0, 1]))
@@ -307,7 +275,7 @@ def check_split(part: Split, num_classes: int, where: str) -> None:
     if images.ndim == 0 or labels.shape != (len(images),):
         raise DataError(
             f"{len(images) if images.ndim else 1} images but labels of shape {labels.shape} in the "
-            f"{where}: need one label an image"
+            f"{where}: need one label per image"
         )
     if labels.dtype.kind not in "iu":
         raise DataError(f"labels are {labels.dtype} in the {where}: need integers")
@@ -317,7 +285,7 @@ def check_split(part: Split, num_classes: int, where: str) -> None:
         index = out_of_range[0]
         raise DataError(
             f"label {labels[index]} of sample {index} is outside 0..{num_classes - 1} "
-            f"in the {where}: the files are damaged or are another data set's"
+            f"in the {where}: the files are damaged or belong to another data set"
         )
 
 
@@ -336,12 +304,12 @@ def _check_part(part: Split, num_classes: int, where: str) -> None:
 
 
 def _check_finite(images: np.ndarray, where: str) -> None:
-    """Finds the first pixel that is no number, in images that can have such pixels."""
+    """Refuses NaN and infinite pixels, naming the first."""
     if images.dtype.kind not in "iub":
         for index, image in enumerate(images):
             bad = image[~np.isfinite(image)]
             if bad.size:
                 raise DataError(
-                    f"image {index} of the {where} has a pixel that is {bad.flat[0]}: a loss "
-                    "would be NaN from its batch on; remove or repair it"
+                    f"image {index} of the {where} has a pixel that is {bad.flat[0]}: the "
+                    "loss would be NaN from its batch on; remove or repair it"
                 )

@@ -1,4 +1,4 @@
-"""Bilinear resizing of uint8 images with Pillow, as the course resizes its digits."""
+"""Bilinear resizing of uint8 images with Pillow, as in the course."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -6,26 +6,21 @@ import numpy as np
 
 from jaxdl.errors import ConfigError, ShapeError
 
-_SLICE_BYTES = 1 << 20  # of a slice's images; a thread holds about four times as much
+_SLICE_BYTES = 1 << 20  # of images per slice; a thread uses about four times as much
 
 
 def resize_bilinear(images: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Resizes images on the host like ``PIL.Image.resize((width, height), BILINEAR)``.
+    """Resizes uint8 images (N, H, W, C) like ``PIL.Image.resize((width, height), BILINEAR)``.
 
     The width comes first and is rounded to uint8 before the height. Shrinking widens the triangle
-    filter (antialiasing). Pillow 13 and later takes the height first where it shrinks much more
+    filter (antialiasing). Pillow 13 and later starts with the height where it shrinks much more
     than the width; this function never does, so every version gives the same bits.
-
-    Args:
-        images: uint8, shape (N, H, W, C).
-        height: rows of the result, at least 1.
-        width: columns of the result, at least 1.
 
     Returns:
         uint8, shape (N, height, width, C).
 
     Raises:
-        ShapeError: ``images`` is not uint8 of four dimensions, or has no rows, columns or channels.
+        ShapeError: ``images`` is not uint8 (N, H, W, C), or has no rows, columns or channels.
         ConfigError: ``height`` or ``width`` is not positive.
 
     Example:
@@ -53,14 +48,14 @@ def resize_bilinear(images: np.ndarray, height: int, width: int) -> np.ndarray:
         part = _resize_last_axis(part, width).swapaxes(2, 3)
         resized[start : start + size] = _resize_last_axis(part, height).transpose(0, 3, 2, 1)
 
-    with ThreadPoolExecutor() as threads:  # Pillow and NumPy's copies leave Python's lock
+    with ThreadPoolExecutor() as threads:  # Pillow and NumPy's copies release the GIL
         list(threads.map(resize_slice, range(0, count, size)))
     return resized
 
 
 def _resize_last_axis(images: np.ndarray, size: int) -> np.ndarray:
-    """One pass of Pillow over all rows at once: a call an image would take twice the time."""
-    from PIL import Image  # here, for importing jaxdl is to load no heavy package
+    """One Pillow pass over all rows at once: a call per image would take twice as long."""
+    from PIL import Image  # here, to keep importing jaxdl fast
 
     rows = np.ascontiguousarray(images).reshape(-1, images.shape[-1])
     resized = Image.fromarray(rows).resize((size, len(rows)), Image.Resampling.BILINEAR)

@@ -1,6 +1,6 @@
-"""Which samples make up which batch, as pure functions of (key, epoch, step).
+"""Batches of samples as pure functions of (key, epoch, step).
 
-A resumed run, and a run on another number of devices, therefore see the same batches.
+Resumed runs, and runs on other numbers of devices, therefore see the same batches.
 """
 
 from collections.abc import Callable
@@ -13,15 +13,9 @@ from jaxdl.errors import ConfigError
 
 
 def epoch_permutation(key: jax.Array, epoch: jax.typing.ArrayLike, num_examples: int) -> jax.Array:
-    """The order of the samples in one epoch.
+    """The order of an epoch's samples: a permutation of 0..num_examples - 1, int32.
 
-    Args:
-        key: typed random key; the same for all epochs.
-        epoch: number of the epoch, may be traced.
-        num_examples: number of samples N, static.
-
-    Returns:
-        A permutation of 0..N - 1, int32, shape (N,).
+    ``epoch`` may be traced; ``num_examples`` is static. Use the same key for all epochs.
 
     Example:
         >>> first = epoch_permutation(jax.random.key(0), 1, 5)
@@ -38,16 +32,16 @@ def epoch_permutation(key: jax.Array, epoch: jax.typing.ArrayLike, num_examples:
 def weighted_sampler(
     weights: jax.typing.ArrayLike, count: int | None = None
 ) -> Callable[[jax.Array, jax.typing.ArrayLike], jax.Array]:
-    """Draws an epoch's examples with replacement, each as often as its weight says.
+    """Draws an epoch's examples with replacement, in proportion to their weights.
 
     With ``weights = 1 / np.bincount(labels)[labels]`` every class is drawn equally often.
 
     Args:
-        weights: at least 0, one an example, (N,).
+        weights: each example's weight (N,), at least 0.
         count: examples in an epoch; None for N.
 
     Returns:
-        ``sampler(key, epoch)``, which gives integers (count,).
+        ``sampler(key, epoch)``, which returns indices (count,).
 
     Raises:
         ConfigError: a weight is negative or not finite, or all are 0.
@@ -59,7 +53,7 @@ def weighted_sampler(
     """
     weights = np.asarray(weights, np.float64)
     if weights.ndim != 1 or not np.isfinite(weights).all() or weights.min(initial=1) < 0:
-        raise ConfigError("weights must be finite and at least 0, one an example")
+        raise ConfigError("weights must be finite and at least 0, one per example")
     if not weights.sum() > 0:
         raise ConfigError("weights are all 0: no example could be drawn")
     shares = jnp.asarray(weights / weights.sum(), jnp.float32)
@@ -74,18 +68,10 @@ def weighted_sampler(
 
 
 def steps_per_epoch(num_examples: int, batch_size: int, drop_last: bool) -> int:
-    """Number of batches in an epoch.
-
-    Args:
-        num_examples: number of samples, at least 1.
-        batch_size: samples in a batch, at least 1.
-        drop_last: leave out a last batch that is not full.
-
-    Returns:
-        The floor or the ceiling of num_examples / batch_size.
+    """Number of batches in an epoch, without or with a last batch that is not full.
 
     Raises:
-        ConfigError: not positive, or no full batch would remain.
+        ConfigError: an argument is not positive, or no full batch remains.
 
     Example:
         >>> steps_per_epoch(70_000, 100, drop_last=True), steps_per_epoch(10, 4, drop_last=False)
@@ -105,20 +91,17 @@ def steps_per_epoch(num_examples: int, batch_size: int, drop_last: bool) -> int:
 def batch_indices(
     permutation: jax.Array, step_in_epoch: jax.typing.ArrayLike, batch_size: int
 ) -> jax.Array:
-    """The samples of one full batch.
+    """The samples of a full batch, indices (batch_size,).
 
     Args:
-        permutation: order of the epoch, shape (N,).
-        step_in_epoch: 0..steps_per_epoch(N, batch_size, drop_last=True) - 1, may be traced. A
-            traced step beyond that gives the last samples again, since a slice never leaves its
-            array; a Python integer beyond it is an error.
-        batch_size: samples in the batch, static.
-
-    Returns:
-        Indices, shape (batch_size,).
+        permutation: the epoch's order, shape (N,).
+        step_in_epoch: 0..steps_per_epoch(N, batch_size, drop_last=True) - 1, may be traced. Beyond
+            that, a traced step repeats the last samples (slices are clamped); a Python integer is
+            an error.
+        batch_size: static.
 
     Raises:
-        ConfigError: the batch is not within the epoch.
+        ConfigError: the batch lies outside the epoch.
 
     Example:
         >>> batch_indices(jnp.array([3, 1, 2, 0, 4]), 1, 2).tolist()
@@ -132,21 +115,20 @@ def batch_indices(
 def padded_batch_indices(
     permutation: jax.Array, step_in_epoch: jax.typing.ArrayLike, batch_size: int
 ) -> tuple[jax.Array, jax.Array]:
-    """The samples of one batch, the last one filled up to the same shape.
+    """The samples of a batch, with the last batch padded to full size.
 
     Args:
-        permutation: order of the epoch, shape (N,).
-        step_in_epoch: 0..steps_per_epoch(N, batch_size, drop_last=False) - 1, may be traced; a
-            traced step beyond that has weights of 0 only.
-        batch_size: samples in the batch, static.
+        permutation: the epoch's order, shape (N,).
+        step_in_epoch: 0..steps_per_epoch(N, batch_size, drop_last=False) - 1, may be traced. Beyond
+            that, a traced step has only weights of 0; a Python integer is an error.
+        batch_size: static.
 
     Returns:
-        Indices (batch_size,) and float32 weights (batch_size,): 1 for a sample, 0 for filling
-        (which repeats the epoch's last sample). Average with the weights, and no sample is
-        lost or counted twice.
+        Indices (batch_size,) and float32 weights (batch_size,): 1 for a sample, 0 for padding
+        (which repeats the epoch's last sample). A mean with these weights counts each sample once.
 
     Raises:
-        ConfigError: the batch is not within the epoch.
+        ConfigError: the batch lies outside the epoch.
 
     Example:
         >>> indices, weights = padded_batch_indices(jnp.array([3, 1, 2, 0, 4]), 2, 2)

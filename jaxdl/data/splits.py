@@ -1,7 +1,8 @@
-"""Cutting data into parts: hold-out, three ways, k folds, each also stratified.
+"""Data splits: hold-out, three-way and k-fold, also stratified.
 
-All functions give indices and leave the data alone. Every sample is in exactly one part. With a
-key the samples are shuffled first; the same key gives the same parts.
+All functions except the course's return int32 indices of shape (n,), and put every sample into
+exactly one part. A typed random ``key`` shuffles the samples first; the same key gives the same
+parts.
 
 References:
     Course document 004, level 11 (splits); course document 001 (k-fold cross-validation).
@@ -21,15 +22,7 @@ from jaxdl.errors import ConfigError, DataError, ShapeError
 def train_test_split(
     num_examples: int, train: float = 0.6, *, key: jax.Array
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Splits at random, without replacement.
-
-    Args:
-        num_examples: number of samples N.
-        train: share of the training part, between 0 and 1; ⌊train · N⌋ samples.
-        key: typed random key.
-
-    Returns:
-        Training and test indices, int32, shuffled.
+    """Random training and test indices; ``train`` is the training share, rounded down.
 
     Raises:
         ConfigError: the share is not between 0 and 1, or a part would be empty.
@@ -48,19 +41,12 @@ def three_way_split(
     *,
     key: jax.Array,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Splits at random into training, validation and test part.
+    """Random training, validation and test indices.
 
-    Args:
-        num_examples: number of samples N.
-        fractions: shares of the three parts, summing to 1. The first two are rounded down, the
-            test part takes the rest.
-        key: typed random key.
-
-    Returns:
-        Training, validation and test indices, int32, shuffled.
+    The fractions sum to 1. The first two parts are rounded down; the test part takes the rest.
 
     Raises:
-        ConfigError: the shares do not sum to 1, or a part would be empty.
+        ConfigError: the fractions do not sum to 1, or a part would be empty.
 
     Example:
         >>> [len(part) for part in three_way_split(11, key=jax.random.key(0))]
@@ -72,21 +58,13 @@ def three_way_split(
 def stratified_train_test_split(
     labels: ArrayLike, train: float = 0.6, *, key: jax.Array
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Splits at random so that both parts have each class in the same share.
+    """Random training and test indices with the same class proportions in both parts.
 
-    Every class gets ⌊train · N_class⌋ training samples; those still lacking to ⌊train · N⌋ go to
-    the classes with the largest remainders.
-
-    Args:
-        labels: integers, shape (N,).
-        train: share of the training part, between 0 and 1.
-        key: typed random key.
-
-    Returns:
-        Training and test indices, int32, shuffled.
+    Every class gets ⌊train · N_class⌋ training samples; the remainder up to ⌊train · N⌋ goes to the
+    classes with the largest fractional parts. Labels are integers (N,).
 
     Raises:
-        ShapeError: labels are not integers of one dimension.
+        ShapeError: labels are not a one-dimensional integer array.
         ConfigError: the share is not between 0 and 1, or a part would be empty.
 
     Example:
@@ -110,17 +88,10 @@ def stratified_train_test_split(
 def k_fold(
     num_examples: int, num_folds: int = 5, *, key: jax.Array | None = None
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Cuts the samples into k folds; each is the validation part once.
+    """Yields sorted training and validation indices for each of k folds.
 
-    Sizes are those of scikit-learn's ``KFold``: the first N mod k folds have one sample more.
-
-    Args:
-        num_examples: number of samples N.
-        num_folds: number of folds k, 2..N.
-        key: typed random key to shuffle with; without it folds are consecutive samples.
-
-    Yields:
-        Training and validation indices of each fold, int32, each sorted.
+    Each fold is the validation part once. Sizes match scikit-learn's ``KFold``: the first N mod k
+    folds have one more sample. Without a key, folds are consecutive samples.
 
     Raises:
         ConfigError: ``num_folds`` is not in 2..N.
@@ -140,22 +111,14 @@ def k_fold(
 def stratified_k_fold(
     labels: ArrayLike, num_folds: int = 5, *, key: jax.Array | None = None
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Cuts the samples into k folds with each class spread evenly.
+    """Yields sorted training and validation indices for k folds, each class spread evenly.
 
-    Without a key the folds are those of scikit-learn's ``StratifiedKFold``: if the labels were
-    sorted, fold i would get the samples i, i + k, i + 2k, …; each class then hands out that many
-    of its samples to each fold, in their own order.
-
-    Args:
-        labels: integers, shape (N,).
-        num_folds: number of folds k, at least 2.
-        key: typed random key to shuffle with.
-
-    Yields:
-        Training and validation indices of each fold, int32, each sorted.
+    Without a key, the folds match scikit-learn's ``StratifiedKFold``. If the labels were sorted,
+    fold i would get samples i, i + k, i + 2k, …; each class assigns that many of its samples to
+    each fold, in their original order. Labels are integers (N,).
 
     Raises:
-        ShapeError: labels are not integers of one dimension.
+        ShapeError: labels are not a one-dimensional integer array.
         ConfigError: ``num_folds`` is not in 2..N.
         DataError: a class has fewer samples than there are folds.
 
@@ -188,19 +151,11 @@ def stratified_k_fold(
 def course_train_test_split(
     dataset: Sequence, train: float = 0.6, seed: int | None = None
 ) -> tuple[list, list]:
-    """The course's own split of a list, draw for draw.
+    """The course's own split of a list of rows; the same seed gives the same draws.
 
-    Draws rows with Python's ``random.randrange`` until the training part has *at least*
-    ``train`` of them (so it rounds up, where :func:`train_test_split` rounds down). The rest, in
-    its order, is the test part; the original is left as it is.
-
-    Args:
-        dataset: rows.
-        train: share of the training part, 0 to 1.
-        seed: seed of Python's generator; None draws anew each time.
-
-    Returns:
-        Training rows in the order drawn, and test rows.
+    Draws rows with Python's ``random.randrange`` until the training part has *at least* ``train``
+    of them (so it rounds up, where :func:`train_test_split` rounds down). The test part is the rest
+    in its original order; the input is not modified. Without a seed, every call draws differently.
 
     Raises:
         ConfigError: the share is not between 0 and 1.
@@ -226,7 +181,7 @@ def _order(num_examples: int, key: jax.Array) -> np.ndarray:
 
 
 def _part_sizes(num_examples: int, fractions: Sequence[float]) -> list[int]:
-    """Whole numbers that sum to ``num_examples``: rounded down, the last takes the rest."""
+    """Part sizes that sum to ``num_examples``: rounded down, with the rest in the last part."""
     if not all(0 < fraction < 1 for fraction in fractions) or abs(sum(fractions) - 1) > 1e-6:
         raise ConfigError(
             f"shares are {tuple(fractions)}: each must be between 0 and 1, and their sum 1"
@@ -247,7 +202,7 @@ def _cut(order: np.ndarray, sizes: Sequence[int]) -> tuple[np.ndarray, ...]:
 
 
 def _largest_remainders(counts: np.ndarray, total: int) -> np.ndarray:
-    """Shares ``total`` out over classes in proportion to ``counts`` (integer arithmetic)."""
+    """Distributes ``total`` over classes in proportion to ``counts``, in integer arithmetic."""
     quotas, remainders = np.divmod(counts * total, counts.sum())
     lacking = total - quotas.sum()
     quotas[np.argsort(-remainders, kind="stable")[:lacking]] += 1

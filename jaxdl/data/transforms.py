@@ -1,8 +1,8 @@
-"""From uint8 pixels to the numbers a network sees, and back.
+"""Scaling between uint8 pixels and network inputs.
 
-Each scaling goes through a table of its 256 results, computed once in float32: XLA replaces a
-division by a constant with a product, which differs from PyTorch's division in the last bit for
-half of the grey values. A table gives the same bits on every device, at the same speed.
+Each scaling looks up its result in a table of 256 values, computed once in float32. XLA would
+replace a division by a constant with a product, which differs from PyTorch's division in the last
+bit for half of the grey values. A table gives the same bits on every device, at the same speed.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,13 +18,7 @@ MNIST_STD = 0.3081
 
 
 def to_unit_range(images: jax.typing.ArrayLike) -> jax.Array:
-    """Scales uint8 to [0, 1]: x / 255, as torchvision's ``ToTensor`` does.
-
-    Args:
-        images: uint8 in 0..255, any shape.
-
-    Returns:
-        float32 in [0, 1], same shape.
+    """Scales uint8 images of any shape to float32 in [0, 1]: x / 255, like ``ToTensor``.
 
     Raises:
         ShapeError: ``images`` is not uint8.
@@ -37,13 +31,10 @@ def to_unit_range(images: jax.typing.ArrayLike) -> jax.Array:
 
 
 def to_signed_range(images: jax.typing.ArrayLike) -> jax.Array:
-    """Scales uint8 to [-1, 1]: (x / 255 - ½) / ½, the range of the generator's tanh.
+    """Scales uint8 images of any shape to float32 in [-1, 1]: (x / 255 - ½) / ½.
 
-    Args:
-        images: uint8 in 0..255, any shape.
-
-    Returns:
-        float32 in [-1, 1], same shape, with the bits of ``ToTensor`` and ``Normalize(0.5, 0.5)``.
+    This is the range of the generator's tanh, with the bits of torchvision's ``ToTensor`` and
+    ``Normalize(0.5, 0.5)``.
 
     Raises:
         ShapeError: ``images`` is not uint8.
@@ -64,15 +55,12 @@ def normalize(
     mean: float | Sequence[float] = MNIST_MEAN,
     std: float | Sequence[float] = MNIST_STD,
 ) -> jax.Array:
-    """Standardises uint8 images: (x / 255 - mean) / std.
+    """Standardises uint8 images to float32: (x / 255 - mean) / std.
 
     Args:
-        images: uint8 in 0..255, any shape; (..., C) with statistics a channel.
-        mean: mean of the unit-range pixels, one number or one a channel.
-        std: their standard deviation, positive, likewise.
-
-    Returns:
-        float32, same shape as ``images``.
+        images: uint8 of any shape; (..., C) for per-channel statistics.
+        mean: mean of the unit-range pixels, one number or one per channel.
+        std: their standard deviation, likewise, positive.
 
     Raises:
         ShapeError: ``images`` is not uint8, or mean and std do not fit the channels.
@@ -106,19 +94,13 @@ def normalize(
 
 
 def to_uint8(images: jax.typing.ArrayLike) -> jax.Array:
-    """Turns images in [-1, 1] into uint8, the inverse of :func:`to_signed_range`.
+    """Converts floating-point images in [-1, 1] to uint8, the inverse of :func:`to_signed_range`.
 
-    Rounds to the nearest grey value (ties to even); what lies outside [-1, 1] is clipped.
-
-    Args:
-        images: floating point, any shape.
-
-    Returns:
-        uint8, same shape.
+    Rounds to the nearest grey value (ties to even) and clips values outside [-1, 1].
 
     Raises:
         ShapeError: ``images`` is not floating point.
-        DataError: a pixel is NaN (inside ``jit``, where values are not known, it becomes 0).
+        DataError: a pixel is NaN (under ``jit``, where values are unknown, it becomes 0).
 
     Example:
         >>> to_uint8(np.array([-1.5, -1.0, 0.25, 1.0], np.float32)).tolist()
@@ -128,15 +110,15 @@ def to_uint8(images: jax.typing.ArrayLike) -> jax.Array:
     if not jnp.issubdtype(images.dtype, jnp.floating):
         raise ShapeError(f"images are {images.dtype}: need floating point in [-1, 1]")
     if not isinstance(images, jax.core.Tracer) and bool(jnp.isnan(images).any()):
-        raise DataError(f"images of shape {images.shape} have NaN pixels: no grey value is theirs")
+        raise DataError(f"images of shape {images.shape} have NaN pixels: NaN has no grey value")
     # float32 first: bfloat16 cannot hold every grey value.
     grey = jnp.round((images.astype(jnp.float32) + 1.0) * 127.5)
-    # What the conversion of NaN gives differs between devices.
+    # The conversion of NaN to an integer depends on the device.
     return jnp.where(jnp.isnan(grey), 0.0, jnp.clip(grey, 0.0, 255.0)).astype(jnp.uint8)
 
 
 def _look_up(images: jax.typing.ArrayLike, scale: Callable[[np.ndarray], np.ndarray]) -> jax.Array:
-    """Applies ``scale`` to the 256 unit-range values and picks each pixel's."""
+    """Applies ``scale`` to the 256 unit-range values and looks up each pixel's."""
     images = jnp.asarray(images)
     if images.dtype != jnp.uint8:
         raise ShapeError(

@@ -1,4 +1,4 @@
-"""Devices and processes: how steps are spread over them, and in what arithmetic."""
+"""Devices, processes, data parallelism and precision."""
 
 from jaxdl._face import face
 from jaxdl.distributed import (

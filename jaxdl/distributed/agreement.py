@@ -1,4 +1,4 @@
-"""What several processes have to decide alike, or they wait for each other for ever."""
+"""Exchanges values between processes that must take the same decisions to avoid deadlock."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ import numpy as np
 
 
 def gather(values: Sequence[int]) -> np.ndarray:
-    """Every process's integers, (processes, len(values)); all processes must call it alike.
+    """Every process's integers, (processes, len(values)); a collective that all must call.
 
     Example:
         >>> gather([3, 0]).tolist()
@@ -22,7 +22,7 @@ def gather(values: Sequence[int]) -> np.ndarray:
 
 
 def largest(values: Sequence[int]) -> list[int]:
-    """For each position the largest of all processes' integers.
+    """The elementwise maximum over all processes; a collective like :func:`gather`.
 
     Example:
         >>> largest([3, 0])

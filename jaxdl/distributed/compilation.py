@@ -1,4 +1,4 @@
-"""The persistent compilation cache: a program compiled once on this machine starts at once."""
+"""JAX's persistent compilation cache, so that a program compiles once per machine."""
 
 import hashlib
 import os
@@ -11,10 +11,11 @@ CACHE_VARIABLE = "JAXDL_CACHE_DIR"
 
 
 def cache_folder() -> Path:
-    """The per-user folder of compiled programs, one for each kind of processor.
+    """The user's folder of compiled programs, one per kind of processor.
 
-    ``JAXDL_CACHE_DIR`` names another place. Programs compiled for a CPU hold its instructions, so
-    machines with different processors that share a home folder keep apart.
+    ``JAXDL_CACHE_DIR`` overrides the location. Compiled CPU programs contain processor-specific
+    instructions, so machines with different processors that share a home folder use separate
+    folders.
     """
     root = os.environ.get(CACHE_VARIABLE)
     if root is None:
@@ -23,7 +24,7 @@ def cache_folder() -> Path:
 
 
 def _processor() -> str:
-    """A short name for this processor's architecture and instruction sets."""
+    """A short id of this processor's architecture and instruction sets."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -33,13 +34,10 @@ def _processor() -> str:
 
 
 def enable_cache() -> Path | None:
-    """Switches JAX's persistent cache on, for small programs too.
+    """Enables JAX's persistent cache, for small programs too, and returns its folder.
 
-    A folder that JAX has been given already (``JAX_COMPILATION_CACHE_DIR``) is left alone, and a
-    folder that cannot be made is done without: a cache is never a reason to fail.
-
-    Returns:
-        The folder in use, None without one.
+    Leaves a folder already configured in JAX (``JAX_COMPILATION_CACHE_DIR``) alone. Returns None if
+    the folder cannot be created: a missing cache is not an error.
     """
     if jax.config.jax_compilation_cache_dir:
         return Path(jax.config.jax_compilation_cache_dir)

@@ -1,23 +1,23 @@
-"""Finding the devices a run asks for, before JAX starts its backend where that matters.
+"""Finds the devices a run asks for, and connects processes on several hosts.
 
-One process drives all devices of its host. For more hosts the same program is started on each of
-them, and :func:`join_processes` brings them together through ``jax.distributed``.
+One process drives all devices of its host. For more hosts, start the same program on each;
+:func:`join_processes` connects them through ``jax.distributed``.
 
-*Started by hand*, each process says which one it is; the address is that of the first host, the
-port any free one: ``join_processes("node0:12345", 2, 0)`` on the first host and
+*By hand*, tell each process its number, and the first host's address with any free port:
+``join_processes("node0:12345", 2, 0)`` on the first host and
 ``join_processes("node0:12345", 2, 1)`` on the second.
 
-*Under Slurm* JAX finds the address and each process's number in the environment that ``srun``
-makes: ``join_processes(None, 16, None)``. Each task gets one GPU, so there is a task a GPU::
+*Under Slurm*, JAX reads the address and the process numbers from the environment that ``srun``
+sets: ``join_processes(None, 16, None)``. Each task gets one GPU, so start one task per GPU::
 
     srun -N 2 --ntasks-per-node=8 --gpus-per-node=8 python program.py
 
-What is the same with every number of processes: ``num_devices`` and ``batch_size`` are totals;
-every process reads the whole data set and computes the same order, and each device takes its own
-consecutive part of every batch; process 0 alone writes files and prints; a checkpoint can be
-continued with any number of processes and devices. The run's folder must be one that all of them
-see. If a process is lost, the others end within about 30 seconds (``jaxdl.distributed.peers``), and
-the same programs, started again, continue the run.
+Some things hold for any number of processes. ``num_devices`` and ``batch_size`` are totals. Every
+process reads the whole data set and computes the same order; each device takes its consecutive
+shard of every batch. Only process 0 writes files and prints. A checkpoint can be resumed with any
+number of processes and devices. All processes must see the run's folder. If a process is lost, the
+others exit within about 30 seconds (``jaxdl.distributed.peers``); starting the same programs again
+resumes the run.
 """
 
 import contextlib
@@ -31,9 +31,9 @@ from jaxdl.distributed import peers
 from jaxdl.errors import ConfigError, DeviceError
 
 MOST_VIRTUAL_DEVICES = 256
-INITIALIZATION_TIMEOUT = 300  # seconds in which all processes have to be started
-THREADS = "NPROC"  # XLA's CPU client reads it when it starts
-HEARTBEAT_TIMEOUT = 60  # seconds; JAX's own ends in a stack trace, so that of peers is earlier
+INITIALIZATION_TIMEOUT = 300  # seconds within which all processes must start
+THREADS = "NPROC"  # XLA's CPU client reads this when it starts
+HEARTBEAT_TIMEOUT = 60  # seconds; longer than that of `peers`, since JAX's ends in a stack trace
 
 
 class Devices(NamedTuple):
@@ -42,8 +42,8 @@ class Devices(NamedTuple):
     Attributes:
         local: this process's devices.
         total: number of devices over all processes.
-        process: this process's number, 0 for the one that writes files and prints.
-        messages: what the user should know, one line each.
+        process: this process's number; process 0 writes files and prints.
+        messages: information for the user, one line each.
     """
 
     local: list[jax.Device]
@@ -53,28 +53,28 @@ class Devices(NamedTuple):
 
     @property
     def is_main(self) -> bool:
-        """Whether this process writes the files and prints."""
+        """Whether this process writes files and prints."""
         return self.process == 0
 
     @property
     def kind(self) -> str:
-        """What the devices are, e.g. "cpu" or "NVIDIA H200"."""
+        """The devices' model, e.g. "cpu" or "NVIDIA H200"."""
         return self.local[0].device_kind
 
 
 def join_processes(
     coordinator_address: str | None, num_processes: int | None, process_id: int | None
 ) -> None:
-    """Starts ``jax.distributed`` if any of the three is given; the cluster fills in the rest.
+    """Starts ``jax.distributed`` if any argument is given; the cluster supplies the others.
 
     Args:
         coordinator_address: host:port of process 0.
-        num_processes: number of processes in all.
+        num_processes: total number of processes.
         process_id: this process's number, from 0.
 
     Raises:
-        ConfigError: the values do not belong together.
-        DeviceError: the other processes could not be reached.
+        ConfigError: the values contradict each other.
+        DeviceError: the other processes cannot be reached.
     """
     if coordinator_address is None and num_processes is None and process_id is None:
         return
@@ -88,10 +88,10 @@ def join_processes(
     if jax.distributed.is_initialized():
         return
     missing = (
-        f"the other processes did not come within {INITIALIZATION_TIMEOUT} seconds; start all "
+        f"the other processes did not join within {INITIALIZATION_TIMEOUT} seconds; start all "
         f"{num_processes or ''} of them, with one coordinator_address that each can reach"
     )
-    # JAX's own time is longer: its end of waiting is a stack trace.
+    # JAX's own timeout is longer, because it ends in a stack trace.
     alarm = threading.Timer(INITIALIZATION_TIMEOUT, peers.exit_at_once, (missing, 2))
     alarm.daemon = True
     alarm.start()
@@ -124,22 +124,17 @@ def _check_address(address: str) -> None:
 
 
 def _bind_address(address: str | None) -> str | None:
-    """Where process 0 listens: on loopback alone if that is the address, not on every network.
-
-    The coordination service asks nobody who they are.
-    """
+    """On loopback, listen only there: the coordination service does not authenticate clients."""
     loopback = ("localhost", "127.0.0.1", "[::1]")
     return address if address and address.rpartition(":")[0] in loopback else None
 
 
 def fix_threads(shards: int) -> None:
-    """Gives the CPU backend as many threads whatever the number of devices; before it starts.
+    """Gives the CPU backend the same number of threads for any number of devices; call it first.
 
-    It has one for each core, or for each device where there are more of these, and cuts large
-    products up by that number. For the same bits on 1 … ``shards`` devices it must be the same.
-
-    Args:
-        shards: the largest number of devices, see :mod:`jaxdl.distributed.virtual_shards`.
+    By default it has one thread per core, or per device if there are more devices, and it splits
+    large products by that number. Bit-identical results on 1 … ``shards`` devices need a fixed
+    number; see :mod:`jaxdl.distributed.virtual_shards`.
     """
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
@@ -147,31 +142,26 @@ def fix_threads(shards: int) -> None:
 
 
 def _ask_for_cpu_devices(count: int) -> None:
-    """Raises the number of virtual CPU devices; without effect once the backend runs."""
     if jax.config.jax_num_cpu_devices >= count or count > MOST_VIRTUAL_DEVICES:
         return
-    # Refused once the backend runs; what there is, is then counted by the caller.
+    # JAX refuses once the backend runs; the caller then counts the devices there are.
     with contextlib.suppress(RuntimeError):
         jax.config.update("jax_num_cpu_devices", count)
 
 
 def find_devices(num_devices: int | None = None, num_processes: int | None = None) -> Devices:
-    """The devices of this run: as many as asked for, else all there are.
+    """The devices of this run: ``num_devices`` over all processes, or all there are.
 
-    On a host whose only devices are CPUs, as many virtual CPU devices are made as asked for,
-    provided JAX has not started its backend yet.
+    On a CPU-only host this creates virtual CPU devices as needed, if JAX's backend has not started.
 
     Args:
-        num_devices: number of devices over all processes, at least 1; None for all.
-        num_processes: number of processes, where the caller knows it; it is needed to make
-            virtual CPU devices, since JAX itself can be asked only once its backend runs.
-
-    Returns:
-        The devices, with messages for the user.
+        num_devices: at least 1; None for all.
+        num_processes: needed to create virtual CPU devices, because JAX knows it only once its
+            backend runs.
 
     Raises:
-        ConfigError: the number cannot be shared equally by the processes.
-        DeviceError: there are fewer.
+        ConfigError: the processes cannot share the number equally.
+        DeviceError: there are too few devices.
 
     Example:
         >>> find_devices(1).total
@@ -185,13 +175,12 @@ def find_devices(num_devices: int | None = None, num_processes: int | None = Non
     if local[0].platform == "cpu" and len(local) > 1:
         messages.append(
             f"{len(local)} virtual CPU devices share this machine's cores: "
-            "right for trying data parallelism out, not faster."
+            "useful for trying data parallelism, but not faster."
         )
     return Devices(local, len(local) * processes, jax.process_index(), messages)
 
 
 def _choose(available: list[jax.Device], num_devices: int, processes: int) -> list[jax.Device]:
-    """This process's part of ``num_devices``."""
     wanted, left_over = divmod(num_devices, processes)
     if left_over or wanted == 0:
         raise ConfigError(
@@ -210,7 +199,7 @@ def _choose(available: list[jax.Device], num_devices: int, processes: int) -> li
 def _too_few(wanted: int, available: list[jax.Device]) -> str:
     there, kind = len(available), available[0].device_kind
     if available[0].platform == "cpu" and wanted > MOST_VIRTUAL_DEVICES:
-        return f"{wanted} devices wanted; of a CPU at most {MOST_VIRTUAL_DEVICES} virtual ones"
+        return f"{wanted} devices wanted, but a CPU has at most {MOST_VIRTUAL_DEVICES} virtual ones"
     if available[0].platform == "cpu":
         return (
             f"{wanted} devices wanted, but JAX has already started with {there} CPU device(s); "

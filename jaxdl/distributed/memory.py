@@ -1,4 +1,4 @@
-"""Whether what a configuration asks for can fit into memory at all, before any of it is made."""
+"""Checks, before allocating anything, whether a configuration can fit into memory."""
 
 import math
 import os
@@ -12,13 +12,13 @@ PyTree = Any
 
 
 def num_bytes(shapes: PyTree) -> int:
-    """What the arrays of a tree take, real or as ``jax.eval_shape`` describes them.
+    """Bytes of a tree's arrays, real or abstract (``jax.eval_shape``).
 
     Example:
         >>> num_bytes({"w": jax.ShapeDtypeStruct((1000, 1000), "float32")})
         4000000
     """
-    # Python's whole numbers, which do not overflow; keys of random numbers take a few bytes.
+    # Python integers, which do not overflow; a random key takes a few bytes.
     return sum(
         math.prod(leaf.shape) * getattr(leaf.dtype, "itemsize", 8)
         for leaf in jax.tree.leaves(shapes)
@@ -26,25 +26,25 @@ def num_bytes(shapes: PyTree) -> int:
 
 
 def device_bytes() -> int:
-    """Memory of this process's first device; for a CPU all of the machine's."""
+    """Memory of this process's first device; for a CPU, the machine's."""
     device = jax.local_devices()[0]
     limit = (device.memory_stats() or {}).get("bytes_limit") if device.platform != "cpu" else None
     return limit or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def check_fits(state: PyTree, data: PyTree, what: str) -> None:
-    """Refuses what can certainly not be held; what passes may still be too much.
+    """Refuses what certainly does not fit; what passes may still be too large.
 
-    A state is there three times: as it was at first, as it is trained, and its gradients and the
-    copy that is being saved are together about another one.
+    A state counts three times: the initial one, the one in training, and about one more for the
+    gradients together with the copy being saved.
 
     Args:
-        state: shapes of the weights, with the optimiser's.
-        data: shapes of what is there once.
-        what: what they are, and which arguments make them smaller.
+        state: shapes of the weights and the optimiser's state.
+        data: shapes of arrays held once.
+        what: for the message: what they are and which arguments make them smaller.
 
     Raises:
-        ConfigError: they are larger than the device's memory.
+        ConfigError: they exceed the device's memory.
 
     Example:
         >>> check_fits(jax.ShapeDtypeStruct((2**50,), "float32"), (), "the weights (width)")
@@ -55,6 +55,6 @@ def check_fits(state: PyTree, data: PyTree, what: str) -> None:
     needed, there = 3 * num_bytes(state) + num_bytes(data), device_bytes()
     if needed > there:
         raise ConfigError(
-            f"{what} would take {needed / 2**30:.1f} GiB, and there are {there / 2**30:.1f} GiB: "
-            "choose smaller values"
+            f"{what} would take {needed / 2**30:.1f} GiB, but the device has only "
+            f"{there / 2**30:.1f} GiB: choose smaller values"
         )

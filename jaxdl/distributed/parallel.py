@@ -1,10 +1,10 @@
-"""Data parallelism: the only module that knows how steps are spread over devices.
+"""Data parallelism: the only module that knows how steps are distributed over devices.
 
-A step is written for one device's share of the batch: it is told its :class:`Shard` and the name
-of the axis to average over. :func:`compile_steps` turns it into a function that runs many steps in
-one compiled loop, with ``jit`` on one device and ``pmap`` on several. The state is never stacked:
-it is replicated (``in_axes=None``, ``out_axes=None``), which is right only as long as every
-replica computes the same. :func:`replicas_differ` measures that.
+A step is written for one device's share of the batch. It receives its :class:`Shard`, which names
+the axis to average over. :func:`compile_steps` compiles a loop of many such steps, with ``jit`` on
+one device and ``pmap`` on several. The state is replicated, not stacked (``in_axes=None``,
+``out_axes=None``), which is correct only if every replica computes the same values;
+:func:`replicas_differ` measures that.
 """
 
 import functools
@@ -26,8 +26,8 @@ class Shard(NamedTuple):
     """One device's share of the global batch.
 
     Attributes:
-        index: which share, 0 … count − 1 (traced under a parallel map).
-        count: number of shares.
+        index: 0 … count − 1 (traced under a parallel map).
+        count: number of shards.
         axis_name: axis to average over, None on a single device.
     """
 
@@ -38,13 +38,13 @@ class Shard(NamedTuple):
     def take(self, batch: jax.Array) -> jax.Array:
         """This device's consecutive part of an array whose first axis is the global batch.
 
+        Raises:
+            ConfigError: the batch does not divide into equal shares.
+
         Example:
             >>> import jax.numpy as jnp
             >>> Shard(index=1, count=2).take(jnp.arange(6)).tolist()
             [3, 4, 5]
-
-        Raises:
-            ConfigError: the batch has no equal shares.
         """
         if batch.shape[0] % self.count:
             raise ConfigError(
@@ -59,19 +59,12 @@ Loop = Callable[[PyTree, PyTree, jax.Array, jax.Array, Shard], tuple[PyTree, PyT
 
 
 def batch_size_for(shares: int, batch_size: int | None, default: int, name: str = "devices") -> int:
-    """The global batch size: the explicit one if it divides, else the default rounded up.
+    """The global batch size: ``batch_size`` if given, else the default rounded up to a multiple.
 
-    Args:
-        shares: number of equal shares of the batch.
-        batch_size: what the user asked for; None if nothing.
-        default: the experiment's own size.
-        name: what the shares are for.
-
-    Returns:
-        A multiple of ``shares``.
+    ``name`` says in messages what the shares are.
 
     Raises:
-        ConfigError: an explicit size does not divide; the message names the nearest that do.
+        ConfigError: the given size is not a multiple of ``shares``; the message names the nearest.
 
     Example:
         >>> batch_size_for(8, None, 100)
@@ -90,7 +83,7 @@ def batch_size_for(shares: int, batch_size: int | None, default: int, name: str 
 
 
 def replicate(tree: PyTree, devices: Sequence[jax.Device]) -> PyTree:
-    """A copy of every leaf on each of this process's devices, seen as one array."""
+    """Copies every leaf to each of this process's devices."""
     if len(devices) == 1:
         return jax.device_put(tree, devices[0])
     mesh = Mesh(np.array(devices), (AXIS,))
@@ -103,10 +96,10 @@ def unreplicate(tree: PyTree) -> PyTree:
 
 
 def replicas_differ(tree: PyTree) -> float:
-    """Largest absolute difference between any two devices' copies of a replicated tree.
+    """Largest absolute difference between devices' copies of a replicated tree.
 
-    It is 0.0 as long as gradients and statistics are averaged over all devices; a forgotten
-    average makes the replicas drift apart silently, since only the first one is ever read.
+    It is 0.0 if gradients and statistics are averaged over all devices. If an average is missing,
+    the replicas drift apart silently, because only the first one is ever read.
     """
 
     def spread(leaf: jax.Array) -> float:
@@ -117,14 +110,9 @@ def replicas_differ(tree: PyTree) -> float:
 
 
 def make_loop(step: StepFunction, chunk: int) -> Loop:
-    """A loop of up to ``chunk`` steps; the trip count is an argument, so there is one trace.
+    """A loop ``(state, inputs, first, steps, shard) -> (state, history)`` of up to ``chunk`` steps.
 
-    Args:
-        step: one step, see :func:`compile_steps`.
-        chunk: most steps in one call.
-
-    Returns:
-        ``loop(state, inputs, first, steps, shard) -> (state, history)``.
+    The trip count is an argument, so it is traced once; see :func:`compile_steps`.
     """
 
     def loop(
@@ -149,21 +137,21 @@ def compile_steps(
     chunk: int,
     wrap: Callable[[Loop], Loop] | None = None,
 ) -> Callable[[PyTree, PyTree, int, int], tuple[PyTree, PyTree]]:
-    """Compiles a step into a loop of up to ``chunk`` steps on this process's devices.
+    """Compiles a loop of up to ``chunk`` steps on this process's devices.
 
     Args:
-        step: ``step(state, inputs, position, shard) -> (state, metrics)``; ``position`` is the
-            step's number within the epoch, and ``inputs`` whatever stays the same between steps
+        step: ``step(state, inputs, position, shard) -> (state, metrics)``. ``position`` is the
+            step's number within the epoch; ``inputs`` is whatever stays the same between steps
             (the data set on the device, the epoch's permutation, keys).
-        devices: this process's devices; with several processes each brings its own, and the
-            batch is spread over all of them in process order.
-        chunk: most steps in one call.
-        wrap: changes the loop before it is compiled; ``classifier.seeds_loop`` runs it over
-            stacked states.
+        devices: this process's devices. With several processes each passes its own, and the batch
+            is spread over all of them in process order.
+        chunk: the largest number of steps per call.
+        wrap: transforms the loop before compilation; ``classifier.seeds_loop`` runs it over stacked
+            states.
 
     Returns:
-        ``run(state, inputs, first, steps) -> (state, history)``: state and inputs replicated by
-        :func:`replicate`; the state is donated. Each leaf of ``history`` has a leading axis of
+        ``run(state, inputs, first, steps) -> (state, history)``, with state and inputs replicated
+        by :func:`replicate`; the state is donated. Each leaf of ``history`` has a leading axis of
         ``chunk``, of which the first ``steps`` entries are filled.
 
     Example:
@@ -187,13 +175,13 @@ def compile_steps(
 def pmap_loop(
     loop: Loop, devices: Sequence[jax.Device]
 ) -> Callable[[PyTree, PyTree, int, int], tuple[PyTree, PyTree]]:
-    """A loop under ``pmap``, whatever the number of devices; see :func:`compile_steps`."""
+    """Runs a loop under ``pmap`` on any number of devices; see :func:`compile_steps`."""
     total = len(devices) * jax.process_count()
     first_index = len(devices) * jax.process_index()
     indices = np.arange(first_index, first_index + len(devices), dtype=np.int32)
 
     def run_shard(index: jax.Array, *arguments: Any) -> tuple[PyTree, PyTree]:
-        # With nothing to average over, a mean would cost a copy of all gradients.
+        # On a single device, even a trivial pmean would copy all gradients.
         return loop(*arguments, Shard(index, total, AXIS if total > 1 else None))
 
     mapped = jax.pmap(
@@ -202,7 +190,7 @@ def pmap_loop(
         in_axes=(0, None, None, None, None),
         out_axes=None,
         donate_argnums=1,
-        # With several processes pmap takes all of their devices, in process order.
+        # With several processes, pmap uses all their devices, in process order.
         devices=devices if jax.process_count() == 1 else None,
     )
     return functools.partial(mapped, indices)

@@ -1,19 +1,18 @@
-"""The other processes of a run: noticing that one is gone, and failing together.
+"""Detects lost processes, so that all processes of a run fail together.
 
-A collective operation waits for every process. If one of them is killed or its machine is lost,
-the others would wait for minutes and end with the stack of a C++ thread. So each process says
-every two seconds, in JAX's own coordination service, that it is there, and looks whether the others
-did. A process that has been silent for 30 seconds (:data:`SILENCE`), or says that it has failed,
-ends the whole run: every other process names it and exits with status 1. The same commands
-continue the run from its last checkpoint.
+A collective waits for every process. If one is killed or its machine is lost, the others would wait
+for minutes and end with a C++ stack trace. Therefore each process sends a heartbeat through JAX's
+coordination service every two seconds and checks those of the others. If a process has been silent
+for 30 seconds (:data:`SILENCE`) or reports a failure, every other process names it and exits with
+status 1. The same commands resume the run from its last checkpoint.
 
-JAX's own heartbeat (``heartbeat_timeout_seconds``) is no substitute. Set to 20 seconds it ends the
-others after 16 to 18, killed or stopped, but by SIGABRT with 12 to 42 lines of a C++ stack that do
-not say what to do, and it cannot tell the others what error a process ended with. It is set
-to 60 seconds, behind this one.
+JAX's own heartbeat (``heartbeat_timeout_seconds``) is no substitute. Set to 20 seconds, it ends the
+others after 16 to 18, whether the process was killed or suspended, but through SIGABRT with 12 to
+42 lines of C++ stack that do not say what to do. Nor can it tell the others which error ended a
+process. It is set to 60 seconds, after this one.
 
-Process 0 is home to the coordination service. If it is killed, JAX's own client ends the others at
-once, with status 134 and the words "another task died".
+Process 0 hosts the coordination service. If it is killed, JAX's client ends the others at once,
+with status 134 and the words "another task died".
 """
 
 import atexit
@@ -33,34 +32,32 @@ from jaxdl.errors import DeviceError, JaxdlError, TrainingError, brief
 
 T = TypeVar("T")
 
-INTERVAL = 2.0  # seconds between two signs of life
-SILENCE = 30.0  # seconds without one after which a process counts as gone
-TOGETHER_TIMEOUT = 300.0  # seconds that processes may be apart where they wait for each other
+INTERVAL = 2.0  # seconds between heartbeats
+SILENCE = 30.0  # seconds without a heartbeat after which a process counts as lost
+TOGETHER_TIMEOUT = 300.0  # seconds that a process waits for another in `together`
 _SIGNS, _STEPS = "jaxdl/peers", "jaxdl/together"
 _STATUS = re.compile(r"[A-Z_]{5,}: ")  # how XLA's messages begin: "UNKNOWN: Gloo AllGather failed"
 _DONE, _FAILED = "done", "failed: "
 
 _heartbeat: "Heartbeat | None" = None
-_calls = itertools.count()  # of `together`, so that each has keys of its own
+_calls = itertools.count()  # numbers the calls of `together`, for unique keys
 
 
 def exit_at_once(message: str, status: int = 1) -> NoReturn:
-    """Prints one message and ends this process: without waiting for processes that are gone."""
+    """Prints one message and ends this process without waiting for the others."""
     sys.stdout.flush()
     print(f"error: {message}", file=sys.stderr, flush=True)
     os._exit(status)
 
 
 class Heartbeat:
-    """Gives signs of life and looks for those of the others, in a thread of its own.
+    """Sends heartbeats and checks those of the other processes, in a background thread.
 
     Args:
         client: JAX's client of the coordination service.
-        process: this process's number.
-        count: number of processes.
-        give_up: called with what is wrong; does not return.
-        interval: seconds between two looks.
-        silence: seconds without a sign after which a process counts as gone.
+        give_up: called with a description of the problem; should not return.
+        interval: seconds between heartbeats.
+        silence: seconds without a heartbeat after which a process counts as lost.
     """
 
     def __init__(
@@ -81,17 +78,17 @@ class Heartbeat:
         self._last_answer = self._last_look
 
     def start(self) -> None:
-        """Begins."""
+        """Starts the thread."""
         threading.Thread(target=self._run, name="jaxdl-peers", daemon=True).start()
 
     def say(self, sign: str) -> None:
-        """Leaves a sign for the others."""
+        """Publishes this process's status."""
         self.client.key_value_set(f"{_SIGNS}/{self.process}", sign, allow_overwrite=True)
 
     def stop(self, sign: str) -> None:
-        """Says how this process ends, and ends the looking."""
+        """Publishes how this process ends, and stops checking."""
         self._over.set()
-        with contextlib.suppress(Exception):  # the service may be gone, and nobody there to tell
+        with contextlib.suppress(Exception):  # the service may already be gone
             self.say(sign)
 
     def _run(self) -> None:
@@ -101,8 +98,8 @@ class Heartbeat:
                 self.give_up(problem)
 
     def look(self, now: float) -> str | None:
-        """One sign, and one look at the others: what is wrong, if anything is."""
-        if now - self._last_look > self.silence / 2:  # this process itself was stopped for a while
+        """Sends one heartbeat and checks the others; describes the problem, if there is one."""
+        if now - self._last_look > self.silence / 2:  # this process itself was suspended
             self._seen, self._last_answer = {}, now
         self._last_look = now
         try:
@@ -127,12 +124,12 @@ class Heartbeat:
             if sign != before:
                 self._seen[process] = (sign, now)
             elif now - since > self.silence:
-                return _message(process, f"has given no sign of life for {self.silence:g} seconds")
+                return _message(process, f"has sent no heartbeat for {self.silence:g} seconds")
         return None
 
 
 def start_heartbeat() -> None:
-    """Starts this process's heartbeat, if there are others; ``join_processes`` calls this."""
+    """Starts this process's heartbeat if there are others; called by ``join_processes``."""
     global _heartbeat
     client, process, count = _distributed()
     if client is None or count < 2 or _heartbeat is not None:
@@ -144,10 +141,9 @@ def start_heartbeat() -> None:
 
 @contextlib.contextmanager
 def lost_peers_are_errors() -> Iterator[None]:
-    """Turns what JAX raises where the connection to another process breaks into one message.
+    """Turns the errors that JAX raises when a connection breaks into a TrainingError.
 
-    Raises:
-        TrainingError: JAX failed, and there are other processes.
+    Without other processes, errors pass unchanged.
     """
     try:
         yield
@@ -161,23 +157,21 @@ def lost_peers_are_errors() -> Iterator[None]:
 
 
 def _is_from_xla(error: Exception) -> bool:
-    """Whether XLA raised it: where it fails at once, jaxlib makes it a plain built-in error."""
+    """Whether XLA raised the error, possibly as a plain built-in exception."""
     if isinstance(error, jax.errors.JaxRuntimeError):
         return True
     return type(error) in (RuntimeError, ValueError) and bool(_STATUS.match(str(error)))
 
 
 def leave(message: str, status: int) -> None:
-    """Ends this process after an error, if there are others: they are told, and not waited for.
+    """Ends this process with a status after an error, telling the others but not waiting for them.
 
-    Args:
-        message: the error, which the others print.
-        status: exit status.
+    Returns if there are no other processes.
     """
     if _heartbeat is None:
         return
     _heartbeat.stop(_FAILED + message)
-    if _heartbeat.process == 0:  # the service ends with this process: leave the others time to read
+    if _heartbeat.process == 0:  # it hosts the service: give the others time to read the message
         time.sleep(3 * INTERVAL)
     sys.stdout.flush()
     sys.stderr.flush()
@@ -185,19 +179,10 @@ def leave(message: str, status: int) -> None:
 
 
 def together(name: str, action: Callable[[], T]) -> T:
-    """Does something in every process; where it fails in one, it fails in all.
+    """Runs an action in every process; if it fails in one, it fails in all.
 
-    All processes have done it, or failed, before any goes on.
-
-    Args:
-        name: a name for it; all processes do the same things in the same order.
-        action: what to do.
-
-    Returns:
-        What the action returned here.
-
-    Raises:
-        JaxdlError: the action's own error, or another process's as a DeviceError.
+    No process continues before all have finished. All processes must make the same calls in order.
+    Raises the action's own error, or another process's as a DeviceError.
 
     Example:
         >>> together("adding", lambda: 1 + 1)
@@ -225,12 +210,12 @@ def _wait_for(client: Any, key: str, process: int) -> str:
     try:
         return client.blocking_key_value_get(key, int(1000 * TOGETHER_TIMEOUT))
     except Exception as error:  # whatever jaxlib raises
-        raise DeviceError(_message(process, f"did not come this far ({brief(error)})")) from error
+        raise DeviceError(_message(process, f"did not get this far ({brief(error)})")) from error
 
 
 def _distributed() -> tuple[Any, int, int]:
-    """JAX's client of the coordination service (None without one), this process, and how many."""
-    # JAX has no public way to this service, which its own checkpointing uses likewise.
+    """JAX's coordination client (None without one), this process's number, and their count."""
+    # JAX offers no public access to this service; Orbax uses the same attribute.
     from jax._src import distributed
 
     state = distributed.global_state
@@ -238,7 +223,7 @@ def _distributed() -> tuple[Any, int, int]:
 
 
 def _say_how_it_ended() -> None:
-    """At the interpreter's end: done, or failed if an exception was never caught."""
+    """At exit: reports success, or failure after an uncaught exception."""
     error = getattr(sys, "last_value", None)
     if error is not None:
         leave(f"{type(error).__name__}: {brief(error)}", 1)
@@ -248,6 +233,6 @@ def _say_how_it_ended() -> None:
 
 def _message(process: int, what: str) -> str:
     return (
-        f"process {process} {what}: this process ends too. Look at the messages of process "
+        f"process {process} {what}: this process exits too. Look at the messages of process "
         f"{process}; the same commands continue the run from its last checkpoint"
     )

@@ -1,7 +1,7 @@
-"""The arithmetic of a network's products: exact float32, or what accelerators do faster.
+"""The precision of a network's products: exact float32, or faster formats on accelerators.
 
-Parameters, running statistics, optimiser states and losses are float32 in every case; a precision
-decides in what type activations are kept between layers, and how products are computed.
+Parameters, running statistics, optimiser states and losses are always float32. The precision sets
+the type of activations between layers and the way products are computed.
 """
 
 import contextlib
@@ -14,11 +14,11 @@ from jaxdl.errors import ConfigError
 
 
 class Precision(NamedTuple):
-    """One way to compute products.
+    """A way to compute products.
 
     Attributes:
-        dtype: type of activations, and of the kernels inside a layer.
-        products: JAX's name for the precision of products, see ``jax.default_matmul_precision``.
+        dtype: type of activations, and of kernels inside a layer.
+        products: JAX's name for it, see ``jax.default_matmul_precision``.
     """
 
     dtype: Any
@@ -33,18 +33,15 @@ PRECISIONS = {
 
 
 def find_precision(name: str) -> Precision:
-    """The precision of a name.
+    """Looks up a precision by name.
 
     Args:
-        name: "float32": 24 bits in every product, also on a GPU, where JAX left alone takes fewer;
-            "tf32": float32 arrays whose products keep 11 bits, on tensor cores;
-            "bfloat16": activations of 8 bits, half the memory traffic.
-
-    Returns:
-        The precision.
+        name: "float32": 24 significant bits in every product, also on a GPU, where JAX's default
+            has fewer; "tf32": float32 arrays whose products keep 11 bits, on tensor cores;
+            "bfloat16": activations with 8 bits, half the memory traffic.
 
     Raises:
-        ConfigError: there is none of that name.
+        ConfigError: the name is unknown.
 
     Example:
         >>> find_precision("bfloat16").dtype.__name__
@@ -56,9 +53,9 @@ def find_precision(name: str) -> Precision:
 
 
 def products_as(name: str, platform: str) -> contextlib.AbstractContextManager:
-    """A context in which what is compiled computes its products in that precision.
+    """A context in which compiled functions compute products in the named precision.
 
-    A CPU has float32 products alone, so there it changes nothing.
+    It has no effect on a CPU, which only has float32 products.
 
     Example:
         >>> with products_as("tf32", "gpu"):

@@ -1,31 +1,28 @@
-r"""The same bits on any number of devices: the batch in K virtual shards.
+"""Bit-identical results on any number of devices: each batch is split into K virtual shards.
 
-The results of ordinary data parallelism depend on the number of devices in their last bits: each
-device adds up another part of the batch, a floating-point sum depends on its order, and training
-amplifies the difference. Here the batch is cut into K *virtual* shards whatever the number of
-devices D. A device computes its K/D shards one after the other, each with the same compiled code
-for the same shapes, and every sum over the batch (gradients, BatchNorm's statistics, metrics) is
-taken along one binary tree:
+In ordinary data parallelism the last bits depend on the number of devices: each device sums another
+part of the batch, floating-point sums depend on their order, and training amplifies the difference.
+Here the batch is split into K *virtual* shards for any number of devices D. Each device computes
+its K/D shards in turn, with the same compiled code for the same shapes, and every sum over the
+batch (gradients, BatchNorm's statistics, metrics) follows one binary tree:
 
 .. math::
     ((s_0 + s_1) + (s_2 + s_3)) + ((s_4 + s_5) + (s_6 + s_7))
 
-K and D are powers of two, so that a device's shards are one branch of the tree, and the devices
-exchange a single sum each.
+K and D are powers of two, so a device's shards form one branch of the tree, and devices exchange
+one partial sum each.
 
-Measured on CPUs; on GPUs it has not been tried. The CPU backend must have the same number of
-threads on each number of devices: programs see to it, a notebook calls ``devices.fix_threads(K)``
-before anything else.
+Measured on CPUs; untested on GPUs. The CPU backend must use the same number of threads for every
+number of devices: programs arrange this; in a notebook, call ``devices.fix_threads(K)`` first.
 
-BatchNorm adds up in the middle of the network, so the shards have to go through it in step. The
-training step is traced once, for one shard, and its operations are sorted into a plan
-(:func:`make_plan`): what no shard has a part in, such as the optimiser, is computed once; what
-differs between the shards is gathered up to the next sum and then computed for one shard after
-the other; sums are taken along the tree.
+BatchNorm sums in the middle of the network, so the shards must pass through it in lockstep. The
+step is traced once, for one shard, and its operations are sorted into a plan (:func:`make_plan`).
+Operations that do not depend on the shard, such as the optimiser's, run once. Operations that do
+are grouped up to the next sum and run for one shard after another. Sums follow the tree.
 
 References:
     Li et al., "EasyScale: Elastic Training with Consistent Accuracy and Improved Utilization on
-    GPUs", SC 2023, whose workers take turns on a device likewise.
+    GPUs", SC 2023, whose workers also take turns on a device.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -41,7 +38,7 @@ from jaxdl.errors import ConfigError
 PyTree = Any
 AXIS = "virtual shards"
 SUM = "psum"
-# Operations that only wrap others, by the parameter that holds them.
+# Operations that only wrap others, and the parameter that holds their jaxpr.
 _WRAPPERS = {
     "jit": "jaxpr",
     "pjit": "jaxpr",
@@ -54,16 +51,16 @@ _WRAPPERS = {
 
 
 class Constant(NamedTuple):
-    """An operand whose value is known when the step is traced."""
+    """An operand known at trace time."""
 
     value: Any
 
 
-Operand = int | Constant  # a value's number, or the value itself
+Operand = int | Constant  # a value's number, or a constant
 
 
 class Operation(NamedTuple):
-    """One of JAX's primitive operations, on numbered values."""
+    """A JAX primitive applied to numbered values."""
 
     primitive: Any
     params: dict[str, Any]
@@ -72,15 +69,15 @@ class Operation(NamedTuple):
 
     @property
     def reads(self) -> set[int]:
-        """The numbers of the values it needs."""
+        """The numbers of its input values."""
         return {value for value in self.inputs if isinstance(value, int)}
 
 
 class Segment(NamedTuple):
-    """Operations that are computed for one shard after the other.
+    """Operations to run for one shard after another.
 
-    ``inputs`` are the values they need, one a shard or the same for all; ``outputs`` those of
-    their results that are needed later.
+    ``inputs`` are the values they read, per shard or shared; ``outputs`` are the results read
+    later.
     """
 
     operations: tuple[Operation, ...]
@@ -89,13 +86,13 @@ class Segment(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """A step, sorted; see :func:`make_plan`.
+    """A step's operations, sorted; see :func:`make_plan`.
 
     Attributes:
-        parts: segments, sums (operations named ``psum``) and operations to compute once, in order.
-        varying: the numbers of the values of which each shard has its own.
-        inputs: the numbers of the step's arguments; the first one is the shard's index.
-        outputs: its results.
+        parts: segments, sums (operations named ``psum``) and operations to run once, in order.
+        varying: numbers of the values that differ between shards.
+        inputs: numbers of the step's arguments; the first is the shard's index.
+        outputs: the step's results.
     """
 
     parts: tuple[Segment | Operation, ...]
@@ -105,7 +102,7 @@ class Plan(NamedTuple):
 
 
 def check_shards(count: int, devices: int) -> None:
-    """Refuses numbers that do not go together.
+    """Checks a number of virtual shards against a number of devices.
 
     Raises:
         ConfigError: a number is not a power of two, or there are more devices than shards.
@@ -128,18 +125,18 @@ def check_shards(count: int, devices: int) -> None:
 
 
 def with_virtual_shards(step: StepFunction, count: int) -> StepFunction:
-    """A step that gives the same bits on 1, 2, 4 … ``count`` devices.
+    """Makes a step that gives the same bits on 1, 2, 4 … ``count`` devices.
 
     Args:
-        step: a step as ``parallel.compile_steps`` takes it. It must take its part of the batch
-            with ``shard.take`` and add up over ``shard.axis_name`` with ``jax.lax.psum`` or
-            ``pmean``, as the steps of this package do.
+        step: a step for ``parallel.compile_steps``. It must take its part of the batch with
+            ``shard.take`` and sum over ``shard.axis_name`` with ``jax.lax.psum`` or ``pmean``, as
+            the steps of this package do.
         count: number of virtual shards, a power of two.
 
     Returns:
-        The step, for ``parallel.compile_steps`` on any number of devices that divides ``count``.
-        It raises a ConfigError when it is traced for another number of devices, or if a result
-        would differ between the shards, or if the step does with the axis what has no fixed order.
+        The step, for any number of devices that divides ``count``. Tracing it raises a ConfigError
+        for another number of devices, if a result differs between shards, or if the step uses the
+        axis in a way that has no fixed order.
 
     Example:
         >>> from jaxdl.distributed.parallel import compile_steps
@@ -170,18 +167,15 @@ def with_virtual_shards(step: StepFunction, count: int) -> StepFunction:
 
 
 def make_plan(traced: Any) -> Plan:
-    """Sorts a traced step's operations.
+    """Sorts the operations of a traced step; sums keep the step's order.
 
     Args:
-        traced: what ``jax.make_jaxpr`` gives for a function whose first argument is the shard's
+        traced: the result of ``jax.make_jaxpr`` for a function whose first argument is the shard's
             index, a scalar integer.
 
-    Returns:
-        The plan. The order of the sums is the step's own.
-
     Raises:
-        ConfigError: a result differs between the shards, or the step uses the axis in a loop, or
-            for anything but sums.
+        ConfigError: a result differs between shards, or the step uses the axis in a loop or for
+            anything but sums.
     """
     names = _Names()
     inputs = [names.add(variable) for variable in traced.jaxpr.invars]
@@ -198,8 +192,6 @@ def make_plan(traced: Any) -> Plan:
 
 
 class _Names:
-    """Numbers the values of a traced function and of the functions that it calls."""
-
     def __init__(self) -> None:
         self.count = 0
         self.scope: dict[Any, Operand] = {}
@@ -214,7 +206,7 @@ class _Names:
 
 
 def _flatten(body: Any, constants: Sequence[Any], names: _Names) -> Iterator[Operation]:
-    """The operations of a function; of what it calls too, as far as that uses the axis."""
+    """The operations of a function, inlining calls that use the axis."""
     for variable, value in zip(body.constvars, constants, strict=True):
         names.scope[variable] = Constant(value)
     for equation in body.eqns:
@@ -231,7 +223,7 @@ def _flatten(body: Any, constants: Sequence[Any], names: _Names) -> Iterator[Ope
             names.scope = outer | dict(zip(equation.outvars, results, strict=True))
         else:
             raise ConfigError(
-                f"virtual shards: the step uses its shard's axis in {name!r}; it may only add up "
+                f"virtual shards: the step uses its shard's axis in {name!r}; it may only sum "
                 "over all shards (jax.lax.psum, jax.lax.pmean), and not inside a loop"
             )
 
@@ -258,7 +250,7 @@ def _is_sum(equation: Any) -> bool:
 
 
 def _find_varying(operations: Sequence[Operation], index: int) -> set[int]:
-    """The values that depend on the shard's index, other than through sums over all shards."""
+    """The values that depend on the shard's index other than through sums over all shards."""
     varying = {index}
     for operation in operations:
         if operation.primitive.name != SUM and operation.reads & varying:
@@ -293,21 +285,17 @@ def _segment(operations: Sequence[Operation], is_needed: Callable[[int], bool]) 
 
 
 def run_plan(plan: Plan, arguments: Sequence[Any], shard: Shard, count: int) -> list[jax.Array]:
-    """Computes a plan on this device's shards.
+    """Runs a plan on this device's shards and returns the step's results, flat.
 
     Args:
         plan: see :func:`make_plan`.
         arguments: the step's arguments after the index, flat; the last is its position, ≥ 0.
         shard: this device's share of the batch.
         count: number of virtual shards, a multiple of the number of devices.
-
-    Returns:
-        The step's results, flat.
     """
     local = count // shard.count
-    # XLA compiles a loop by what it knows of it, and the body of one that runs once with the code
-    # around it, where other products and sums may become one operation. So the number of turns
-    # comes from an argument, and a stack has a row more than is ever filled.
+    # XLA inlines a loop that it knows to run once, and may then fuse its products and sums with the
+    # surrounding code. So the trip count comes from an argument, and stacks have one spare row.
     once = jnp.where(arguments[-1] >= 0, 1, 0)
     indices = shard.index * local + jnp.arange(local + 1, dtype=jnp.int32)
     values: dict[int, Any] = dict(zip(plan.inputs, (indices, *arguments), strict=True))
@@ -338,7 +326,7 @@ def _run_segment(
     turns: jax.Array,
     rows: int,
 ) -> list[jax.Array]:
-    """Stacks (rows, …) of the segment's outputs, of which the first ``turns`` rows are filled."""
+    """Runs a segment for each shard and stacks its outputs, (rows, …), filling ``turns`` rows."""
 
     def one(row: jax.Array | int) -> list[jax.Array]:
         own = {
@@ -363,9 +351,9 @@ def _run_segment(
 
 
 def _sum_shards(stack: jax.Array, local: int, axis_name: str | None, once: jax.Array) -> jax.Array:
-    """The sum of a stack's first ``local`` rows, and of the other devices'.
+    """Sums a stack's first ``local`` rows, and those of the other devices.
 
-    The exchange is outside of the loops: gloo mixes up what several loops send at the same time.
+    The exchange is outside the loops: gloo confuses messages that several loops send at once.
     """
     branch = _sum_rows(stack, local, once)
     if axis_name is None:
@@ -375,10 +363,10 @@ def _sum_shards(stack: jax.Array, local: int, axis_name: str | None, once: jax.A
 
 
 def _sum_rows(stack: jax.Array, count: int, once: jax.Array) -> jax.Array:
-    """The sum of the first ``count`` rows, a power of two, neighbours first; in a loop of its own.
+    """Sums the first ``count`` rows (a power of two) pairwise, in a loop of its own.
 
-    Or else the last addition would be compiled together with what follows, on each number of
-    devices in another way.
+    Otherwise XLA would compile the last addition together with what follows, differently for each
+    number of devices.
     """
 
     def turn(first: jax.Array, _: jax.Array) -> jax.Array:

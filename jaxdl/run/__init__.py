@@ -1,4 +1,4 @@
-"""One run from start to end: loop, log, checkpoints, signals, and what is not finite."""
+"""Runs: fit a task, log metrics, save checkpoints, handle signals, diagnose divergence."""
 
 from jaxdl._face import face
 from jaxdl.run import (

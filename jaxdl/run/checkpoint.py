@@ -1,9 +1,9 @@
-"""Checkpoints: the unreplicated state, kept by Orbax, and a manifest that proves it whole.
+"""Checkpoints: one device's copy of the state, written by Orbax, with a manifest of digests.
 
-A checkpoint is a folder named after its step: ``state/`` is Orbax's, ``manifest.json`` lists every
-file with its SHA-256 (see ``training.manifest``) and holds the run's position. It is written under
-another name (``STEP.part``), synced to the disk, and renamed when it is complete. So a kill at any
-moment leaves a folder that is whole, or one that the next start removes.
+Each checkpoint is a folder named after its step. ``state/`` is written by Orbax. ``manifest.json``
+lists every file with its SHA-256 (see ``run.manifest``) and stores the run's position. A checkpoint
+is written as ``STEP.part``, synced to disk and renamed once complete. A kill at any moment
+therefore leaves either a complete checkpoint or a ``.part`` folder that the next start deletes.
 """
 
 import contextlib
@@ -29,32 +29,30 @@ from jaxdl.training.leaves import leaf_table, table_differences
 
 PyTree = Any
 
-KEPT_NEWEST = 2  # if the newest is damaged, the other one serves
+KEPT_NEWEST = 2  # the older one is the fallback if the newest is damaged
 PART, DAMAGED = ".part", ".damaged"
 _LEFTOVER = re.compile(r"\d+\.(part|orbax-checkpoint-tmp)")
 
 
 class CheckpointStore:
-    """A folder of checkpoints, one a step; use it in a ``with`` block.
+    """Saves, verifies and restores the checkpoints in a folder; use it in a ``with`` block.
 
-    States are saved as plain nested dictionaries of arrays
-    (:func:`flax.serialization.to_state_dict`), from one device's copy: what is written does not
-    depend on how many devices there were. Saving, hashing and syncing go on in the background;
-    leaving the block waits for them and raises what went wrong.
+    States are saved as nested dictionaries of arrays (:func:`flax.serialization.to_state_dict`)
+    from one device's copy, so files do not depend on the device count. Saving, hashing and syncing
+    run in the background; leaving the block waits for them and raises their errors.
 
     Args:
-        folder: where the checkpoints go; made with the first one.
-        keep_every: keep every checkpoint whose step is a multiple of this (0 for none), beside
-            the newest two.
-        identity: what a checkpoint must have been saved with to be restored: plain values, for
-            example the configuration.
-        write: whether this process writes and tidies up; the others of a distributed run only
-            read.
-        sync_first: files that are synced to the disk before a checkpoint counts, such as the log.
+        folder: created by the first save.
+        keep_every: besides the newest two, keep checkpoints whose step is a multiple of this;
+            0 keeps only the newest two.
+        identity: plain values, such as the configuration; a checkpoint saved with other values is
+            not restored.
+        write: whether this process writes. In a distributed run the other processes only read.
+        sync_first: files, such as the log, to sync to disk before a checkpoint counts as complete.
 
     Attributes:
-        notices: what the user should know of the checkpoints found, one line each.
-        seconds: how long the last save was at work in the background.
+        notices: warnings about the checkpoints found, one line each.
+        seconds: how long the last background save took.
 
     Example:
         >>> import tempfile, jax.numpy as jnp
@@ -102,21 +100,17 @@ class CheckpointStore:
 
     @property
     def steps(self) -> list[int]:
-        """The steps of all checkpoints there, sound or not, in order."""
+        """The steps of all checkpoints, damaged ones included, in ascending order."""
         names = [path.name for path in self.folder.iterdir()] if self.folder.is_dir() else []
         return sorted(int(name) for name in names if name.isdecimal())
 
     def find_sound(self, before: int | None = None) -> int | None:
-        """Verifies checkpoints, newest first, up to the first sound one.
+        """Verifies checkpoints, newest first, and returns the step of the first undamaged one.
 
-        Args:
-            before: look only at checkpoints of earlier steps than this.
-
-        Returns:
-            Its step; None where there is no checkpoint at all.
+        ``before`` limits the search to earlier steps. Returns None if there are no checkpoints.
 
         Raises:
-            CheckpointError: there are checkpoints, but none of them is sound.
+            CheckpointError: every checkpoint is damaged.
         """
         damaged = {}
         for step in reversed([s for s in self.steps if before is None or s < before]):
@@ -129,25 +123,24 @@ class CheckpointStore:
         if damaged or (before is None and list(self.folder.glob(f"*{DAMAGED}"))):
             found = "; ".join(f"{step}: {_several(d)}" for step, d in damaged.items())
             raise CheckpointError(
-                f"no checkpoint in {self.folder} is sound ({found or 'all are set aside'}); put "
-                "one back from a copy, or remove the run's folder to start again"
+                f"no checkpoint in {self.folder} is sound ({found or 'all were set aside'}); "
+                "restore one from a copy, or remove the run's folder to start again"
             )
         return None
 
     def restore(self, target: PyTree, before: int | None = None) -> tuple[PyTree, dict[str, Any]]:
-        """Restores the newest sound checkpoint; newer, damaged ones are set aside.
+        """Restores the newest undamaged checkpoint and renames damaged newer ones.
 
         Args:
-            target: a state of the right structure, shapes and types.
-            before: restore the newest one of an earlier step than this, and set nothing aside.
+            target: a state with the expected structure, shapes and types.
+            before: restore the newest checkpoint of an earlier step, and rename nothing.
 
         Returns:
-            The state as it was saved, in host memory, with the target's structure, and what was
-            saved beside it.
+            The state, in host memory with the target's structure, and the ``meta`` saved with it.
 
         Raises:
-            CheckpointError: there is none, none is sound, or it is one of another network or
-                another configuration (with the first differences).
+            CheckpointError: there is no undamaged checkpoint, or it belongs to another network or
+                configuration (the message lists the first differences).
         """
         step = self.find_sound(before)
         if step is None:
@@ -158,7 +151,7 @@ class CheckpointStore:
         empty = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), plain)
         try:
             restored = _orbax_restore(self.folder / str(step) / "state", empty)
-        except Exception as error:  # whatever Orbax raises: the files are those that were written
+        except Exception as error:  # Orbax documents no error types; the digests already matched
             raise CheckpointError(
                 f"checkpoint {self.folder / str(step)} cannot be restored: {error}; "
                 "choose another folder"
@@ -168,15 +161,15 @@ class CheckpointStore:
         return flax.serialization.from_state_dict(target, restored), facts["meta"]
 
     def save(self, step: int, state: PyTree, meta: dict[str, Any]) -> None:
-        """Saves a state in the background; waits for an earlier save first.
+        """Starts saving a state in the background, after any earlier save has finished.
 
         Args:
-            step: steps done; must be larger than any saved before.
-            state: a pytree of arrays in host memory, which nobody changes any more.
-            meta: plain values that JSON holds.
+            step: steps done; must exceed every saved step.
+            state: a pytree of host arrays, which must not change afterwards.
+            meta: JSON-serialisable values.
 
         Raises:
-            CheckpointError: the step is not a new one, or an earlier save failed.
+            CheckpointError: the step is not new, or an earlier save failed.
         """
         self.wait()
         if self.steps and step <= self.steps[-1]:
@@ -188,21 +181,13 @@ class CheckpointStore:
         self._saving = step, self._thread.submit(self._write, step, plain, facts)
 
     def wait(self) -> None:
-        """Waits for the save under way, if there is one.
-
-        Raises:
-            CheckpointError: it failed.
-        """
+        """Waits for any background save; raises a CheckpointError if it failed."""
         if self._saving:
             self._saving[1].exception()
         self.check()
 
     def check(self) -> None:
-        """Returns at once.
-
-        Raises:
-            CheckpointError: a save in the background has failed since the last call.
-        """
+        """Raises a CheckpointError if a background save has failed; does not wait."""
         if self._saving is None or not self._saving[1].done():
             return
         (step, future), self._saving = self._saving, None
@@ -219,7 +204,6 @@ class CheckpointStore:
         return bool(self._saving and self._saving[1].done() and self._saving[1].exception())
 
     def _write(self, step: int, plain: PyTree, facts: dict[str, Any]) -> None:
-        """Writes a checkpoint, proves it, gives it its name, and removes those not kept."""
         begin = time.perf_counter()
         part = self.folder / f"{step}{PART}"
         try:
@@ -240,20 +224,19 @@ class CheckpointStore:
         self.seconds = time.perf_counter() - begin
 
     def _remove(self, step: int) -> None:
-        # Renamed first: a kill while its files go must not leave a damaged checkpoint.
+        # Rename first: a kill while deleting must not leave a partial checkpoint.
         part = self.folder / f"{step}{PART}"
         (self.folder / str(step)).rename(part)
         shutil.rmtree(part)
 
     def _remove_leftovers(self) -> None:
-        """Removes what a kill or a full disk left unfinished."""
         try:
             for path in self.folder.iterdir() if self.folder.is_dir() else ():
                 if _LEFTOVER.match(path.name):
                     shutil.rmtree(path)
         except OSError as error:
             raise CheckpointError(
-                f"cannot tidy up {self.folder}: {error.strerror}; see to its permissions"
+                f"cannot tidy up {self.folder}: {error.strerror}; check its permissions"
             ) from error
 
     def _note(self, damaged: dict[int, list[str]], sound: int) -> None:
@@ -267,7 +250,7 @@ class CheckpointStore:
                 self.notices.append(line)
 
     def _set_aside(self, sound: int) -> None:
-        """Renames the damaged checkpoints newer than the sound one: their steps come again."""
+        """Renames damaged newer checkpoints, because the run will save those steps again."""
         for step in self.steps:
             if step > sound:
                 aside = self.folder / f"{step}{DAMAGED}"
@@ -277,7 +260,7 @@ class CheckpointStore:
     def _check_same(self, step: int, facts: dict[str, Any], target: PyTree) -> None:
         place = self.folder / str(step)
         if facts["step"] != step:
-            raise CheckpointError(f"checkpoint {place} is one of step {facts['step']}: rename it")
+            raise CheckpointError(f"checkpoint {place} is of step {facts['step']}: rename it")
         there = {name: repr(value) for name, value in facts["identity"].items()}
         now = {name: repr(value) for name, value in self.identity.items()}
         for what, saved, wanted in (
@@ -286,8 +269,8 @@ class CheckpointStore:
         ):
             if differences := table_differences(saved, wanted):
                 raise CheckpointError(
-                    f"checkpoint {place} is one of another {what} ({differences}); give the values "
-                    "it was made with, or choose another folder"
+                    f"checkpoint {place} belongs to another {what} ({differences}); use the "
+                    "values it was made with, or choose another folder"
                 )
 
 
@@ -301,7 +284,7 @@ def _sync_file(path: Path) -> None:
 
 
 def _checkpointer() -> Any:
-    """Orbax for this process alone: no barrier can hang, whatever the other processes do."""
+    """An Orbax checkpointer for this process alone, so no barrier waits for another process."""
     import orbax.checkpoint as ocp
 
     me = jax.process_index()

@@ -1,4 +1,4 @@
-"""Training classifiers over several seeds, with evaluation, early stopping and augmentation."""
+"""Trains classifiers over several seeds, with evaluation, early stopping and augmentation."""
 
 import copy
 import dataclasses
@@ -39,34 +39,35 @@ from jaxdl.training.reprs import short_repr
 from jaxdl.training.rngs import Stream, stream
 from jaxdl.training.several_seeds import root_keys, seeds_loop, stacked_states
 
-# sampler(key, epoch) -> integers (M,): the examples of an epoch in order.
+# sampler(key, epoch) -> integers (M,): the indices of an epoch's examples, in order.
 Sampler = Callable[[jax.Array, jax.Array], jax.Array]
 
 
 def normalize_mnist(images: jax.Array) -> jax.Array:
-    """uint8 images to (x / 255 − 0.1307) / 0.3081, the course's normalisation."""
+    """Normalises uint8 images as in the course: (x / 255 − 0.1307) / 0.3081."""
     return normalize(images, MNIST_MEAN, MNIST_STD)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ClassifierOptions:
-    """How classifiers are trained, where it is not the usual way.
+    """Optional settings of :func:`fit_classifier`.
 
     Attributes:
-        seeds: roots of the runs' random draws (weights, order, augmentation, dropout); as many
-            networks are trained.
-        max_steps: stop after so many steps, if that is earlier.
-        objective: the loss, and what is measured beside it.
-        transform: from uint8 images to the network's inputs.
-        augment: ``augment(key, images, positions)``, inside the compiled step.
-        class_weights: (C,), weights of the examples by class; the mean loss is Σ w[y]·ℓ / Σ w[y].
-        sample_weights: (N,), weights of the examples.
-        sampler: ``sampler(key, epoch)``, the examples of an epoch (any number, repetitions too);
-            None for each once, in random order. See :mod:`jaxdl.data.sampling`.
-        variables: ``params`` and ``batch_stats`` to start every seed from, for fine-tuning;
+        seeds: one network is trained per seed; the seed determines its initial weights, shuffling,
+            augmentation and dropout.
+        max_steps: an upper limit on the number of steps.
+        objective: the loss and the metrics.
+        transform: maps uint8 images to the network's inputs.
+        augment: ``augment(key, images, positions)``, called inside the compiled step.
+        class_weights: (C,), each class's weight w; the mean loss is Σ w[y]·ℓ / Σ w[y].
+        sample_weights: (N,), each example's weight.
+        sampler: ``sampler(key, epoch)`` returns the indices of an epoch's examples, any number and
+            with repetitions; None takes each example once in random order. See
+            :mod:`jaxdl.data.sampling`.
+        variables: initial ``params`` and ``batch_stats`` for every seed, for fine-tuning;
             ``optim.train_only`` freezes parameters.
-        early_stopping: when to stop a seed, by a metric of an evaluated part; a copy serves each
-            seed. A stopped seed is not trained further, and its best weights are kept.
+        early_stopping: the stopping rule; each seed gets its own copy. A seed that stops is not
+            trained further, and its best weights are kept.
     """
 
     seeds: Sequence[int] = (0,)
@@ -83,15 +84,14 @@ class ClassifierOptions:
 
 @dataclasses.dataclass(frozen=True)
 class FittedClassifier:
-    """Trained classifiers, one a seed.
+    """Trained classifiers, one per seed.
 
     Attributes:
-        fitted: the run; its state's leaves have a leading axis of seeds, and the log's values are
-            lists with one number a seed (None for a seed that had been stopped).
-        seeds: the seeds.
-        transform: from images to the networks' inputs.
-        best_epochs: for each seed the epoch of its best evaluation (None if none was), and
-        stopped_epochs: the epoch after which it was stopped, None if it never was; None for both
+        fitted: the run. The leaves of its state have a leading axis of seeds; values in its log are
+            lists with one number per seed (None for a seed that has stopped).
+        transform: maps images to the networks' inputs.
+        best_epochs: each seed's best epoch, None if it was never evaluated.
+        stopped_epochs: each seed's last epoch if it stopped early, else None. Both fields are None
             without early stopping.
     """
 
@@ -105,40 +105,40 @@ class FittedClassifier:
 
     @property
     def state(self) -> ClassifierState:
-        """The final states, stacked; with early stopping ``best`` holds the best weights."""
+        """The final states, stacked over seeds, with early stopping's best weights in ``best``."""
         return self.fitted.state
 
     @property
     def log(self) -> RunLog:
-        """Every logged step and epoch."""
+        """All logged steps and epochs."""
         return self.fitted.log
 
     def final(self, name: str) -> list[float]:
-        """A metric's value for each seed after its last epoch, where it was stopped if it was."""
+        """Each seed's value of a metric after the last epoch it trained."""
         return self.at_epochs(name, [0] * len(self.seeds))
 
     def best(self, name: str) -> list[float]:
-        """A metric's value for each seed at its best epoch, whose weights ``state.best`` holds.
+        """Each seed's value of a metric at its best epoch, whose weights ``state.best`` holds.
 
-        A seed whose epochs were never judged, because ``max_steps`` cut the first one short, gives
-        its last value.
+        A seed that was never evaluated, because ``max_steps`` cut its first epoch short, gives its
+        last value.
         """
         if self.best_epochs is None:
             raise ConfigError("there is no best epoch without early stopping")
         return self.at_epochs(name, [epoch or 0 for epoch in self.best_epochs])
 
     def at_epochs(self, name: str, epochs: Sequence[int]) -> list[float]:
-        """A metric's value for each seed after an epoch of its own, from 1; 0 is the last one."""
+        """Each seed's value of a metric after its own epoch (from 1; 0 means the last)."""
         records = [record for record in self.log.records if record["kind"] == "epoch"]
         return [records[epoch - 1][name][i] for i, epoch in enumerate(epochs)]
 
     def network(self, seed_index: int = 0, best: bool = False) -> Any:
-        """One seed's network, with the weights it ended with or its best ones."""
+        """One seed's network, with its final or its best weights."""
         one = jax.tree.map(lambda leaf: leaf[seed_index], self.state)
         return one.network.replace(**one.best) if best else one.network
 
     def predict(self, images: ArrayLike, seed_index: int = 0, best: bool = False) -> np.ndarray:
-        """The classes of images, integers (N,), by one seed's network and its transform."""
+        """Predicts classes, integers (N,), with one seed's network and the training transform."""
         return predict(self.network(seed_index, best), images, self.transform)
 
 
@@ -153,27 +153,23 @@ def fit_classifier(
     how: ClassifierOptions = ClassifierOptions(),
     options: RunOptions = RunOptions(),  # noqa: B008
 ) -> FittedClassifier:
-    """Trains a classifier from several seeds, each on all of the training part every epoch.
+    """Trains one classifier per seed.
 
     Args:
-        model: the network; called as ``model.apply(variables, x, train=..., axis_name=...)``. One
-            with BatchNorm takes also ``mask`` (N,), or every batch must be full.
-        optimizer: its optimiser.
-        train: training images, uint8 (N, H, W, C), and labels (N,); a pair will do, see
-            :func:`jaxdl.data.as_split`.
-        evaluate_on: parts that are evaluated each epoch, by name: the loss on "test" is logged as
+        model: called as ``model.apply(variables, x, train=..., axis_name=...)``. A model with
+            BatchNorm must also accept ``mask`` (N,) unless the batch size divides the data.
+        optimizer: the gradient transformation.
+        train: uint8 images (N, H, W, C) and labels (N,), see :func:`jaxdl.data.as_split`.
+        evaluate_on: parts to evaluate after each epoch; the loss on "test" is logged as
             ``test_loss``.
         epochs: passes over the training part.
-        batch_size: examples a step, over all devices; the last batch of an epoch may be shorter.
-        how: seeds, loss, metrics, augmentation, early stopping and the like.
-        options: where the run happens, and how it is kept and shown.
-
-    Returns:
-        The trained classifiers.
+        batch_size: examples per step over all devices; an epoch's last batch may be shorter.
+        how: seeds, objective, augmentation, early stopping and so on.
+        options: devices, folder, checkpoints, hooks and progress.
 
     Raises:
-        ConfigError: no seeds, or early stopping without anything to evaluate.
-        DataError: a part is empty, has NaN pixels, or labels that the network has no output for.
+        ConfigError: there are no seeds, or early stopping has nothing to evaluate.
+        DataError: a part is empty, has NaN pixels, or has labels beyond the network's outputs.
 
     Example:
         >>> import numpy as np, optax
@@ -213,7 +209,7 @@ def classifier_task(
     how: ClassifierOptions = ClassifierOptions(),
     options: RunOptions = RunOptions(),  # noqa: B008
 ) -> tuple[Task, Schedule]:
-    """What :func:`fit_classifier` gives to ``fit``; the arguments are the same."""
+    """Builds the task and schedule that :func:`fit_classifier` runs, from the same arguments."""
     train = as_split(train, "training part")
     parts = {name: as_split(part, f"{name} part") for name, part in (evaluate_on or {}).items()}
     _check(how, parts)
@@ -233,11 +229,11 @@ def classifier_task(
     if states.network.batch_stats and examples % batch_size and not takes_mask(model):
         raise ConfigError(
             f"{examples} examples are not a multiple of batch_size {batch_size}, and "
-            f"{type(model).__name__} takes no mask: the filling of the last batch would disturb "
-            "BatchNorm's statistics; choose a size that divides, or hand a mask on to nn.BatchNorm"
+            f"{type(model).__name__} takes no mask: the last batch's padding would enter "
+            "BatchNorm's statistics; choose a size that divides, or pass a mask to nn.BatchNorm"
         )
     recipe = BatchRecipe(batch_size, how.transform, how.augment, how.objective)
-    # Mapped together, the seeds' products would have other shapes on other devices.
+    # vmap over the seeds would give matrix products other shapes on other device counts.
     in_turns = bool(options.virtual_shards) or devices[0].platform == "cpu"
     task = Task(
         functools.partial(batch_step, recipe=recipe),
@@ -257,12 +253,10 @@ def _check(how: ClassifierOptions, parts: Mapping[str, Split]) -> None:
     if how.early_stopping and not parts:
         raise ConfigError("early stopping needs a part to evaluate on, for example a held-out one")
     if "training" in parts:
-        raise ConfigError("a part to evaluate on cannot be called 'training'")
+        raise ConfigError("a part to evaluate on cannot be named 'training'")
 
 
 def _inspection(seeds: Sequence[int], batch_size: int) -> Inspection:
-    """What a report of a divergence has to know: each seed's batch, and each seed alone."""
-
     def batch(inputs: ClassifierInputs, position: int) -> np.ndarray:
         first = position * batch_size
         return np.asarray(inputs.permutation)[:, first : first + batch_size]
@@ -279,7 +273,6 @@ def _inspection(seeds: Sequence[int], batch_size: int) -> Inspection:
 def _epoch_inputs(
     train: Split, how: ClassifierOptions, devices: Sequence[jax.Device]
 ) -> Callable[[int], ClassifierInputs]:
-    """The data on the devices, and each epoch's order for every seed."""
     arrays = (train.images, train.labels, _weights(train, how))
     images, labels, weights = parallel.replicate(arrays, devices)
     keys, count = root_keys(how.seeds), len(train.labels)
@@ -290,12 +283,7 @@ def _epoch_inputs(
 
 
 def _weights(train: Split, how: ClassifierOptions) -> np.ndarray | None:
-    """The examples' weights, None for all ones.
-
-    Raises:
-        ShapeError: there is not one weight for each.
-        ConfigError: one is not positive, or not finite.
-    """
+    """The examples' weights, or None if all are 1."""
     if how.sample_weights is None and how.class_weights is None:
         return None
     labels = np.asarray(train.labels)
@@ -315,7 +303,7 @@ def _weights(train: Split, how: ClassifierOptions) -> np.ndarray | None:
         weights = weights * own
     if not np.isfinite(weights).all() or weights.min() <= 0:
         raise ConfigError(
-            "weights of examples must be finite and above 0: a batch may hold nothing else; leave "
-            "examples out by a sampler"
+            "example weights must be finite and above 0: a batch of zero weights has no mean; "
+            "leave examples out with a sampler"
         )
     return weights

@@ -1,8 +1,8 @@
-"""When training leaves the finite numbers: find it, stop, and say where it began.
+"""Detects and describes non-finite metrics and states.
 
-The metrics of every step are looked at when they are read anyway, a chunk at a time, and the
-whole state before it is saved: nothing waits for the device at each step. What is found names a
-step, and since training is exact, ``training.replay`` can do that step again under a microscope.
+The loop checks metrics as it reads them, a chunk of steps at a time, and the state before each
+save, so no step waits for the device. Steps are reproducible: ``run.replay`` can repeat the
+reported one and inspect every operation.
 """
 
 import json
@@ -21,14 +21,14 @@ REPORT = "divergence.json"
 
 
 class Inspection(NamedTuple):
-    """What a report of a divergence has to know about a step.
+    """What a divergence report needs to know about a task's steps.
 
     Attributes:
-        batch: ``batch(inputs, position)``, the indices of the examples that the step at a
-            position of the epoch uses: (B,), or (members, B).
-        members: names along the leading axis of the metrics and of the state's leaves, where
-            several networks train at once; empty for a single one.
-        select: ``select(state, inputs, i)``, the i-th member's state and inputs.
+        batch: ``batch(inputs, position)`` returns the indices of the examples used at a position of
+            the epoch, (B,) or (members, B).
+        members: names along the leading axis of metrics and state leaves when several networks
+            train together; empty for one network.
+        select: ``select(state, inputs, i)`` returns the i-th member's state and inputs.
     """
 
     batch: Callable[[PyTree, int], Any] | None = None
@@ -37,7 +37,7 @@ class Inspection(NamedTuple):
 
 
 class BadMetric(NamedTuple):
-    """A metric that is not finite: its step, name, value, and member (None for a single one)."""
+    """A non-finite metric value; ``member`` is None for a single network."""
 
     step: int
     name: str
@@ -46,13 +46,10 @@ class BadMetric(NamedTuple):
 
 
 class NonFiniteError(TrainingError):
-    """Raised inside the loop; ``fit`` adds what it knows and raises a :class:`DivergenceError`.
+    """Raised inside the loop; ``fit`` turns it into a :class:`DivergenceError` with more context.
 
-    Attributes:
-        step: the step at which it was seen.
-        metric: the metric in which it was seen, None if in the state.
-        state: the state after the chunk of steps, or after that step.
-        inputs: the inputs of the step's epoch.
+    ``metric`` is None if only the state is non-finite. ``state`` is the state after ``step`` or
+    after its chunk of steps, ``inputs`` are that epoch's.
     """
 
     def __init__(
@@ -65,16 +62,13 @@ class NonFiniteError(TrainingError):
 def first_bad_metric(
     metrics: Mapping[str, np.ndarray], first_step: int, done: np.ndarray | bool = True
 ) -> BadMetric | None:
-    """The first value that is NaN or infinite.
+    """Finds the first NaN or infinite value, or returns None.
 
     Args:
         metrics: arrays (steps,) or (steps, members).
-        first_step: the number of their first step.
-        done: (steps,) or (steps, members), which values count; a network that has been stopped
-            does no steps.
-
-    Returns:
-        What and where; None if all is finite.
+        first_step: the step number of the first row.
+        done: (steps,) or (steps, members), False where a value does not count because a network
+            has stopped.
 
     Example:
         >>> first_bad_metric({"loss": np.array([0.5, np.inf, np.nan])}, first_step=11)
@@ -102,13 +96,9 @@ def first_bad_metric(
 def describe(
     error: NonFiniteError, inspection: Inspection, run: str | None, saved: int | None
 ) -> tuple[str, dict[str, Any]]:
-    """A message for the person, and the facts for ``divergence.json``.
+    """A message for the user, and the facts for ``divergence.json``.
 
-    Args:
-        error: what the loop saw.
-        inspection: what is known about the steps.
-        run: the run's name in its folder.
-        saved: the step of the newest checkpoint, None if there is none.
+    ``run`` is the run's name in its folder; ``saved`` is the newest checkpoint's step.
     """
     leaf = first_bad_leaf(error.state)
     member = error.metric.member if error.metric else None
@@ -144,11 +134,7 @@ def _message(facts: Mapping[str, Any]) -> str:
 
 
 def concerns(folder: str | os.PathLike, run: str | None) -> bool:
-    """Whether the folder's ``divergence.json`` is about a run; True where there is none.
-
-    Raises:
-        WorkdirError: the file is damaged.
-    """
+    """Whether the folder's ``divergence.json`` is about this run; True if there is no such file."""
     path = Path(folder) / REPORT
     if not path.exists():
         return True
@@ -159,7 +145,7 @@ def concerns(folder: str | os.PathLike, run: str | None) -> bool:
 
 
 def batch_of(inspection: Inspection, inputs: PyTree, position: int, member: int | None) -> Any:
-    """The indices of a step's examples as a list, the member's own where there are several."""
+    """The indices of a step's examples as a list; with several members, those of the given one."""
     if inspection.batch is None:
         return None
     indices = np.asarray(inspection.batch(inputs, position))

@@ -1,4 +1,4 @@
-"""One run from start, or from its newest checkpoint, to the end of its schedule."""
+"""``fit``: runs a task from its start or newest checkpoint to the end of its schedule."""
 
 import contextlib
 import dataclasses
@@ -27,19 +27,18 @@ from jaxdl.training.reprs import short_repr
 
 PyTree = Any
 
-NONE_THERE, NONE_SOUND = -1, -2  # how processes tell each other of their newest checkpoint
+NONE_THERE, NONE_SOUND = -1, -2  # sent between processes in place of a checkpoint's step
 
 
 class Fitted(NamedTuple):
-    """What a run leaves in memory.
+    """The result of a run.
 
     Attributes:
         state: the final state, on one device.
-        log: every logged step and epoch.
-        progress: steps done and training seconds over all sessions.
-        compile_seconds: time this session spent compiling the steps.
+        progress: steps done and training seconds, over all sessions.
+        compile_seconds: time this session spent compiling.
         resumed_from: the step this session continued from, None for a fresh start.
-        stopped_by: the signal that stopped it, None if the schedule is done.
+        stopped_by: the number of the signal that stopped the run, None if it finished.
     """
 
     state: PyTree
@@ -53,26 +52,20 @@ class Fitted(NamedTuple):
 
 
 def fit(task: Task, schedule: Schedule, options: RunOptions = RunOptions()) -> Fitted:  # noqa: B008
-    """Trains a state, data-parallel over the devices, with log and checkpoints in a folder.
+    """Trains a task, data-parallel over the devices, with log and checkpoints in a folder.
 
-    SIGTERM or Ctrl-C ends it after the chunk of steps under way, with a checkpoint; what was
-    reached is returned. When and how often it saves, and how often it is stopped, killed and
-    started again, changes no bit of what comes out.
-
-    Args:
-        task: what is trained.
-        schedule: how long.
-        options: where, and how it is kept and shown.
+    On SIGTERM or Ctrl-C it finishes the current chunk of steps, saves a checkpoint and returns.
+    Checkpoint frequency, preemptions and restarts do not change a single bit of the results.
 
     Returns:
-        The state, log and progress at the end of the schedule, or where it was stopped.
+        The state, log and progress, at the end of the schedule or where a signal stopped the run.
 
     Raises:
-        DivergenceError: a metric, a gradient or the state is no longer finite. The last good
-            checkpoint is kept, and ``divergence.json`` in the folder says what happened.
-        CheckpointError: no checkpoint there is sound, they are those of another network or
-            configuration, or saving failed.
-        WorkdirError: another process has a run in the folder, or the processes see different ones.
+        DivergenceError: a metric, gradient or state is no longer finite. The last finite
+            checkpoint is kept, and ``divergence.json`` in the folder describes the failure.
+        CheckpointError: no checkpoint is intact, they belong to another network or configuration,
+            or saving failed.
+        WorkdirError: another process is using the folder, or the processes see different folders.
 
     Example:
         >>> import jax.numpy as jnp
@@ -110,7 +103,7 @@ def _fit(task: Task, schedule: Schedule, options: RunOptions) -> Fitted:
                 training.run(policy)
             except NonFiniteError as error:
                 raise _diverged(error, task, schedule, options, policy.saved) from None
-            policy.wants_pause()  # a signal may have come after the last step
+            policy.wants_pause()  # a signal may have arrived after the last step
     if policy.stop:
         options.reporter.message(_stopped(policy.stop, training.step, options))
     return Fitted(
@@ -135,9 +128,9 @@ def _restore(
 
 
 def _common_step(store: CheckpointStore) -> int | None:
-    """The newest sound checkpoint's step, which all processes must see."""
+    """The step of the newest undamaged checkpoint, on which all processes must agree."""
     step, problem = NONE_THERE, None
-    for turn in (True, False):  # the process that writes tidies up before the others look
+    for turn in (True, False):  # the writing process tidies up before the others look
         if store.write is turn:
             try:
                 found = store.find_sound()
@@ -152,7 +145,7 @@ def _common_step(store: CheckpointStore) -> int | None:
     if len(set(steps)) > 1:
         raise WorkdirError(
             f"the processes see different checkpoints in {store.folder} (steps {steps}, "
-            f"{NONE_THERE} for none): give all of them a folder that they share"
+            f"{NONE_THERE} for none): give them a shared folder"
         )
     return None if step == NONE_THERE else step
 
@@ -160,7 +153,6 @@ def _common_step(store: CheckpointStore) -> int | None:
 def _diverged(
     error: NonFiniteError, task: Task, schedule: Schedule, options: RunOptions, saved: int | None
 ) -> DivergenceError:
-    """The error for the user; what is needed to repeat the step goes into the folder."""
     message, facts = divergence.describe(error, task.inspection, options.name, saved)
     position = schedule.position_of(error.step)
     member = error.metric.member if error.metric else None
@@ -174,4 +166,4 @@ def _diverged(
 
 def _stopped(number: int, step: int, options: RunOptions) -> str:
     text = f"Stopped by {signal_name(number)} after step {step}"
-    return text + ("." if options.folder is None else ": saved; start it again to go on from there")
+    return text + ("." if options.folder is None else ": saved; start it again to continue")

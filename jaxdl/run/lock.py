@@ -1,4 +1,4 @@
-"""One run in a folder at a time."""
+"""A lock that allows one run at a time in a folder."""
 
 import contextlib
 import fcntl
@@ -14,16 +14,13 @@ _held: dict[Path, int] = {}  # how often this process has entered each folder
 
 @contextlib.contextmanager
 def run_lock(folder: str | os.PathLike) -> Iterator[None]:
-    """Keeps other processes' runs out of a folder as long as the block lasts.
+    """Keeps other processes' runs out of a folder, creating it if missing, while the block runs.
 
-    The lock is the kernel's (``flock``) and goes with the process, however that ends: a lock file
-    that is left behind locks nothing. A block inside a block of the same process enters.
-
-    Args:
-        folder: the run's folder; made if it is missing.
+    The lock is the kernel's (``flock``): it is released when the process ends, however it ends, and
+    a leftover lock file locks nothing. Nested blocks in one process are allowed.
 
     Raises:
-        WorkdirError: another process has a run there, or the folder cannot be written to.
+        WorkdirError: another process has a run there, or the folder is not writable.
 
     Example:
         >>> import tempfile

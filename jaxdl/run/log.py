@@ -1,4 +1,4 @@
-"""The run log: ``metrics.jsonl``, one JSON object a logged step or epoch."""
+"""The run log: ``metrics.jsonl``, one JSON object per logged step or epoch."""
 
 import json
 import os
@@ -12,23 +12,26 @@ from jaxdl.files import to_json, write_atomically
 
 Record = dict[str, Any]
 
-# What a record holds beside the metrics.
+# Fields of a record that are not metrics.
 _NO_METRICS = ("run", "kind", "epoch", "step", "steps_done", "seconds", "images_per_second")
 
 
 class RunLog:
-    """Appends records to ``metrics.jsonl`` and keeps them for curves.
+    """Appends records to ``metrics.jsonl`` and keeps them in memory.
 
     Every record has ``kind`` ("step" or "epoch"), ``epoch`` (from 1), ``step`` (steps done since
-    the run's start) and the metrics. A log opened again after a checkpoint at step s drops what
-    came after s, so that a resumed run neither doubles nor loses a line. Several named runs may
-    share a file, one after the other; each sees its own records alone.
+    the start of the run) and the metrics. Reopening a log at a checkpoint's step drops later
+    records, so a resumed run neither repeats nor loses one. Several named runs may share a file,
+    one after the other; each sees only its own records.
+
+    Args:
+        path: the file; None keeps the log in memory.
+        keep_until_step: the checkpoint's step; 0 for a new run.
+        name: stored in each record as ``run``.
+        write: whether this process writes the file; if not, it only reads it.
 
     Attributes:
-        path: the file, or None for a log that lives in memory only.
-        name: goes into each record as ``run``, if given.
-        write: whether this process writes the file, or only reads what is there.
-        records: everything this run has logged so far.
+        records: everything this run has logged.
 
     Raises:
         WorkdirError: the run continues at a step, but the log is missing, damaged before its end,
@@ -54,8 +57,8 @@ class RunLog:
         if self.path is not None:
             if keep_until_step and not self.path.exists():
                 raise WorkdirError(
-                    f"{self.path} is missing, and the checkpoint is of step {keep_until_step}: put "
-                    "it back, or choose another folder to start again"
+                    f"{self.path} is missing, and the checkpoint is of step {keep_until_step}: "
+                    "restore it, or choose another folder to start again"
                 )
             lines = _complete_lines(self.path, name, keep_until_step)
             self._others = [r for r in lines if r.get("run") != name]
@@ -80,11 +83,11 @@ class RunLog:
             write_atomically(self.path, "".join(to_json(record) + "\n" for record in kept))
 
     def append(self, *records: Record) -> None:
-        """Adds records; they reach the file in one write."""
+        """Adds records, writing them to the file in one call."""
         if self.name is not None:
             records = tuple({"run": self.name, **record} for record in records)
         if records and self.records and not _is_final(self.records[-1]):
-            # The run goes on through an epoch in which it had stopped.
+            # The run continues the epoch in which it had stopped.
             del self.records[-1]
             self._rewrite()
         self.records.extend(records)
@@ -100,13 +103,13 @@ class RunLog:
             ) from error
 
     def series(self, name: str, kind: str = "step") -> tuple[list[int], list[Any]]:
-        """Steps and values of one metric, from the records of one kind that have it."""
+        """Steps and values of one metric, from the records of the given kind that contain it."""
         chosen = [r for r in self.records if r["kind"] == kind and name in r]
         return [record["step"] for record in chosen], [record[name] for record in chosen]
 
 
 def shown_metrics(record: Record) -> str:
-    """A record's metrics in a line; of a list with a number a seed, the mean.
+    """Formats a record's metrics on one line, averaging lists over seeds.
 
     Example:
         >>> shown_metrics({"kind": "step", "epoch": 1, "step": 9, "loss": [0.5, 1.0], "seconds": 3})
@@ -117,22 +120,22 @@ def shown_metrics(record: Record) -> str:
 
 
 def _mean(value: Any) -> float | None:
-    """Of a number or several, without those that are None; None for what is no number."""
+    """The mean of a number or a list, ignoring None; None if there are no numbers."""
     values = value if isinstance(value, list | tuple) else [value]
     numbers = np.asarray([number for number in values if number is not None])
     return float(numbers.mean()) if numbers.size and numbers.dtype.kind in "iuf" else None
 
 
 def _is_final(record: Record) -> bool:
-    """False for the record of an epoch in which the run stopped: it will be written again."""
+    """False for the record of an unfinished epoch, which will be written again."""
     return "steps_done" not in record
 
 
 def _complete_lines(path: Path, name: str | None, keep_until_step: int) -> list[Record]:
-    """The records of a log whose end may be torn, which a kill or a loss of power leaves behind.
+    """The records of a log whose end may be torn by a kill or a power loss.
 
-    What was there when the newest checkpoint was written is safe on disk, and what came after it
-    is dropped in any case; so damage that is followed by a record of before is of another kind.
+    Records older than the newest checkpoint are safely on disk; newer ones are dropped anyway. So
+    if an older record follows a damaged line, the damage has another cause, and this raises.
     """
     if not path.exists():
         return []
@@ -141,17 +144,16 @@ def _complete_lines(path: Path, name: str | None, keep_until_step: int) -> list[
     after = [record for record in found[whole:] if record]
     if any(r.get("run") != name or r["step"] <= keep_until_step for r in after):
         raise WorkdirError(
-            f"{path} is damaged: line {whole + 1} is no record, and records follow it; put the "
-            "file back from a copy, or remove that line to go on without it"
+            f"{path} is damaged: line {whole + 1} is not a record, but records follow it; restore "
+            "the file from a copy, or remove that line to continue without it"
         )
     return found[:whole]
 
 
 def _record(line: bytes) -> Record | None:
-    """The record that a line holds; None for a line that is damaged."""
     try:
         record = json.loads(line)
-    except (ValueError, RecursionError):  # no JSON, or no UTF-8
+    except (ValueError, RecursionError):  # not JSON, or not UTF-8
         return None
     is_record = isinstance(record, dict) and {"kind", "epoch", "step"} <= set(record)
     return record if is_record and type(record["step"]) is int else None

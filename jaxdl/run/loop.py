@@ -1,9 +1,9 @@
 """The training loop that every experiment shares.
 
-It knows nothing of networks: it runs a compiled chunk of steps (``parallel.compile_steps``), reads
-the chunk's metrics while the next one is computed, logs them, and stops at boundaries — an epoch's
-end, a multiple of some number of steps, whenever the save policy wants a pause — to call hooks and
-to save. Where the chunks end changes no result.
+It is independent of the network. It runs compiled chunks of steps (``parallel.compile_steps``),
+reads and logs each chunk's metrics while the next one is computed, and stops at boundaries to call
+hooks and save. A boundary is the end of an epoch, a multiple of some number of steps, or a pause
+that the save policy asks for. Chunk sizes do not affect the results.
 """
 
 import time
@@ -24,32 +24,32 @@ from jaxdl.run.task import RunOptions, Task
 PyTree = Any
 RunSteps = Callable[[PyTree, PyTree, int, int], tuple[PyTree, Measured]]
 
-LONGEST_CHUNK = 100  # most steps in one call of the compiled steps
+LONGEST_CHUNK = 100  # maximum number of steps per call
 SECONDS_BETWEEN_READINGS = 1.0
 
 
 class Progress(NamedTuple):
-    """What a checkpoint remembers beside the state.
+    """What a checkpoint stores in addition to the state.
 
     Attributes:
         step: steps done.
-        seconds: training time so far, over all sessions, without compilation.
-        epoch_seconds: the same within the current epoch.
+        seconds: training time over all sessions, without compilation.
+        epoch_seconds: the part of it within the current epoch.
         sums: the current epoch's :class:`EpochMetrics`.
-        evaluator: what the task's evaluator remembers.
-        stopped: why the run ended before its schedule did, "" otherwise.
+        evaluator: the evaluator's ``state_dict``.
+        stopped: why the evaluator ended the run early, else "".
     """
 
     step: int = 0
     seconds: float = 0.0
     epoch_seconds: float = 0.0
-    sums: dict[str, Any] = {}  # noqa: RUF012 - never changed in place
+    sums: dict[str, Any] = {}  # noqa: RUF012 - never mutated
     evaluator: dict[str, Any] = {}  # noqa: RUF012
     stopped: str = ""
 
 
 class _Clock:
-    """Time spent in steps, in all and in the current epoch; hooks do not count."""
+    """Time spent in steps, overall and in the current epoch, without hooks."""
 
     def __init__(self, progress: Progress) -> None:
         self.seconds, self.epoch_seconds = progress.seconds, progress.epoch_seconds
@@ -67,19 +67,10 @@ class _Clock:
 
 
 class Training:
-    """A run in progress: trains from where ``start`` stands to the end of the schedule.
-
-    Args:
-        task: what is trained.
-        schedule: the length of the run.
-        options: how it is logged and shown.
-        run_steps: the compiled steps.
-        inputs_for_epoch: the steps' replicated inputs for an epoch.
-        log: gets the step and epoch records.
-        start: where to begin.
+    """A run in progress, from ``start`` to the end of the schedule.
 
     Attributes:
-        state: the present state, replicated; it must be set before :meth:`run`, and is donated.
+        state: the current state, replicated. Set it before :meth:`run`, which donates its buffers.
         compile_seconds: time spent compiling.
     """
 
@@ -100,24 +91,24 @@ class Training:
         self.evaluator, self._members = task.evaluator, bool(task.inspection.members)
         self.step, self.stopped, self.compile_seconds = start.step, start.stopped, 0.0
         self._metrics, self._clock = EpochMetrics(start.sums, self._members), _Clock(start)
-        # Several processes must call the compiled steps alike, so their own clocks decide nothing.
+        # All processes must run chunks of the same size, so it cannot depend on a local clock.
         self._steps_per_call = 1 if jax.process_count() == 1 else LONGEST_CHUNK
         if task.evaluator and start.evaluator:
             task.evaluator.load_state_dict(start.evaluator)
 
     @property
     def is_over(self) -> bool:
-        """Whether the schedule is done, or the evaluator has ended the run."""
+        """Whether the schedule is complete or the evaluator has stopped the run."""
         return bool(self.stopped) or self.step >= self.schedule.total_steps
 
     @property
     def point(self) -> Point:
-        """Where the run stands."""
+        """The run's current position."""
         return Point(self.schedule.epoch_of(self.step), self.step, self.schedule)
 
     @property
     def progress(self) -> Progress:
-        """What a checkpoint has to remember."""
+        """What a checkpoint stores in addition to the state."""
         return Progress(
             self.step,
             self._clock.seconds,
@@ -128,7 +119,7 @@ class Training:
         )
 
     def run(self, policy: SavePolicy) -> None:
-        """Trains to the end of the schedule, or to where the policy stops it.
+        """Trains until the schedule ends or the policy stops the run.
 
         Raises:
             NonFiniteError: a metric or the state is no longer finite.
@@ -152,22 +143,18 @@ class Training:
                 policy.save(point.step, self.state, self.progress._asdict())
 
     def _compile(self, inputs: PyTree) -> None:
-        """Compiles by running no step at all."""
+        """Compiles by running zero steps."""
         begin = time.perf_counter()
         self.state, _ = jax.block_until_ready(self.run_steps(self.state, inputs, 0, 0))
         self._clock.restart()
         self.compile_seconds = time.perf_counter() - begin
 
     def _next_boundary(self, intervals: Sequence[int | None]) -> int:
-        """The next step at which something has to be done."""
         multiples = [(self.step // every + 1) * every for every in intervals if every]
         return min([self.schedule.total_steps, *multiples])
 
     def _run_to(self, boundary: int, inputs: PyTree, pause: Callable[[], bool]) -> None:
-        """Runs to a step of the current epoch, reading each chunk while the next one runs.
-
-        Asked after each chunk, ``pause`` may end it before the boundary.
-        """
+        """Runs to a step of the current epoch, or until ``pause()`` is true after a chunk."""
         self._clock.restart()
         unread: tuple[Point, int, Measured] | None = None
         paused = False
@@ -184,7 +171,7 @@ class Training:
             self._read(*unread, inputs)
 
     def _read(self, point: Point, steps: int, history: Measured, inputs: PyTree) -> None:
-        """Waits for a chunk's metrics, logs and shows them, and chooses the next chunk's size."""
+        """Waits for a chunk's metrics, logs and shows them, and sets the next chunk's size."""
         seen: Measured = jax.tree.map(lambda leaf: np.asarray(leaf)[:steps], history)
         lap = self._clock.lap()
         self._metrics.add(seen.metrics)
@@ -198,7 +185,7 @@ class Training:
             self._steps_per_call = min(max(1, wanted), LONGEST_CHUNK, 4 * steps)
 
     def _step_records(self, point: Point, seen: Measured, lap: float) -> list[Record]:
-        """A record for each step of the chunk that ends at ``point`` and took ``lap`` seconds."""
+        """One record per step of the chunk that ends at ``point`` and took ``lap`` seconds."""
         steps = len(seen.done)
         rate = round(self.schedule.examples_per_step * steps / lap, 1)
         shown = {name: _where(seen.done, values) for name, values in seen.values.items()}
@@ -215,7 +202,6 @@ class Training:
         ]
 
     def _call_hooks(self) -> dict[str, Any]:
-        """What the hooks that are due add to the epoch's record."""
         due = [hook for hook in self.options.hooks if hook.is_due(self.point)]
         extra: dict[str, Any] = {}
         for hook in due:
@@ -223,7 +209,7 @@ class Training:
         return extra
 
     def _end_epoch(self, extra: Mapping[str, Any]) -> None:
-        """Logs the epoch; its sums are kept if the run stops before the epoch is complete."""
+        """Evaluates and logs the epoch; keeps its sums if it is incomplete."""
         if self.evaluator:
             self.state, found, reason = self.evaluator(self.point, self.state)
             extra, self.stopped = {**extra, **found}, reason or ""
@@ -246,7 +232,6 @@ class Training:
 
 
 def _where(done: np.ndarray, values: np.ndarray) -> list[Any]:
-    """Values as plain numbers and lists, None where no step was done."""
     if done.all():
         return values.tolist()
     plain = values.astype(object)

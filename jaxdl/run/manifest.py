@@ -1,7 +1,7 @@
-"""A checkpoint's manifest: what every file in its folder must be, to the last bit.
+"""A checkpoint's manifest: the size and SHA-256 of every file in its folder.
 
-The manifest is written last: a folder without one is no finished checkpoint. It holds its own
-digest too, so that damage to the manifest is not taken for damage to the files that it lists.
+The manifest is written last, so a folder without one is incomplete. It also contains its own
+digest, so damage to the manifest is not mistaken for damage to the files it lists.
 """
 
 import hashlib
@@ -17,14 +17,7 @@ MANIFEST = "manifest.json"
 
 
 def write_manifest(folder: str | os.PathLike, facts: dict[str, Any]) -> None:
-    """Writes the manifest of a folder that is complete, and syncs all of it to the disk.
-
-    Args:
-        folder: the folder; every file in it is listed with its size and SHA-256.
-        facts: what else the manifest says: plain values that JSON holds.
-
-    Raises:
-        OSError: a file cannot be read, written or synced.
+    """Writes a complete folder's manifest, including the given facts, and syncs it to disk.
 
     Example:
         >>> import pathlib, tempfile
@@ -49,14 +42,10 @@ def write_manifest(folder: str | os.PathLike, facts: dict[str, Any]) -> None:
 
 
 def read_manifest(folder: str | os.PathLike) -> dict[str, Any]:
-    """The manifest of a folder: ``files``, and the facts that it was written with.
-
-    Raises:
-        CheckpointError: it is missing, or it is not what was written.
-    """
+    """Reads a folder's manifest (``files`` and the stored facts), or raises a CheckpointError."""
     path = Path(folder) / MANIFEST
     if path.is_symlink():
-        raise CheckpointError(f"{MANIFEST} is no regular file")
+        raise CheckpointError(f"{MANIFEST} is not a regular file")
     try:
         text = path.read_text()
         content = json.loads(text)["content"]
@@ -65,19 +54,15 @@ def read_manifest(folder: str | os.PathLike) -> dict[str, Any]:
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise CheckpointError(f"{MANIFEST} cannot be read ({error})") from None
     if text != _dump(content):
-        raise CheckpointError(f"{MANIFEST} is not what was written (its own SHA-256 differs)")
+        raise CheckpointError(f"{MANIFEST} has changed (its own SHA-256 differs)")
     return content
 
 
 def find_damage(folder: str | os.PathLike) -> list[str]:
-    """Compares every file of a folder with the manifest.
-
-    Args:
-        folder: the folder of a checkpoint.
+    """Compares every file in a checkpoint's folder with the manifest.
 
     Returns:
-        One phrase for each file that is missing, foreign, of another size or of other content,
-        with its name; an empty list if the checkpoint is sound.
+        One phrase per file that is missing, unexpected or changed; empty if all are intact.
     """
     folder = Path(folder)
     try:
@@ -86,14 +71,14 @@ def find_damage(folder: str | os.PathLike) -> list[str]:
         return [str(error)]
     there = set(_names(folder))
     damage = [f"{name} is missing" for name in expected if name not in there]
-    damage += [f"{name} is foreign" for name in sorted(there - set(expected))]
+    damage += [f"{name} is unexpected" for name in sorted(there - set(expected))]
     for name in sorted(there & set(expected)):
         damage += _compare(folder / name, name, expected[name])
     return damage
 
 
 def sync_folder(path: str | os.PathLike) -> None:
-    """Makes the names in a folder last through a loss of power."""
+    """Syncs a folder's entries to disk, so that new names survive a power loss."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -107,7 +92,7 @@ def _dump(content: dict[str, Any]) -> str:
 
 
 def _names(folder: Path) -> Iterator[str]:
-    """Every file under a folder but the manifest, and every link: a checkpoint has none."""
+    """All files and links below a folder, except the manifest."""
     for path in sorted(folder.rglob("*")):
         if (path.is_symlink() or not path.is_dir()) and path != folder / MANIFEST:
             yield path.relative_to(folder).as_posix()
@@ -122,13 +107,12 @@ def _describe(path: Path, sync: bool = False) -> dict[str, Any]:
 
 
 def _compare(path: Path, name: str, expected: dict[str, Any]) -> list[str]:
-    """What is wrong with one file: nothing, or one phrase."""
     if path.is_symlink() or not path.is_file():
-        return [f"{name} is no regular file"]
+        return [f"{name} is not a regular file"]
     try:
         if (size := path.stat().st_size) != expected["size"]:
             return [f"{name} has {size} bytes instead of {expected['size']}"]
         same = _describe(path) == expected
     except OSError as error:
         return [f"{name} cannot be read ({error.strerror})"]
-    return [] if same else [f"{name} is not what was written (its SHA-256 differs)"]
+    return [] if same else [f"{name} has changed (its SHA-256 differs)"]

@@ -1,10 +1,9 @@
-"""One computation, operation by operation: which result is the first that is not finite?
+"""Finds the first operation of a computation whose result is not finite.
 
-`jax.debug_nans` does not take its place. A NaN of the backward pass it places at the call of
-`jax.grad`; here it is at the line of the forward pass whose derivative it is. Infinite results
-inside of a compiled function it does not see, unless a second run without compilation looks for
-them (`jax.debug_infs`, `jax.disable_jit`). In exchange that run looks into `lax.scan`, which is one
-operation here.
+Why not `jax.debug_nans`: it attributes a NaN of the backward pass to the call of `jax.grad`, where
+this module names the line of the forward pass being differentiated. It also misses infinities
+inside a compiled function unless a second run disables compilation (`jax.debug_infs`,
+`jax.disable_jit`). In return, that second run looks inside `lax.scan`, which is one operation here.
 """
 
 import contextlib
@@ -19,21 +18,18 @@ import numpy as np
 from jax.extend.core import Jaxpr, JaxprEqn, Literal
 
 PyTree = Any
-# Operations that only wrap others: it is the inner one that is looked for.
+# Operations that only wrap others: look inside them.
 _WRAPPERS = ("jit", "pjit", "closed_call", "checkpoint", "custom_jvp_call", "custom_vjp_call")
 
 
 def first_not_finite(function: Callable, *arguments: PyTree) -> list[str]:
-    """Computes a function one operation after the other and looks at every intermediate result.
+    """Evaluates a function operation by operation and checks every intermediate result.
 
-    Args:
-        function: what is computed; forward and backward passes alike.
-        arguments: pytrees of arrays.
+    The function takes pytrees of arrays, and may include a backward pass.
 
     Returns:
-        In the order of computation a line for the first operation with an infinite result and
-        one for the first with a NaN, with the line of source that it came from; an empty list
-        if every result is finite.
+        In order of computation, one line for the first infinite result and one for the first NaN,
+        each with its operation and source line; empty if every result is finite.
 
     Example:
         >>> import jax.numpy as jnp
@@ -52,7 +48,7 @@ def first_not_finite(function: Callable, *arguments: PyTree) -> list[str]:
 
 
 class _NaNFoundError(Exception):
-    """Ends the computation: what comes after a NaN says nothing new."""
+    """Ends the evaluation: results after a NaN tell nothing new."""
 
 
 def _evaluate(
@@ -62,7 +58,6 @@ def _evaluate(
     found: dict[str, tuple[str, str]],
     outer: str = "a library",
 ) -> list[Any]:
-    """Evaluates a program up to its first NaN."""
     values = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*constants, *arguments], strict=True))
 
     def read(variable: Any) -> Any:
@@ -98,7 +93,7 @@ def _look_at(
 
 
 def _inner(equation: JaxprEqn) -> Any:
-    """The program inside an operation that only wraps it, None for any other."""
+    """The jaxpr inside a wrapping operation, else None."""
     if equation.primitive.name not in _WRAPPERS:
         return None
     for name in ("jaxpr", "call_jaxpr", "fun_jaxpr"):
@@ -108,7 +103,7 @@ def _inner(equation: JaxprEqn) -> Any:
 
 
 def _place(equation: JaxprEqn) -> str | None:
-    """The innermost line of source that is not the libraries' own, if there is one."""
+    """The innermost source line outside the libraries, if there is one."""
     trace = equation.source_info.traceback
     for frame in trace.frames if trace is not None else ():
         if not frame.file_name.startswith(("<", *_libraries())):

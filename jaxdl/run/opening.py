@@ -1,4 +1,4 @@
-"""What a run and its replay have in common: compiled steps, the folder, its checkpoints."""
+"""What ``fit`` and ``replay`` share: compiled steps, and the run's folder and checkpoints."""
 
 import contextlib
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from jaxdl.run.task import RunOptions, Task
 
 
 def compile_task(task: Task, options: RunOptions) -> RunSteps:
-    """The task's step as a compiled loop on the devices of the options."""
+    """Compiles the task's step into a loop on the chosen devices."""
     step = measured(task.step)
     if options.virtual_shards:
         step = with_virtual_shards(step, options.virtual_shards)
@@ -27,13 +27,13 @@ def compile_task(task: Task, options: RunOptions) -> RunSteps:
 
 
 def log_path(options: RunOptions) -> Path | None:
-    """The file of a run's log."""
+    """The path of a run's log, None without a folder."""
     return None if options.folder is None else Path(options.folder) / "metrics.jsonl"
 
 
 @contextlib.contextmanager
 def open_store(options: RunOptions, schedule: Schedule) -> Iterator[CheckpointStore | None]:
-    """The run's checkpoints; the process that writes them has the folder to itself."""
+    """Opens the run's checkpoints; the writing process also locks the folder."""
     if options.folder is None:
         yield None
         return
@@ -52,14 +52,10 @@ def open_store(options: RunOptions, schedule: Schedule) -> Iterator[CheckpointSt
 
 
 def progress_of(meta: dict[str, Any], store: CheckpointStore, step: int) -> Progress:
-    """What a checkpoint remembers beside the state.
-
-    Raises:
-        CheckpointError: another version of this library wrote it.
-    """
+    """Reads the :class:`Progress` from a checkpoint's ``meta``, or raises a CheckpointError."""
     if set(meta) != set(Progress._fields):
         raise CheckpointError(
-            f"the checkpoint of step {step} in {store.folder} is of another version of jaxdl; "
-            "choose another folder"
+            f"the checkpoint of step {step} in {store.folder} was written by another version "
+            "of jaxdl; choose another folder"
         )
     return Progress(**meta)

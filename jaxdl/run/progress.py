@@ -1,4 +1,4 @@
-"""Progress where somebody looks on: a bar on a terminal or in a notebook, nothing elsewhere."""
+"""Progress reporters: a bar on a terminal or in a notebook, nothing elsewhere."""
 
 import sys
 import time
@@ -17,21 +17,17 @@ class Silent:
     """A reporter that shows nothing."""
 
     def update(self, point: Point, record: Record) -> None:
-        """Shows nothing."""
+        """Does nothing."""
 
     def message(self, text: str) -> None:
-        """Shows nothing."""
+        """Does nothing."""
 
     def close(self) -> None:
-        """Has nothing to end."""
+        """Does nothing."""
 
 
 class ProgressBar:
-    """A bar with where the run stands, its metrics, its speed, and the time left.
-
-    Args:
-        describe: the metrics of a record as text.
-    """
+    """A bar with the run's position, metrics (formatted by ``describe``), speed and time left."""
 
     def __init__(self, describe: Callable[[Record], str] = shown_metrics) -> None:
         self.describe = describe
@@ -46,7 +42,7 @@ class ProgressBar:
             self._bar.write(text)
 
     def update(self, point: Point, record: Record) -> None:
-        """Moves the bar to where the run stands."""
+        """Moves the bar to the given point."""
         text = self.line(point, record)
         if self._bar is None:
             self._bar = _new_bar(point)
@@ -55,7 +51,7 @@ class ProgressBar:
         self._bar.refresh()
 
     def line(self, point: Point, record: Record) -> str:
-        """Where the run stands, as text; the time left is reckoned from the first call on."""
+        """The bar's text; the remaining time is extrapolated from the first call."""
         now, schedule = time.perf_counter(), point.schedule
         begin, first = self._begin = self._begin or (now, point.step - 1)
         left = (schedule.total_steps - point.step) * (now - begin) / max(point.step - first, 1)
@@ -68,7 +64,7 @@ class ProgressBar:
         )
 
     def close(self) -> None:
-        """Ends a run: leaves its bar as it is; the next one starts a new one."""
+        """Ends the run's bar, leaving it on screen; the next update starts a new one."""
         self._begin = None
         if self._bar is not None:
             self._bar.close()
@@ -76,13 +72,9 @@ class ProgressBar:
 
 
 def default_reporter(progress: bool | None = None) -> ProgressBar | Silent:
-    """What shows a run's progress if nothing else is asked for; ``close`` it at the run's end.
+    """The reporter used when none is given; call ``close`` at the end of the run.
 
-    Args:
-        progress: whether to show a bar; None for where there is a screen.
-
-    Returns:
-        A :class:`ProgressBar` or a :class:`Silent`.
+    ``progress`` says whether to show a bar; None shows one if there is a screen.
 
     Example:
         >>> default_reporter(progress=False).message("nobody reads this")
@@ -91,12 +83,12 @@ def default_reporter(progress: bool | None = None) -> ProgressBar | Silent:
 
 
 def has_screen() -> bool:
-    """Whether the output is a terminal or a notebook."""
+    """Whether output goes to a terminal or a notebook."""
     return sys.stderr.isatty() or _in_notebook()
 
 
 def clock(seconds: float) -> str:
-    """A duration as people read it.
+    """Formats a duration in seconds.
 
     Example:
         >>> clock(9.6), clock(75), clock(3700)
@@ -119,7 +111,7 @@ def _counter(count: int, last: int) -> str:
 
 
 def _new_bar(point: Point) -> Any:
-    with warnings.catch_warnings():  # without ipywidgets tqdm warns, and draws with characters
+    with warnings.catch_warnings():  # without ipywidgets tqdm warns and falls back to text
         warnings.simplefilter("ignore")
         from tqdm.auto import tqdm
 

@@ -1,4 +1,4 @@
-"""Steps under a microscope: repeat a run's steps and say what is the first not to be finite."""
+"""Repeats a run's steps to find the first non-finite value and the operation that produced it."""
 
 from typing import Any
 
@@ -24,25 +24,19 @@ def replay(
     options: RunOptions,
     step: int,
 ) -> int | None:
-    """Repeats a run's steps from its newest checkpoint before a step up to that step.
+    """Repeats steps from the newest earlier checkpoint up to the given step.
 
-    Nothing is trained or written. After each step the whole state is looked at. The first step
-    that leaves the finite numbers is done once more with every intermediate result looked at, to
-    find the operation whose result is NaN or infinite. What was found is printed, or goes to
-    ``options.reporter``.
-
-    Args:
-        task: what was trained.
-        schedule: how long.
-        options: the run's own, so that the steps are compiled to the same numbers.
-        step: the last step to repeat.
+    Nothing is trained or written. The whole state is checked after each step. The first step that
+    produces a non-finite value is repeated operation by operation, to find the one whose result is
+    NaN or infinite. The findings go to ``options.reporter``, or are printed without one. Pass the
+    run's own options, so that compilation gives the same numbers.
 
     Returns:
-        The first step after which something is not finite; None if all is.
+        The first step after which something is not finite, or None.
 
     Raises:
         ConfigError: the run has no such step.
-        CheckpointError: no checkpoint before the step is sound.
+        CheckpointError: every checkpoint before the step is damaged.
     """
     if step > schedule.total_steps:
         raise ConfigError(f"step {step}: the run ends at step {schedule.total_steps}")
@@ -66,16 +60,15 @@ def replay(
             if inspection.select and member is not None:
                 alone = inspection.select(*alone, member)
             lines = _look_into(task.step, *alone, position)
-            tell(f"In that step {'; '.join(lines) or 'every single result is finite'}.")
+            tell(f"In that step {'; '.join(lines) or 'every intermediate result is finite'}.")
             return number
-    tell(f"Steps {start + 1} to {step}, repeated: every metric and every leaf is finite.")
+    tell(f"Repeated steps {start + 1} to {step}: every metric and every leaf is finite.")
     return None
 
 
 def _start_before(
     task: Task, schedule: Schedule, options: RunOptions, step: int
 ) -> tuple[PyTree, int]:
-    """The state of the newest checkpoint before a step and its step, or the initial state."""
     with open_store(options, schedule) as store:
         found = store.find_sound(before=step) if store else None
         if store is None or found is None:
@@ -104,8 +97,8 @@ def _found(
     where: str,
 ) -> str:
     seen = [f"{metric.name} is {metric.value}"] if metric else []
-    seen += [f"the state's first leaf not finite is {leaf[0]}, at {list(leaf[1])}"] if leaf else []
-    return f"Steps from {start} on, repeated: step {number}{where} is the first: {', '.join(seen)}."
+    seen += [f"the state's first non-finite leaf is {leaf[0]}, at {list(leaf[1])}"] if leaf else []
+    return f"Repeated the steps from {start}: step {number}{where} is the first: {', '.join(seen)}."
 
 
 def _look_into(

@@ -1,4 +1,4 @@
-"""When to save and when to stop: asked between chunks of steps, agreed on by all processes."""
+"""Decides between chunks of steps when to save and when to stop; all processes agree."""
 
 import time
 from collections.abc import Callable
@@ -15,27 +15,25 @@ from jaxdl.run.signals import StopSignals
 from jaxdl.training.leaves import first_bad_leaf
 
 PyTree = Any
-LARGEST_SHARE = 0.01  # of the training time, that saving at an epoch's end may take
+LARGEST_SHARE = 0.01  # of training time that saves at the end of epochs may take
 
 
 class SavePolicy:
-    """Saves a run's progress, and notices what ends it early.
+    """Saves a run's progress, and detects what should end it early.
 
-    With several processes each looks for itself and all act on what any of them saw: a signal, a
-    failed save, or that it is time to save.
+    With several processes, all act on what any of them sees: a signal, a failed save, or that a
+    save is due.
 
     Args:
-        store: where to save, None to save nothing.
-        signals: what was asked of this process.
-        every_steps: save at multiples of this, beside each epoch's end.
-        every_seconds: save when so much time has passed since the last one; an epoch's end is
-            then passed over where a save would cost more than 1% of the time since the last.
-        saved: the step of the newest checkpoint, None before the first.
-        clock: gives the time in seconds.
+        store: where to save; None saves nothing.
+        every_steps: save at multiples of this, as well as at the end of each epoch.
+        every_seconds: save when this much time has passed since the last save; saving at the end of
+            an epoch is then skipped if it would cost more than 1% of that time.
+        saved: the step of the newest checkpoint, None if there is none.
+        clock: returns the time in seconds.
 
     Attributes:
-        stop: the signal after which the run stops, 0 for none.
-        saved: the step of the newest checkpoint, None before the first.
+        stop: the signal that stops the run, 0 for none.
     """
 
     def __init__(
@@ -52,10 +50,10 @@ class SavePolicy:
         self.stop, self._late, self._last, self._stall = 0, False, clock(), 0.0
 
     def wants_pause(self) -> bool:
-        """Whether to end the present chunk of steps and come back to save or to stop.
+        """Whether to interrupt the current chunk of steps to save or stop.
 
         Raises:
-            CheckpointError: a save in the background has failed.
+            CheckpointError: a background save failed.
         """
         late = bool(self.every_seconds and self.clock() - self._last >= self.every_seconds)
         failed = self.store is not None and self.store.has_failed
@@ -75,7 +73,7 @@ class SavePolicy:
         return asked and step != self.saved
 
     def _is_worth_it(self, step: int) -> bool:
-        """Whether to save at an epoch's end, where nothing else asks for it."""
+        """Whether to save at the end of an epoch when nothing else asks for it."""
         if not self.every_seconds or self.store is None:
             return True
         if self.store.keep_every and step % self.store.keep_every == 0:
@@ -90,7 +88,7 @@ class SavePolicy:
             NonFiniteError: the state is not finite; nothing is saved.
             CheckpointError: an earlier save failed.
         """
-        # A copy: the next step is given the device's buffers to overwrite.
+        # Copy: the next step donates these buffers.
         begin = self.clock()
         copy = np.array if self.store else np.asarray
         host = jax.tree.map(lambda leaf: copy(leaf.addressable_data(0)), state)

@@ -1,4 +1,4 @@
-"""How long a run is, and where in it a run stands."""
+"""A run's length, and a position in it."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ class Schedule(NamedTuple):
     Attributes:
         steps_per_epoch: steps in one pass over the data.
         epochs: passes.
-        max_steps: stop after so many steps, if that is earlier.
+        max_steps: an upper limit on the total number of steps.
         examples_per_step: size of the global batch.
     """
 
@@ -40,7 +40,7 @@ class Schedule(NamedTuple):
         return self.epoch_of(self.total_steps)
 
     def epoch_of(self, step: int) -> int:
-        """The epoch (from 1) in which the given step (from 1) is done.
+        """The epoch (from 1) that contains a step (from 1).
 
         Example:
             >>> schedule = Schedule(700, 10, None, 100)
@@ -50,7 +50,7 @@ class Schedule(NamedTuple):
         return (step - 1) // self.steps_per_epoch + 1
 
     def position_of(self, step: int) -> int:
-        """The step's position in its epoch, from 0.
+        """A step's position in its epoch, from 0.
 
         Example:
             >>> Schedule(700, 10, None, 100).position_of(701)
@@ -60,7 +60,7 @@ class Schedule(NamedTuple):
 
 
 class Point(NamedTuple):
-    """Where a run stands: ``step`` steps done, the last of them in ``epoch`` (from 1)."""
+    """A position in a run: ``step`` steps done, the last of them in ``epoch`` (from 1)."""
 
     epoch: int
     step: int
@@ -73,6 +73,6 @@ class Point(NamedTuple):
 
     @property
     def ends_epoch(self) -> bool:
-        """Whether the epoch is complete, or the run ends here."""
+        """Whether the epoch is complete or the run ends here."""
         whole = self.step % self.schedule.steps_per_epoch == 0
         return whole or self.step == self.schedule.total_steps

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C: the first one asks a run to stop and to save, the second ends it at once."""
+"""SIGTERM and Ctrl-C: the first asks a run to save and stop, the second ends it at once."""
 
 import contextlib
 import signal
@@ -11,7 +11,7 @@ _NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
 
 
 def signal_name(number: int) -> str:
-    """What people call a signal.
+    """A signal's familiar name.
 
     Example:
         >>> signal_name(2), signal_name(15)
@@ -21,15 +21,15 @@ def signal_name(number: int) -> str:
 
 
 class StopSignals:
-    """Remembers SIGINT and SIGTERM inside a ``with`` block instead of ending the process.
+    """Records SIGINT and SIGTERM inside a ``with`` block instead of ending the process.
 
-    After the first one both act at once again: the system's default ends the process, even while
-    a computation runs; in a notebook or an interactive session Ctrl-C raises KeyboardInterrupt.
-    The previous handlers are back after the block. In a thread other than the main one, where
-    Python allows no handlers, the block does nothing.
+    After the first signal, the next one takes effect at once: it ends the process, even during a
+    computation; in a notebook or an interactive session Ctrl-C raises KeyboardInterrupt. Leaving
+    the block restores the previous handlers. Outside the main thread, where Python allows no
+    handlers, the block does nothing.
 
     Attributes:
-        received: the signal's number, 0 before one came.
+        received: the signal's number, 0 until one arrives.
 
     Example:
         >>> with StopSignals() as stop:
@@ -54,7 +54,7 @@ class StopSignals:
         traceback: TracebackType | None,
     ) -> None:
         for number, handler in self._previous.items():
-            # None: a handler that was not installed from Python cannot be put back.
+            # None: a handler that was not installed from Python cannot be restored.
             with contextlib.suppress(TypeError):
                 signal.signal(number, handler)
 

@@ -1,4 +1,4 @@
-"""What the steps of a run measure: values for the log, and sums that make an epoch's means."""
+"""Step metrics: values for the log, and float64 sums for the epoch's means."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -15,13 +15,10 @@ PyTree = Any
 
 
 class Measured(NamedTuple):
-    """What a step, or a chunk of steps (then with a leading axis), measured.
+    """The metrics of a step, or of a chunk of steps (then with a leading axis).
 
-    Attributes:
-        values: each metric's value.
-        metrics: the metrics themselves, which merge.
-        done: True for a step that was done. Of several networks that train together, one that has
-            been stopped does none.
+    ``metrics`` are mergeable, ``values`` are their values. ``done`` is False for a step that was
+    not done, because the network had stopped while others trained on.
     """
 
     values: dict[str, jax.Array]
@@ -30,13 +27,10 @@ class Measured(NamedTuple):
 
 
 def measured(step: StepFunction) -> StepFunction:
-    """A step that gives a :class:`Measured` instead of its dictionary of metrics.
+    """Wraps a step to return :class:`Measured` instead of a dictionary of metrics.
 
-    Args:
-        step: gives scalars, or metrics whose fields add up, by name.
-
-    Raises:
-        ConfigError: when it is traced: a metric is neither.
+    The step returns scalars, or metrics whose fields add up, by name. Any other metric raises a
+    ConfigError at trace time.
     """
 
     def wrapped(
@@ -54,7 +48,7 @@ def _as_metric(name: str, value: Any) -> Metric:
     if isinstance(value, Metric):
         if type(value).merge is not Metric.merge:
             raise ConfigError(
-                f"{name!r} is a {type(value).__name__}, whose parts do not simply add up; measure "
+                f"{name!r} is a {type(value).__name__}, whose fields do not add up; measure "
                 "it in an evaluation, not in a training step"
             )
         return value
@@ -62,14 +56,14 @@ def _as_metric(name: str, value: Any) -> Metric:
 
 
 class EpochMetrics:
-    """An epoch's metrics: those of its steps, merged.
+    """Merges the metrics of an epoch's steps.
 
-    The sums are float64 and go into the checkpoint, so that an epoch continued after a restart
-    gives the same values as one that ran through.
+    The sums are float64 and are saved in checkpoints, so an epoch resumed after a restart gives the
+    same values as an uninterrupted one.
 
     Args:
-        sums: what :meth:`to_meta` returned, None for a new epoch.
-        members: whether several networks train together; their metrics have an axis for them.
+        sums: what :meth:`to_meta` returned; None starts a new epoch.
+        members: whether metrics have an axis for several networks that train together.
 
     Example:
         >>> metrics = EpochMetrics()
@@ -84,17 +78,17 @@ class EpochMetrics:
         self._kinds: dict[str, Any] = {}
 
     def add(self, metrics: Mapping[str, Metric]) -> None:
-        """Merges metrics that have a leading axis of steps."""
+        """Merges metrics with a leading axis of steps."""
         for name, metric in metrics.items():
             leaves, self._kinds[name] = jax.tree.flatten(metric)
             sums = self._sums.setdefault(name, [np.zeros(np.shape(leaf)[1:]) for leaf in leaves])
-            # Step by step, so that the order of additions does not depend on the chunks.
+            # Step by step, so that the order of additions is independent of chunk sizes.
             for i, leaf in enumerate(leaves):
                 for row in np.asarray(leaf, np.float64):
                     sums[i] = sums[i] + row
 
     def compute(self) -> dict[str, Any]:
-        """The values so far, as numbers or lists; None where there is nothing to divide by."""
+        """The current values as numbers or lists; None where the weight is 0."""
         return {name: self._compute(name) for name in self._sums}
 
     def _compute(self, name: str) -> Any:
@@ -106,7 +100,7 @@ class EpochMetrics:
             return [_plain(jax.tree.unflatten(kind, list(one)).compute()) for one in each]
 
     def to_meta(self) -> dict[str, Any]:
-        """The sums as plain values."""
+        """The sums as JSON-serialisable values."""
         return {name: [leaf.tolist() for leaf in sums] for name, sums in self._sums.items()}
 
 

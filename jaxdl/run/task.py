@@ -1,4 +1,4 @@
-"""What a run trains, and how it is kept: the two objects beside its :class:`Schedule`."""
+"""``Task`` and ``RunOptions``: what a run trains, and where and how it runs."""
 
 import dataclasses
 import os
@@ -16,20 +16,20 @@ PyTree = Any
 
 
 class Evaluator(Protocol):
-    """Measures the state at each epoch's end, may change it, and may end the run.
+    """Evaluates the state at the end of each epoch; may replace the state or end the run.
 
-    What it remembers goes into the checkpoint's JSON, so that a continued run decides as one that
-    ran through.
+    Its ``state_dict`` is saved in the checkpoint's JSON, so that a resumed run makes the same
+    decisions as an uninterrupted one.
     """
 
     def __call__(self, point: Point, state: PyTree) -> tuple[PyTree, Mapping[str, Any], str | None]:
-        """Takes the replicated state; returns it, the epoch's extra metrics, and why to stop."""
+        """Takes the replicated state; returns it, extra metrics, and why to stop (or None)."""
 
     def state_dict(self) -> dict[str, Any]:
-        """What it remembers, as plain values."""
+        """The evaluator's own state, as JSON-serialisable values."""
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes that over."""
+        """Restores what :meth:`state_dict` returned."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,12 +40,12 @@ class Task:
         step: ``step(state, inputs, position, shard) -> (state, metrics)``, see
             ``parallel.compile_steps``. A metric is a scalar, or a :class:`jaxdl.metrics.Metric`
             whose fields add up.
-        state: the initial state, on one device; a run leaves it as it is.
-        inputs_for_epoch: the steps' inputs for an epoch (from 1), on one device or on the host.
-            What is the same array each time is copied to the devices once.
-        evaluator: measures each epoch.
-        inspection: what the report of a divergence has to know about a step.
-        wrap: changes the loop of steps before it is compiled, see ``parallel.compile_steps``.
+        state: the initial state, on one device; a run does not modify it.
+        inputs_for_epoch: returns the steps' inputs for an epoch (from 1), on one device or the
+            host. An array that is the same object each time is copied to the devices once.
+        evaluator: called at the end of each epoch.
+        inspection: what a divergence report needs to know about the steps.
+        wrap: transforms the loop of steps before compilation, see ``parallel.compile_steps``.
     """
 
     step: StepFunction
@@ -57,54 +57,54 @@ class Task:
 
 
 class Hook(NamedTuple):
-    """Something to do at boundaries.
+    """A callback at step or epoch boundaries.
 
-    Attributes:
-        call: ``call(point, state)``; a mapping it returns is added to the epoch's record.
-        every_steps: call it at multiples of this; None for the end of each epoch.
+    ``call(point, state)`` may return a mapping to add to the epoch's record. It is called at
+    multiples of ``every_steps``, or at the end of each epoch if that is None.
     """
 
     call: Callable[[Point, PyTree], Mapping[str, Any] | None]
     every_steps: int | None = None
 
     def is_due(self, point: Point) -> bool:
-        """Whether this is one of the hook's boundaries."""
+        """Whether to call the hook here."""
         if self.every_steps is None:
             return point.ends_epoch
         return point.step % self.every_steps == 0
 
 
 class Reporter(Protocol):
-    """Shows progress to a person."""
+    """Shows progress to the user."""
 
     def update(self, point: Point, record: Record) -> None:
         """Called after each chunk with the last step's record."""
 
     def message(self, text: str) -> None:
-        """A line of text."""
+        """Shows a line of text."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """Where a run happens and how it is kept and shown. None of it changes what comes out.
+    """Where a run happens, and how it is saved and shown; results do not depend on it.
 
     Attributes:
         devices: this process's devices; None for the first one.
-        virtual_shards: cut each batch into so many, for the same bits on 1, 2, 4 … as many devices,
-            see :mod:`jaxdl.distributed.virtual_shards`. (It does change the last bits.)
-        folder: where ``metrics.jsonl`` and ``checkpoints/`` are; an earlier run there is
-            continued. None keeps everything in memory.
-        name: tells this run from others in the same folder: its records carry it as ``run``, its
-            checkpoints are in ``checkpoints/NAME``.
-        identity: plain values that a checkpoint must have been saved with to be continued from.
-        save_every_steps: save at multiples of this, beside each epoch's end.
-        save_every_seconds: also save when so much time has passed since the last one.
-        keep_every: keep the checkpoints of epochs that are a multiple of this, beside the newest;
-            0 for the newest alone.
-        log_every: steps between logged steps.
-        hooks: called at boundaries, with the state on one device.
-        warnings: the warnings that an epoch's record deserves.
-        reporter: shows progress; None for a bar where there is a screen, ``progress.Silent()`` for
+        virtual_shards: split each batch into this many shards, for bit-identical results on any
+            number of devices that divides it, see :mod:`jaxdl.distributed.virtual_shards`. (This
+            is the one option that changes the last bits.)
+        folder: holds ``metrics.jsonl`` and ``checkpoints/``; an earlier run there is resumed. None
+            keeps everything in memory.
+        name: distinguishes runs that share a folder: records carry it as ``run``, and checkpoints
+            go to ``checkpoints/NAME``.
+        identity: plain values, such as the configuration, that a checkpoint must match.
+        save_every_steps: save at multiples of this, as well as at the end of each epoch.
+        save_every_seconds: also save when this much time has passed since the last save.
+        keep_every: besides the newest checkpoint, keep those of epochs that are a multiple of this;
+            0 keeps only the newest.
+        log_every: interval in steps between logged steps.
+        hooks: called with the state on one device.
+        warnings: returns warnings about an epoch's record.
+        reporter: shows progress; None shows a bar if there is a screen, ``progress.Silent()``
             nothing.
     """
 
@@ -123,5 +123,5 @@ class RunOptions:
 
     @property
     def local_devices(self) -> list[jax.Device]:
-        """The devices, the default filled in."""
+        """This process's devices, with the default filled in."""
         return list(self.devices or jax.local_devices()[:1])

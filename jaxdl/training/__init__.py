@@ -1,4 +1,4 @@
-"""What is trained: states, random streams, the steps of a GAN and of a classifier."""
+"""Training: states, random streams, and the training steps of a classifier and a GAN."""
 
 from jaxdl._face import face
 from jaxdl.training import (

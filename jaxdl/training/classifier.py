@@ -1,4 +1,4 @@
-"""The training step of a classifier, and its evaluation."""
+"""A classifier's training step and evaluation."""
 
 import functools
 import inspect
@@ -21,20 +21,20 @@ from jaxdl.training.reprs import short_repr
 from jaxdl.training.rngs import Stream, stream
 from jaxdl.training.state import NetworkState
 
-# From uint8 images (N, H, W, C) to what the network takes.
+# Maps uint8 images (N, H, W, C) to the network's inputs.
 Transform = Callable[[jax.Array], jax.Array]
-# augment(key, images, positions): uint8 to uint8; a sample's draw depends on its position alone.
+# augment(key, images, positions): uint8 to uint8; a sample's draw depends only on its position.
 Augmentation = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 
 
 class ClassifierState(flax.struct.PyTreeNode):
-    """A network and the number of steps it has trained.
+    """A network in training.
 
     Attributes:
         step: steps done, int32 scalar.
-        network: the network with its optimiser's state.
-        best: parameters and statistics of the best evaluation so far, where a run keeps them.
-        active: whether it is still trained, where a run may stop it.
+        network: the network and its optimiser's state.
+        best: parameters and statistics of the best evaluation so far; None without early stopping.
+        active: False once early stopping has stopped it; None without early stopping.
     """
 
     step: jax.Array
@@ -57,18 +57,15 @@ def create_state(
     """Initialises a classifier.
 
     Args:
-        key: root key of the run's random draws; the weights have a stream of their own.
+        key: the run's root key; the weights use their own stream.
         model: the network.
-        optimizer: its optimiser.
+        optimizer: the gradient transformation.
         example: an input of the right shape.
-        stops: whether it may be stopped early: the state then has a place for the best weights.
-        variables: ``params`` and ``batch_stats`` to start from; None for the model's own.
-
-    Returns:
-        The state before the first step.
+        stops: whether to make room for early stopping's best weights.
+        variables: initial ``params`` and ``batch_stats``; None for the model's own.
 
     Raises:
-        ShapeError: the variables are not those of the model.
+        ShapeError: the variables do not fit the model.
 
     Example:
         >>> import jax.numpy as jnp, optax
@@ -88,16 +85,11 @@ def create_state(
 
 
 def check_parts(model: linen.Module, transform: Transform, parts: Mapping[str, Split]) -> None:
-    """Refuses parts that the network cannot learn from or be judged on.
-
-    Args:
-        model: the network.
-        transform: from images to the network's inputs.
-        parts: images and labels by name.
+    """Checks that the network can train on the named parts or be evaluated on them.
 
     Raises:
-        DataError: see :func:`jaxdl.data.dataset.check_split`; labels must be the number of one of
-            the network's outputs.
+        DataError: see :func:`jaxdl.data.dataset.check_split`; each label must be the index of one
+            of the network's outputs.
     """
 
     def outputs(images: jax.Array) -> jax.Array:
@@ -106,14 +98,14 @@ def check_parts(model: linen.Module, transform: Transform, parts: Mapping[str, S
     for name, part in parts.items():
         images = np.asarray(part.images)
         num_classes = 1
-        if images.size:  # a network may not exist for none; that error is check_split's
+        if images.size:  # an empty part may have no valid shape; check_split reports it
             example = jax.ShapeDtypeStruct((1, *images.shape[1:]), images.dtype)
             num_classes = jax.eval_shape(outputs, example).shape[-1]
         check_split(part, num_classes, f"{name} part")
 
 
 def takes_mask(model: linen.Module) -> bool:
-    """Whether the model can leave examples out of its BatchNorm statistics."""
+    """Whether the model can exclude examples from its BatchNorm statistics."""
     return "mask" in inspect.signature(type(model).__call__).parameters
 
 
@@ -127,21 +119,20 @@ def train_step(
     axis_name: str | None = None,
     **extra: Any,
 ) -> tuple[ClassifierState, dict[str, Metric]]:
-    """One step on the weighted mean loss Σ wᵢ ℓᵢ / Σ wᵢ: a pure function of its arguments.
+    """One step on the weighted mean loss Σ wᵢ ℓᵢ / Σ wᵢ; a pure function.
 
     Args:
         state: the classifier.
         x: inputs (N, …).
-        labels: what the loss takes, usually integers (N,).
-        objective: the loss, and what is measured beside it.
-        weights: of the examples (N,), 0 for the filling of a short batch; None for all ones.
-        axis_name: axis of the parallel map that spreads the batch over devices; the sums are then
-            over all of them.
-        **extra: further arguments of the model: ``masks`` of dropout, the ``mask`` (N,) of the
+        labels: the loss's second argument, usually integers (N,).
+        objective: the loss and the metrics.
+        weights: each example's weight (N,), 0 for padding; None means all 1.
+        axis_name: axis of a parallel map over devices; all sums then span the whole batch.
+        **extra: further arguments of the model: dropout's ``masks``, or the ``mask`` (N,) of the
             examples that count in BatchNorm's statistics.
 
     Returns:
-        The new state, and ``loss`` and the metrics of the batch.
+        The new state, and the batch's ``loss`` and metrics.
 
     Example:
         >>> import jax.numpy as jnp, optax
@@ -175,13 +166,13 @@ def train_step(
 
 
 class ClassifierInputs(NamedTuple):
-    """What stays the same between the steps of an epoch; the last two have an axis of seeds.
+    """The inputs of an epoch's steps; the last two fields have an axis of seeds.
 
     Attributes:
         images: the data set on the device, uint8 (N, H, W, C), shared by all seeds.
         labels: integers (N,).
-        weights: of the examples (N,), None for all ones.
-        permutation: this epoch's examples in order for each seed, integers (seeds, M).
+        weights: each example's weight (N,); None means all 1.
+        permutation: each seed's order of examples, integers (seeds, M).
         keys: each seed's root key, (seeds,).
     """
 
@@ -193,14 +184,7 @@ class ClassifierInputs(NamedTuple):
 
 
 class BatchRecipe(NamedTuple):
-    """How a batch becomes a step.
-
-    Attributes:
-        batch_size: examples in the global batch.
-        transform: from uint8 images to the network's inputs.
-        augment: what happens to the images before.
-        objective: the loss and the metrics.
-    """
+    """How a batch is prepared and trained on; ``augment`` runs before ``transform``."""
 
     batch_size: int
     transform: Transform
@@ -216,11 +200,10 @@ def batch_step(
     *,
     recipe: BatchRecipe,
 ) -> tuple[ClassifierState, dict[str, Metric]]:
-    """One :func:`train_step` of one seed on this device's share of the ``position``-th batch.
+    """Runs one seed's :func:`train_step` on this device's shard of the ``position``-th batch.
 
-    ``inputs.permutation`` and ``inputs.keys`` are this seed's. The last batch of an epoch is
-    filled up with examples of weight 0, which BatchNorm leaves out of its statistics, so that no
-    example is left out.
+    ``inputs.permutation`` and ``inputs.keys`` belong to this seed. An epoch's last batch is padded
+    with examples of weight 0, which BatchNorm's statistics exclude, so every example is used.
     """
     size, model = recipe.batch_size, state.network.model
     indices, filled = map(shard.take, padded_batch_indices(inputs.permutation, position, size))
@@ -258,17 +241,14 @@ def evaluate(
     objective: Objective = Objective(),  # noqa: B008 - immutable
     batch_size: int = 1000,
 ) -> dict[str, jax.Array]:
-    """Loss and metrics over all examples, none left out.
+    """Loss and metrics over all examples of a part.
 
     Args:
-        network: one network (not stacked).
+        network: a single network (not stacked over seeds).
         part: images, uint8 (N, H, W, C), and labels (N,).
-        transform: from images to the network's inputs.
+        transform: maps images to the network's inputs.
         objective: the loss and the metrics.
-        batch_size: examples in a pass; the last pass is filled up with examples of weight 0.
-
-    Returns:
-        The values by name.
+        batch_size: examples per forward pass; the last pass is padded with examples of weight 0.
     """
     images, labels = jnp.asarray(part.images), jnp.asarray(part.labels)
     count = labels.shape[0]

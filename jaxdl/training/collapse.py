@@ -1,27 +1,24 @@
-"""Signs that training has collapsed, read from an epoch's record."""
+"""Detects collapsed training from an epoch's record."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-SATURATED = 0.01  # D's mean outputs this near to 1 (real) and 0 (generated)
-# A pixel's standard deviation over z, relative to the mean of |pixel|. Digits that train well have
-# 0.34 to 0.55; a generator trained on a single image falls below 0.1 after some hundred steps.
+SATURATED = 0.01  # D's mean outputs are this close to 1 (real) and 0 (generated)
+# A pixel's standard deviation over z, relative to the mean of |pixel|: 0.34 to 0.55 for digits that
+# train well; a generator trained on a single image falls below 0.1 within a few hundred steps.
 IDENTICAL = 0.1
-AT_CHANCE = 0.15  # an accuracy this low with ten classes is near that of one constant answer
-BLANK = 0.1  # a generator that has hardly trained makes pixels nearer to 0 than this
+AT_CHANCE = 0.15  # with ten classes, a constant answer is about this accurate
+BLANK = 0.1  # the pixels of a generator that has hardly trained are closer to 0 than this
 
 
 def sample_figures(images: np.ndarray) -> dict[str, float]:
-    """What shows whether a generator makes use of its noise.
-
-    Args:
-        images: one image for each z, (N, H, W, C) in [-1, 1].
+    """Measures whether a generator uses its noise, given one image per z, (N, H, W, C) in [-1, 1].
 
     Returns:
-        ``sample_spread``, each pixel's standard deviation over z, averaged over the pixels: 0 if
-        all images are the same; and ``sample_magnitude``, the mean of |pixel|.
+        ``sample_spread``, each pixel's standard deviation over z, averaged over pixels (0 if all
+        images are identical); and ``sample_magnitude``, the mean of |pixel|.
 
     Example:
         >>> sample_figures(np.stack([np.zeros((2, 2, 1)), np.ones((2, 2, 1))]))
@@ -35,17 +32,14 @@ def sample_figures(images: np.ndarray) -> dict[str, float]:
 
 
 def collapse_warnings(record: Mapping[str, Any]) -> list[str]:
-    """What in an epoch's record says that G no longer learns, with the numbers.
+    """Signs in an epoch's record that G no longer learns, one line each.
 
-    A discriminator that is always right (mean D(x) > 0.99, mean D(G(z)) < 0.01) leaves G almost
-    no gradient; a generator whose images hardly differ has left the noise out of account, unless
-    they are still the near-zero ones that it began with.
+    A discriminator that is always right (mean D(x) > 0.99, mean D(G(z)) < 0.01) leaves G almost no
+    gradient. A generator whose images hardly differ ignores its noise, unless they are still the
+    near-zero images it started with.
 
     Args:
         record: an epoch's means ``d_x`` and ``d_g_z1``, and :func:`sample_figures`.
-
-    Returns:
-        One line for each sign.
 
     Example:
         >>> collapse_warnings(
@@ -71,18 +65,16 @@ def collapse_warnings(record: Mapping[str, Any]) -> list[str]:
 
 
 def chance_warnings(record: Mapping[str, Any]) -> list[str]:
-    """The classifiers that answer one class for everything, by their accuracy in an epoch.
+    """Names the classifiers whose accuracy is below 15%: they give one answer to everything.
+
+    Guessing one of the course's ten classes gives 10% (MNIST's most frequent digit 11%).
 
     Args:
-        record: an epoch's ``accuracy``, a number a seed (None for a seed that had been stopped).
-            An epoch that was cut short (``steps_done``) says nothing yet.
-
-    Returns:
-        One line for each network below an accuracy of 15%, where the course's ten classes are
-        guessed with 10% (MNIST's most frequent digit is 11% of it).
+        record: an epoch's ``accuracy``, one number per seed (None for a seed that has stopped). An
+            incomplete epoch (``steps_done``) gives no warning.
 
     Example:
-        >>> chance_warnings({"accuracy": [0.91, 0.1135]})
+        >>> chance_warnings({"accuracy": [0.91, 0.1136]})
         ['network 1 of 2 has an accuracy of 11.4%: it hardly uses its input']
     """
     accuracies = [] if "steps_done" in record else record["accuracy"]

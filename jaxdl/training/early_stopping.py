@@ -1,4 +1,4 @@
-"""Early stopping: give up when a validation metric has not improved for a while."""
+"""Early stopping: stop when a validation metric no longer improves."""
 
 import math
 from collections.abc import Mapping
@@ -10,22 +10,22 @@ MODES = ("min", "max")
 
 
 class EarlyStopping:
-    """Says when to stop: after ``patience`` evaluations in a row without an improvement.
+    """Stops after ``patience`` evaluations in a row without improvement.
 
-    With the best value b so far, a value v is an improvement if v ≤ b − ``min_delta`` (mode
-    "min") or v ≥ b + ``min_delta`` (mode "max"); so with the default of 0 a tie is one. The
-    first number is an improvement, NaN never is.
+    With b the best value so far, v is an improvement if v ≤ b − ``min_delta`` (mode "min") or
+    v ≥ b + ``min_delta`` (mode "max"); with ``min_delta`` 0, a tie counts. The first number is
+    always an improvement, NaN never.
 
-    It decides, and nothing else. The course has two faults here: its loop ends with the *last*
-    weights, although its text promises the best, so snapshot the weights whenever ``improved``
-    is true and restore them at the end; and one of its two versions of ``reset`` sets the counter
-    to 1, which stops the next run one evaluation early. The counter here restarts at 0.
+    This class only decides: snapshot the weights whenever ``improved`` is true and restore them at
+    the end. The course's loop ends with the *last* weights, although its text promises the best.
+    One of its two versions of ``reset`` also sets the counter to 1, which stops the next run one
+    evaluation early; here it restarts at 0.
 
     Args:
-        monitor: which metric to look up when called with a dict; also named in ``reason``.
-        mode: "min" if smaller is better, "max" if larger is.
-        patience: evaluations without improvement that end the run, at least 0; 0 acts like 1.
-        min_delta: by how much a value must beat the best, at least 0, in the metric's unit.
+        monitor: the metric to read when called with a dict; ``reason`` names it too.
+        mode: "min" if smaller is better, "max" if larger.
+        patience: at least 0; 0 acts like 1.
+        min_delta: the smallest improvement that counts, at least 0, in the metric's unit.
 
     Attributes:
         best: value of the latest improvement, None before the first.
@@ -33,7 +33,7 @@ class EarlyStopping:
         improved: whether the latest call was an improvement.
 
     Raises:
-        ConfigError: an argument is out of its range.
+        ConfigError: an argument is out of range.
 
     Example:
         >>> stopping = EarlyStopping("val_accuracy", mode="max", patience=2)
@@ -68,17 +68,7 @@ class EarlyStopping:
         self.improved = False
 
     def __call__(self, metrics: SupportsFloat | Mapping[str, SupportsFloat]) -> bool:
-        """Takes one evaluation in and says whether to stop.
-
-        Args:
-            metrics: the monitored number, or a dict that has it under ``monitor``.
-
-        Returns:
-            True once ``patience`` evaluations in a row were no improvement.
-
-        Raises:
-            ConfigError: the dict lacks the monitored metric.
-        """
+        """Takes the metric, or a dict that contains it, and returns whether to stop."""
         value = self._monitored(metrics)
         self.improved = self._is_improvement(value)
         if self.improved:
@@ -90,7 +80,7 @@ class EarlyStopping:
 
     @property
     def reason(self) -> str | None:
-        """Why to stop, one sentence; None as long as there is no reason."""
+        """Why to stop, in one sentence; None while there is no reason."""
         if not self._is_over:
             return None
         evaluations = "1 evaluation" if self.wait == 1 else f"{self.wait} evaluations"
@@ -100,21 +90,18 @@ class EarlyStopping:
         return f"{self.monitor} has not improved on {self.best:g}{margin} for {evaluations}"
 
     def reset(self) -> None:
-        """Restarts the counter at 0; the best value stays, as in the course."""
+        """Restarts the counter at 0; keeps the best value, as in the course."""
         self.wait = 0
 
     def state_dict(self) -> dict[str, Any]:
-        """Settings and progress as plain values, fit for JSON."""
+        """Settings and progress as JSON-serialisable values."""
         return dict(vars(self))
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Takes over settings and progress that :meth:`state_dict` returned.
-
-        Args:
-            state_dict: a dict with the same keys.
+        """Restores what :meth:`state_dict` returned.
 
         Raises:
-            ConfigError: keys are missing or unknown, or a setting is out of its range.
+            ConfigError: keys are missing or unknown, or a setting is out of range.
         """
         if differing := set(state_dict) ^ set(vars(self)):
             raise ConfigError(

@@ -1,4 +1,4 @@
-"""Evaluation of several seeds at each epoch's end, with early stopping of each."""
+"""Evaluates several seeds at the end of each epoch, with early stopping per seed."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -16,7 +16,7 @@ from jaxdl.training.several_seeds import over_seeds
 
 
 class Position(Protocol):
-    """Where a run stands, see ``run.schedule.Point``."""
+    """A position in a run, see ``run.schedule.Point``."""
 
     epoch: int
     step_in_epoch: int
@@ -24,15 +24,14 @@ class Position(Protocol):
 
 
 class EpochEvaluator:
-    """Evaluates every seed at each epoch's end; stops a seed, and keeps its best weights.
+    """Evaluates every seed at the end of each epoch; stops seeds and keeps their best weights.
 
-    A seed that has stopped is not trained further; the run ends when all have stopped.
+    A stopped seed is not trained further; the run ends when all have stopped.
 
     Args:
-        parts: what to evaluate on, by name ("val", "test").
-        transform: from images to the network's inputs.
-        objective: the loss and the metrics.
-        stopping: one :class:`EarlyStopping` a seed, or none.
+        parts: the parts to evaluate on, by name ("val", "test").
+        transform: maps images to the networks' inputs.
+        stopping: one :class:`EarlyStopping` per seed, or none.
     """
 
     def __init__(
@@ -60,14 +59,14 @@ class EpochEvaluator:
     def __call__(
         self, point: Position, state: ClassifierState
     ) -> tuple[ClassifierState, dict, str | None]:
-        """Evaluates; see ``run.task.Evaluator``."""
+        """Evaluates all seeds; see ``run.task.Evaluator``."""
         on_one_device = parallel.unreplicate(state)
         record: dict[str, list[float]] = {}
         for name, part in self.parts.items():
             for metric, values in self._measure(on_one_device, part).items():
                 record[f"{name}_{metric}"] = np.asarray(values).tolist()
         if not self.stopping or point.step_in_epoch < point.schedule.steps_per_epoch:
-            return state, record, None  # Cut short by max_steps: this epoch will be judged whole.
+            return state, record, None  # max_steps cut it short: only whole epochs are judged
         return self._decide(point.epoch, state, record)
 
     def _decide(
@@ -87,7 +86,7 @@ class EpochEvaluator:
         return state, record, "; ".join(str(s.reason) for s in self.stopping) if done else None
 
     def state_dict(self) -> dict[str, Any]:
-        """What it remembers."""
+        """Each seed's early stopping, best epoch and stopped epoch."""
         return {
             # Copies: checkpoints are written in the background.
             "stopping": [stopping.state_dict() for stopping in self.stopping],
@@ -96,7 +95,7 @@ class EpochEvaluator:
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes that over."""
+        """Restores what :meth:`state_dict` returned."""
         for stopping, remembered in zip(self.stopping, state_dict["stopping"], strict=True):
             stopping.load_state_dict(remembered)
         self.best_epochs = list(state_dict["best_epochs"])
@@ -105,7 +104,7 @@ class EpochEvaluator:
 
 @jax.jit
 def _keep(state: ClassifierState, improved: jax.Array, active: jax.Array) -> ClassifierState:
-    """The state with the present weights as the best of the seeds that improved."""
+    """Stores the current weights as the best of the seeds that improved."""
 
     def choose(new: jax.Array, old: jax.Array) -> jax.Array:
         return jnp.where(improved.reshape((-1,) + (1,) * (new.ndim - 1)), new, old)

@@ -1,14 +1,14 @@
-"""The adversarial training step of DCGAN, as the course's code does it.
+"""DCGAN's adversarial training step, as in the course's code.
 
-One step, D first, then G against the new D:
+One step updates D, then G against the new D:
 
-1. D judges the real batch (target 1) and the generated batch (target 0) in two separate passes,
-   each normalised with its own batch statistics and each moving the running ones; one update on
-   the gradient of the summed losses, L_D = BCE(D(x), 1) + BCE(D(G(z)), 0).
-2. The same generated batch goes through the *updated* D; G's loss is the non-saturating
-   L_G = BCE(D(G(z)), 1). This third pass moves D's running statistics once more.
+1. D sees the real batch (target 1) and the generated batch (target 0) in separate passes. Each pass
+   is normalised with its own batch statistics and updates the running ones. D takes one update on
+   the summed losses, L_D = BCE(D(x), 1) + BCE(D(G(z)), 0).
+2. The same generated batch passes through the *updated* D. G's loss is the non-saturating
+   L_G = BCE(D(G(z)), 1). This third pass updates D's running statistics again.
 
-The course's prose draws z anew for G; its code does not, and the code wins.
+The course's prose draws a new z for G; its code does not, and this module follows the code.
 
 References:
     Goodfellow et al., "Generative Adversarial Nets", 2014, https://arxiv.org/abs/1406.2661;
@@ -37,13 +37,7 @@ Metrics = dict[str, jax.Array]
 
 
 class GANState(flax.struct.PyTreeNode):
-    """Two networks and the number of steps they have trained.
-
-    Attributes:
-        step: steps done, int32 scalar.
-        generator: G with its optimiser's state.
-        discriminator: D with its own.
-    """
+    """Generator and discriminator with their optimisers' states, and the number of steps done."""
 
     step: jax.Array
     generator: NetworkState
@@ -59,17 +53,9 @@ def create_state(
     generator_optimizer: optax.GradientTransformation,
     discriminator_optimizer: optax.GradientTransformation,
 ) -> GANState:
-    """Initialises both networks.
+    """Initialises both networks, each from its own key.
 
-    Args:
-        key: random key; G and D get keys of their own from it.
-        generator: G.
-        discriminator: D, for images of G's size.
-        generator_optimizer: optimiser of G.
-        discriminator_optimizer: optimiser of D.
-
-    Returns:
-        The state before the first step.
+    The discriminator must accept images of the generator's size.
 
     Example:
         >>> import jax, optax
@@ -98,8 +84,7 @@ class GANRecipe(NamedTuple):
     Attributes:
         batch_size: images in the global batch.
         loss: the adversarial loss.
-        discriminator_steps: updates of D, each on a real and a generated batch of its own, for one
-            of G.
+        discriminator_steps: updates of D per update of G, each on new real and generated batches.
     """
 
     batch_size: int = 100
@@ -116,18 +101,18 @@ def update_discriminator(
     mix: jax.Array | None = None,
     axis_name: str | None = None,
 ) -> tuple[NetworkState, Metrics]:
-    """One step of D on a real and a generated batch.
+    """One update of D on a real and a generated batch.
 
     Args:
         discriminator: D.
         real: real images (N, H, W, C) in [-1, 1].
-        fake: generated ones.
+        fake: generated images, likewise.
         loss: the adversarial loss.
-        mix: what the loss's penalty draws, uniform in [0, 1), (N,); None without a penalty.
-        axis_name: axis of the parallel map, see :func:`train_step`.
+        mix: random numbers for the loss's penalty, uniform in [0, 1), (N,); None without a penalty.
+        axis_name: axis of a parallel map, see :func:`train_step`.
 
     Returns:
-        The new D, and ``loss_d``, ``d_x`` and ``d_g_z1`` of this device's images.
+        The new D, and this device's ``loss_d``, ``d_x`` and ``d_g_z1``.
     """
 
     def loss_fn(params: dict) -> tuple[jax.Array, tuple]:
@@ -158,7 +143,12 @@ def judge_generated(
     loss: AdversarialLoss = NON_SATURATING,
     axis_name: str | None = None,
 ) -> tuple[jax.Array, NetworkState, Metrics]:
-    """G's loss under D: its gradient by the images (N, H, W, C), and D with moved statistics."""
+    """G's loss under D.
+
+    Returns:
+        The loss's gradient by the images (N, H, W, C), D with updated running statistics, and
+        ``loss_g`` and ``d_g_z2``.
+    """
 
     def loss_fn(images: jax.Array) -> tuple[jax.Array, tuple]:
         outputs, stats = discriminator.forward(images, axis_name=axis_name)
@@ -178,20 +168,19 @@ def train_step(
     mix: jax.Array | None = None,
     axis_name: str | None = None,
 ) -> tuple[GANState, Metrics]:
-    """One adversarial step: a pure function of its arguments.
+    """One adversarial step; a pure function.
 
     Args:
         state: both networks.
         real: real images (N, H, W, C), float32 in [-1, 1].
         noise: z, (N, latent_dim), standard normal.
         loss: the adversarial loss.
-        mix: what the loss's penalty draws, see :func:`update_discriminator`.
-        axis_name: axis of the parallel map that spreads the batch over devices; N is then the
-            number on this device, and gradients, statistics and metrics are those of the whole
-            batch.
+        mix: random numbers for the loss's penalty, see :func:`update_discriminator`.
+        axis_name: axis of a parallel map over devices. N is then this device's share, and
+            gradients, statistics and metrics are those of the whole batch.
 
     Returns:
-        The new state, of exactly the same structure, and scalar metrics: ``loss_d``, ``loss_g``,
+        The new state, with the same structure, and scalar metrics: ``loss_d``, ``loss_g``,
         ``d_x`` = mean D(x), ``d_g_z1`` and ``d_g_z2`` = mean D(G(z)) before and after D's update
         (probabilities).
 
@@ -216,7 +205,7 @@ def train_step(
     def generate(params: dict) -> tuple[jax.Array, dict]:
         return state.generator.forward(noise, params=params, axis_name=axis_name)
 
-    # One pass of G serves both updates: its backward pass waits until D has judged the images.
+    # One forward pass of G serves both updates; its backward pass follows D's update.
     fake, generator_backward, generator_stats = jax.vjp(
         generate, state.generator.params, has_aux=True
     )
@@ -245,9 +234,9 @@ def discriminator_step(
     mix: jax.Array | None = None,
     axis_name: str | None = None,
 ) -> GANState:
-    """A further update of D alone, before a :func:`train_step`; the arguments are the same.
+    """An additional update of D before a :func:`train_step`, with the same arguments.
 
-    G's running statistics follow its pass; the step is not counted.
+    It updates G's running statistics too, but does not count as a step.
     """
     fake, stats = state.generator.forward(noise, axis_name=axis_name)
     discriminator, _ = update_discriminator(
@@ -258,7 +247,7 @@ def discriminator_step(
 
 
 class GANInputs(NamedTuple):
-    """What stays the same between the steps of an epoch.
+    """The inputs of an epoch's steps.
 
     Attributes:
         images: the data set on the device, uint8 (N, H, W, C).
@@ -279,23 +268,16 @@ def batch_step(
     *,
     recipe: GANRecipe,
 ) -> tuple[GANState, Metrics]:
-    """One :func:`train_step` on this device's share of the epoch's ``position``-th batches.
+    """Runs :func:`train_step` on this device's shard of the batches of one step of an epoch.
 
-    Args:
-        state: both networks.
-        inputs: data set, order and root key.
-        position: number of the step within the epoch; it takes ``discriminator_steps`` batches.
-        shard: this device's share.
-        recipe: how the networks are trained; its batch size is a multiple of the number of shares.
-
-    Returns:
-        As :func:`train_step`.
+    Step ``position`` of an epoch uses ``recipe.discriminator_steps`` batches. The batch size must
+    be a multiple of the number of shards.
     """
     positions = shard.take(jnp.arange(recipe.batch_size))
     dim, turns = state.generator.model.latent_dim, recipe.discriminator_steps
 
     def arguments(turn: int) -> dict[str, Any]:
-        """The real images and the draws of the step's ``turn``-th batch."""
+        """The real images and random draws of the step's ``turn``-th batch."""
         batch = batch_indices(inputs.permutation, position * turns + turn, recipe.batch_size)
         noise, mix = (
             _key(inputs.key, name, state.step, turns - 1 - turn)
@@ -312,21 +294,21 @@ def batch_step(
             "axis_name": shard.axis_name,
         }
 
-    # The last batch serves D and G. The draws hang on the state's step, which stays until then.
+    # The last batch serves D and G. Draws depend on state.step, which only train_step increments.
     for turn in range(turns - 1):
         state = discriminator_step(state, **arguments(turn))
     return train_step(state, **arguments(turns - 1))
 
 
 def _key(root: jax.Array, name: str, step: jax.Array, more: int) -> jax.Array:
-    """The key of a draw in a step; those for further updates of D are folded once more."""
+    """The key of a draw in a step; additional updates of D fold in their number."""
     key = jax.random.fold_in(stream(root, name), step)
     return jax.random.fold_in(key, more) if more else key
 
 
 def generate(state: GANState, noise: jax.Array) -> jax.Array:
-    """Images (N, H, W, C) in [-1, 1] for noise (N, latent_dim), with the running statistics.
+    """Images (N, H, W, C) in [-1, 1] from noise (N, latent_dim), using the running statistics.
 
-    In evaluation mode an image depends on its own z alone, whatever else is in the batch.
+    In evaluation mode an image depends only on its own z, not on the rest of the batch.
     """
     return state.generator.predict(noise)

@@ -1,4 +1,4 @@
-"""The leaves of a state by name: do two states have the same ones, and are they finite?"""
+"""A state's leaves by name: compare two states, find non-finite values."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 PyTree = Any
-SHOWN = 5  # differences that a message lists
+SHOWN = 5  # differences listed in a message
 
 
 def leaf_names(tree: PyTree) -> list[str]:
@@ -23,7 +23,7 @@ def leaf_names(tree: PyTree) -> list[str]:
 
 
 def leaf_table(tree: PyTree) -> dict[str, str]:
-    """Shape and type of every leaf of a state's plain nested dictionaries.
+    """Shape and dtype of every leaf of a state, by name.
 
     Example:
         >>> leaf_table({"w": np.zeros((3, 4), np.float32), "step": np.int32(0)})
@@ -36,15 +36,15 @@ def leaf_table(tree: PyTree) -> dict[str, str]:
 
 
 def table_differences(saved: dict[str, str], wanted: dict[str, str]) -> str:
-    """The first differences of two tables in words, "" if there is none.
+    """Describes the first differences between two tables; "" if there are none.
 
     Example:
         >>> table_differences({"w": "float32 (3,)"}, {"w": "float32 (4,)", "b": "float32 (4,)"})
-        'b: not there, float32 (4,) wanted; w: float32 (3,) there, float32 (4,) wanted'
+        'b: missing, float32 (4,) wanted; w: float32 (3,) there, float32 (4,) wanted'
     """
     names = [n for n in sorted({*saved, *wanted}) if saved.get(n) != wanted.get(n)]
     texts = [
-        f"{name}: {saved[name] + ' there' if name in saved else 'not there'}, "
+        f"{name}: {saved[name] + ' there' if name in saved else 'missing'}, "
         f"{wanted.get(name, 'nothing')} wanted"
         for name in names[:SHOWN]
     ]
@@ -54,10 +54,7 @@ def table_differences(saved: dict[str, str], wanted: dict[str, str]) -> str:
 
 
 def first_bad_leaf(tree: PyTree) -> tuple[str, tuple[int, ...]] | None:
-    """The first leaf with a value that is NaN or infinite, and where in it; None without one.
-
-    Args:
-        tree: arrays in host memory or on a device, which are copied from there.
+    """The name of the first leaf with a NaN or infinity and the position in it, or None.
 
     Example:
         >>> first_bad_leaf({"a": np.ones(2), "b": np.array([[0.0, 1.0], [2.0, np.inf]])})

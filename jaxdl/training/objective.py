@@ -1,4 +1,4 @@
-"""What a classifier is trained for, and what is measured beside it."""
+"""What a classifier minimises and what else is measured."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -11,21 +11,21 @@ from jaxdl.errors import ConfigError, ShapeError
 from jaxdl.losses import cross_entropy
 from jaxdl.metrics import Accuracy, Mean, Metric
 
-# loss(outputs, labels): a value for each example, (N,) or (N, …).
+# loss(outputs, labels): a value per example, (N,) or (N, …).
 Loss = Callable[[jax.Array, jax.Array], jax.Array]
 # measure(outputs, labels, weights): a metric of a batch.
 Measure = Callable[[jax.Array, jax.Array, jax.Array], Metric]
 
 
 class Objective(NamedTuple):
-    """A loss, and metrics.
+    """A loss and metrics.
 
     Attributes:
-        loss: a function of the network's outputs and the labels with a value for each example, for
-            instance any elementwise loss of :mod:`jaxdl.losses` with ``functools.partial`` for its
-            settings, or your own. Values (N, …) are averaged over all axes but the first.
-        metrics: by name, functions of outputs, labels and weights (N,) that give a mergeable
-            metric, for instance ``metrics.TopKAccuracy.from_batch``.
+        loss: ``loss(outputs, labels)`` returns per-example values (N,), or (N, …), which are
+            averaged over all axes but the first. Use an elementwise loss of :mod:`jaxdl.losses`,
+            with ``functools.partial`` for its settings, or your own function.
+        metrics: functions of outputs, labels and weights (N,) that return a mergeable metric, by
+            name; for instance ``metrics.TopKAccuracy.from_batch``.
 
     Example:
         >>> import functools
@@ -45,35 +45,29 @@ class Objective(NamedTuple):
     def measure(
         self, outputs: jax.Array, labels: jax.Array, weights: jax.Array
     ) -> dict[str, Metric]:
-        """Loss and metrics of a batch.
+        """A batch's metrics, with ``loss`` the weighted mean of the examples' losses.
 
-        Args:
-            outputs: the network's, (N, …).
-            labels: what they should be, (N, …).
-            weights: of the examples, at least 0, (N,).
-
-        Returns:
-            ``loss``, the weighted mean of the examples' losses, and each metric.
+        Outputs and labels are (N, …), weights (N,) and at least 0.
 
         Raises:
-            ShapeError: the loss has not a value for each example.
-            ConfigError: a metric is called ``loss``, or is no metric.
+            ShapeError: the loss does not return one value per example.
+            ConfigError: a metric is named ``loss``, or is not a metric.
         """
         losses = jnp.asarray(self.loss(outputs, labels))
         if losses.ndim == 0 or losses.shape[0] != weights.shape[0]:
             raise ShapeError(
-                f"the loss gives {losses.shape} for {weights.shape[0]} examples: it must give each "
-                "its own value (reduction='none'); the mean is taken here"
+                f"the loss gives {losses.shape} for {weights.shape[0]} examples: it must give one "
+                "value per example (reduction='none'); the mean is taken here"
             )
         losses = losses.reshape(losses.shape[0], -1).mean(-1) if losses.ndim > 1 else losses
         found: dict[str, Metric] = {"loss": Mean.from_batch(losses, weights)}
         for name, measure in self.metrics.items():
             if name in found:
-                raise ConfigError(f"a metric cannot be called {name!r}: that is the loss")
+                raise ConfigError(f"a metric cannot be named {name!r}: that is the loss")
             found[name] = measure(outputs, labels, weights)
             if not isinstance(found[name], Metric):
                 raise ConfigError(
-                    f"metric {name!r} gives a {type(found[name]).__name__}: give a function that "
-                    "makes a mergeable metric, such as metrics.Accuracy.from_batch"
+                    f"metric {name!r} returns a {type(found[name]).__name__}: pass a function "
+                    "that returns a mergeable metric, such as metrics.Accuracy.from_batch"
                 )
         return found

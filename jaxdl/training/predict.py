@@ -1,4 +1,4 @@
-"""What a trained classifier says of images."""
+"""Predictions of a trained classifier."""
 
 import functools
 
@@ -20,21 +20,18 @@ def predict(
     transform: Transform,
     batch_size: int = 1000,
 ) -> np.ndarray:
-    """The most probable class of each image; of equal ones the first.
+    """The most probable class of each image, int32 (N,); the first one on ties.
 
     Args:
-        network: one trained network (not stacked).
+        network: a single trained network (not stacked over seeds).
         images: any number of images, (N, H, W, C) or (N, H, W), or a pair (images, labels) whose
-            labels are not used; see :func:`jaxdl.data.as_images`.
-        transform: from images to the network's inputs, as in training.
-        batch_size: most images in a pass.
-
-    Returns:
-        int32 (N,).
+            labels are ignored; see :func:`jaxdl.data.as_images`.
+        transform: maps images to the network's inputs, as in training.
+        batch_size: the largest number of images per forward pass, at least 1.
 
     Raises:
-        DataError: no images, see :func:`jaxdl.data.as_images`.
-        ShapeError: images of another size than the network was made for.
+        DataError: see :func:`jaxdl.data.as_images`.
+        ShapeError: the images have another size than the network expects.
         ConfigError: ``batch_size`` is less than 1.
 
     Example:
@@ -57,20 +54,7 @@ def predict_probabilities(
     transform: Transform,
     batch_size: int = 1000,
 ) -> np.ndarray:
-    """Each class's probability for each image, the softmax of the logits.
-
-    Args:
-        network: one trained network (not stacked).
-        images: see :func:`predict`.
-        transform: see :func:`predict`.
-        batch_size: see :func:`predict`.
-
-    Returns:
-        float32 (N, classes); each row sums to 1.
-
-    Raises:
-        UserError: as :func:`predict`.
-    """
+    """Each image's class probabilities (softmax), float32 (N, classes); see :func:`predict`."""
     logits = _all_logits(network, images, transform, batch_size)
     return np.asarray(softmax(logits))
 
@@ -78,14 +62,14 @@ def predict_probabilities(
 def _all_logits(
     network: NetworkState, images: jax.typing.ArrayLike | Split, transform: Transform, size: int
 ) -> np.ndarray:
-    """Logits (N, classes), in passes of one shape; the last one is filled up with black images."""
+    """Logits (N, classes), from passes of one shape; the last pass is padded with black images."""
     if size < 1:
         raise ConfigError(f"batch_size is {size}: it must be at least 1")
     if isinstance(images, tuple) and len(images) == 2:
         images = images[0]
     images = as_images(images, "prediction")
     count = len(images)
-    # Powers of two: however many images there are, few shapes have to be compiled.
+    # Powers of two, so that few shapes are compiled.
     size = min(size, 1 << max(count - 1, 0).bit_length())
     network = network.replace(opt_state=())
     passes = []

@@ -1,6 +1,6 @@
-"""Short reprs of what holds many arrays: a state, a result.
+"""Short reprs for states and results that hold many arrays.
 
-A dataclass or a named tuple takes one in its body: ``__repr__ = short_repr``.
+In a dataclass or named tuple, write ``__repr__ = short_repr``.
 """
 
 import dataclasses
@@ -13,21 +13,16 @@ import flax.linen as linen
 import jax
 import numpy as np
 
-WIDTH = 120  # characters in a line
-LONGEST = 160  # characters of one value's own repr
-FEW = 8  # as many numbers are shown one by one
+WIDTH = 120  # characters per line
+LONGEST = 160  # characters of a value's own repr
+FEW = 8  # arrays up to this size show their values
 
 
 def short_repr(record: Any) -> str:
-    """A record's type and fields: of arrays their shapes or the count of numbers in them.
+    """A record's type and fields, with shapes or counts in place of arrays.
 
-    Fields that are None are left out, and what a state holds as constants, apart from its model.
-
-    Args:
-        record: an instance of a dataclass or of a named tuple.
-
-    Returns:
-        One line, or a line a field where one would be too long.
+    Omits fields that are None and a state's constants, except its model. Takes one line, or one
+    line per field if that would be too long.
 
     Example:
         >>> from typing import NamedTuple
@@ -80,19 +75,18 @@ def _short(value: Any) -> str:
 
 
 def _count(tree: Any) -> int:
-    """The numbers in a tree's arrays."""
     return sum(math.prod(x.shape) for x in jax.tree.leaves(tree) if hasattr(x, "shape"))
 
 
 def _array(array: Any) -> str:
-    """The values of a few numbers that are at hand, else type and shape."""
+    """The values of a small readable array, else its dtype and shape."""
     if math.prod(array.shape) <= FEW and _is_at_hand(array):
         return str(np.asarray(array).tolist())
     return f"{array.dtype}{list(array.shape)}"
 
 
 def _is_at_hand(array: Any) -> bool:
-    """Whether the values can be read: they are known, not given away, and on this host."""
+    """Whether the values can be read: not traced, not donated, and on this host."""
     if isinstance(array, jax.core.Tracer):
         return False
     if isinstance(array, jax.Array):

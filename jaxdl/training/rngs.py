@@ -1,10 +1,9 @@
-"""Random numbers without a chain of keys: every draw is a function of (root key, name, step).
+"""Random streams: every draw is a function of (root key, name, step).
 
-A key that is split anew each step has to be carried, saved and restored, and breaks when the
-number of devices changes. Here nothing is carried: a stream is the root key folded with the
-stream's name, a draw is the stream folded with the step, and what belongs to one sample is folded
-with the sample's position in the *global* batch. So a resumed run, and a run on another number of
-devices, draw the same numbers.
+A key that is split at every step must be carried, saved and restored, and its draws change with the
+number of devices. Here no key is carried. A stream is the root key folded with the stream's name, a
+draw is the stream folded with the step, and a sample's draw is also folded with its position in the
+*global* batch. Resumed runs, and runs on other numbers of devices, therefore draw the same numbers.
 """
 
 import enum
@@ -15,21 +14,21 @@ import jax.numpy as jnp
 
 
 class Stream(enum.StrEnum):
-    """Every purpose that this project draws random numbers for; a stream's bits hang on its name.
+    """All purposes this project draws random numbers for; a stream's bits depend on its name.
 
-    A program of one's own may name further streams: :func:`stream` takes any string.
+    Your own programs can use other names: :func:`stream` takes any string.
     """
 
     WEIGHTS = "weights"
     """Initial parameters."""
     SHUFFLE = "shuffle"
-    """The order of the examples, anew each epoch."""
+    """The order of the examples in each epoch."""
     NOISE = "noise"
     """A generator's z in training."""
     FIXED_NOISE = "fixed noise"
     """The z of the sample grids."""
     AUGMENTATION = "augmentation"
-    """What happens to a training image."""
+    """Augmentation of training images."""
     DROPOUT = "dropout"
     """Dropout masks."""
     SPLIT = "split"
@@ -37,26 +36,18 @@ class Stream(enum.StrEnum):
     PICTURES = "pictures"
     """Which examples are shown in figures."""
     MADE_UP = "made up"
-    """Data that a lesson makes up."""
+    """A lesson's synthetic data."""
     PENALTY = "penalty"
     """Random points of a penalty on D's inputs."""
 
 
 def root_key(seed: int) -> jax.Array:
-    """The key from which every random draw of a run descends."""
+    """The key from which all random draws of a run derive."""
     return jax.random.key(seed)
 
 
 def stream(key: jax.Array, name: str) -> jax.Array:
-    """A key of its own for a named purpose.
-
-    Args:
-        key: the root key.
-        name: the purpose, one of :class:`Stream` or a name of your own; its CRC-32 is folded into
-            the key.
-
-    Returns:
-        The stream's key.
+    """The key of a named purpose: a :class:`Stream` or any name, folded in as its CRC-32.
 
     Example:
         >>> key = root_key(0)
@@ -67,15 +58,12 @@ def stream(key: jax.Array, name: str) -> jax.Array:
 
 
 def normal_per_sample(key: jax.Array, positions: jax.Array, size: int) -> jax.Array:
-    """Standard normal vectors, each a function of its sample's position in the global batch.
+    """Standard normal float32 vectors (N, size), each depending only on its sample's position.
 
     Args:
         key: the key of this draw (a stream folded with the step).
         positions: positions in the global batch, integers (N,).
         size: length of each vector.
-
-    Returns:
-        Array (N, size), float32.
 
     Example:
         >>> key = root_key(0)
@@ -92,7 +80,7 @@ def normal_per_sample(key: jax.Array, positions: jax.Array, size: int) -> jax.Ar
 
 
 def uniform_per_sample(key: jax.Array, positions: jax.Array) -> jax.Array:
-    """Uniform numbers in [0, 1), (N,), one a sample; see :func:`normal_per_sample`."""
+    """Uniform numbers in [0, 1), (N,), one per sample; see :func:`normal_per_sample`."""
 
     def draw(position: jax.Array) -> jax.Array:
         return jax.random.uniform(jax.random.fold_in(key, position))

@@ -1,6 +1,6 @@
-"""Several seeds that train together: their states are stacked along a leading axis.
+"""Trains several seeds together, with their states stacked along a leading axis.
 
-Seed i's numbers do not depend on which others are there.
+A seed's numbers do not depend on which other seeds train with it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -41,12 +41,12 @@ def stacked_states(
 
 
 def over_seeds(function: Callable, in_turns: bool) -> Callable:
-    """Maps a function over the leading axis of its first argument's leaves, the seeds.
+    """Maps a function over the seeds, the leading axis of its first argument's leaves.
 
-    On a CPU the seeds should take turns (``lax.map``): stacking their matrices makes batched
-    products, which XLA's CPU backend computes more slowly than one large product after another. On
-    an accelerator they should run together (``vmap``), where a single small network leaves most of
-    the device idle. Both give the same numbers up to rounding.
+    On a CPU, run the seeds in turn (``lax.map``): XLA's CPU backend computes the batched products
+    of ``vmap`` more slowly than one large product after another. On an accelerator, run them
+    together (``vmap``): a single small network leaves most of the device idle. Both give the same
+    numbers up to rounding.
     """
     if in_turns:
         return lambda stacked: jax.lax.map(function, stacked)
@@ -54,11 +54,11 @@ def over_seeds(function: Callable, in_turns: bool) -> Callable:
 
 
 def seeds_loop(loop: Loop, in_turns: bool) -> Loop:
-    """A loop of ``classifier.batch_step`` for every seed that has not been stopped.
+    """A loop of ``classifier.batch_step`` for every seed that has not stopped.
 
-    The seeds are the outer loop and the steps the inner one: the other way round, taking a seed's
-    state out of the stack and putting it back costs half as much again as the step itself on a
-    CPU (12.9 instead of 8.5 ms for the course's MLP on two cores).
+    The seeds are the outer loop. With the steps outside, slicing a seed's state out of the stack
+    and writing it back would cost half as much again as the step itself on a CPU (12.9 instead of
+    8.5 ms for the course's MLP on two cores).
     """
 
     def all_seeds(

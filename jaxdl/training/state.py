@@ -1,4 +1,4 @@
-"""The shape of everything that is trained: pytrees of arrays, with the functions as constants."""
+"""``NetworkState``: a network in training, a pytree of arrays with its functions as constants."""
 
 import math
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ PyTree = Any
 
 
 class NetworkState(flax.struct.PyTreeNode):
-    """One network in training: what changes from step to step, and what it is.
+    """A network in training.
 
     Attributes:
         params: trainable parameters.
@@ -44,16 +44,7 @@ class NetworkState(flax.struct.PyTreeNode):
         optimizer: optax.GradientTransformation,
         example: jax.Array,
     ) -> "NetworkState":
-        """Initialises a network.
-
-        Args:
-            key: random key of the initial weights.
-            model: the network.
-            optimizer: its optimiser.
-            example: an input of the right shape; its values do not matter.
-
-        Returns:
-            The state before the first step.
+        """Initialises a network and its optimiser; only the example input's shape matters.
 
         Example:
             >>> import jax, jax.numpy as jnp, optax
@@ -64,7 +55,7 @@ class NetworkState(flax.struct.PyTreeNode):
             >>> state.params["conv_transpose_0"]["kernel"].shape
             (4, 4, 100, 32)
         """
-        # Compiled, the forward pass that initialisation makes is left out as dead code.
+        # Under jit, XLA drops the forward pass of initialisation as dead code.
         variables = jax.jit(lambda key: model.init(key, example, train=False))(key)
         return cls(
             params=variables["params"],
@@ -75,44 +66,42 @@ class NetworkState(flax.struct.PyTreeNode):
         )
 
     def variables(self, params: PyTree | None = None) -> dict[str, PyTree]:
-        """The collections ``model.apply`` takes, with other parameters if given."""
+        """The collections for ``model.apply``, optionally with other parameters."""
         return {
             "params": self.params if params is None else params,
             "batch_stats": self.batch_stats,
         }
 
     def started_from(self, variables: Mapping[str, PyTree]) -> "NetworkState":
-        """The network with other parameters and statistics, before the optimiser's first step.
+        """The network with other parameters and statistics, and a new optimiser state.
 
         Args:
             variables: ``params`` and, with BatchNorm, ``batch_stats``, of this network's shapes.
 
         Raises:
-            ShapeError: they are those of another network.
+            ShapeError: the variables do not fit the network.
         """
         own = self.variables()
         given = jax.tree.map(jnp.asarray, {"batch_stats": {}, **variables})
         if differences := table_differences(leaf_table(given), leaf_table(own)):
-            raise ShapeError(
-                f"the variables are not those of {type(self.model).__name__}: {differences}"
-            )
+            raise ShapeError(f"the variables do not fit {type(self.model).__name__}: {differences}")
         return self.replace(**given, opt_state=self.optimizer.init(given["params"]))
 
     def forward(
         self, x: jax.Array, *, params: PyTree | None = None, axis_name: str | None = None
     ) -> tuple[jax.Array, PyTree]:
-        """One pass in training mode: the output, and the updated running statistics."""
+        """A forward pass in training mode: the output and the updated running statistics."""
         output, updates = self.model.apply(
             self.variables(params), x, train=True, axis_name=axis_name, mutable=["batch_stats"]
         )
         return output, updates.get("batch_stats", {})
 
     def predict(self, x: jax.Array) -> jax.Array:
-        """One pass in evaluation mode, with the running statistics."""
+        """A forward pass in evaluation mode, with the running statistics."""
         return self.model.apply(self.variables(), x, train=False)
 
     def apply_gradients(self, gradients: PyTree, batch_stats: PyTree) -> "NetworkState":
-        """One step of the optimiser, and the given running statistics."""
+        """Updates the parameters by one optimiser step, and sets the running statistics."""
         updates, opt_state = self.optimizer.update(gradients, self.opt_state, self.params)
         return self.replace(
             params=optax.apply_updates(self.params, updates),
@@ -122,12 +111,12 @@ class NetworkState(flax.struct.PyTreeNode):
 
 
 def average_over(axis_name: str | None, tree: PyTree) -> PyTree:
-    """Mean of every leaf over the axis of a parallel map; the tree itself without one."""
+    """The mean of every leaf over a parallel map's axis; without an axis, the tree itself."""
     return tree if axis_name is None else jax.lax.pmean(tree, axis_name)
 
 
 def num_parameters(params: PyTree) -> int:
-    """Number of trainable scalars in a tree of parameters.
+    """Number of trainable scalars.
 
     Example:
         >>> import jax.numpy as jnp

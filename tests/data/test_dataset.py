@@ -84,15 +84,15 @@ def test_columns(images):
 @pytest.mark.parametrize(
     ("labels", "problem"),
     [
-        (LABELS.astype(np.float64), r"float64 of shape \(6,\): need integers, by labels.astype"),
+        (LABELS.astype(np.float64), r"float64 of shape \(6,\): need integers, as labels.astype"),
         (LABELS > 0, r"are bool of shape \(6,\): need integers"),
-        (LABELS + 0.5, "label 0 of the training part is 0.5: no number of a class"),
+        (LABELS + 0.5, "label 0 of the training part is 0.5: not a class number"),
         ([0, 1, np.nan, 0, 1, 2], "label 2 of the training part is nan"),
         ([0, np.inf, 1, 0, 1, 2], "label 1 of the training part is inf"),
-        (np.eye(3)[LABELS], r"shape \(6, 3\): need \(N,\); one-hot rows .* labels.argmax\(-1\)"),
-        (LABELS[:, None], r"by labels.ravel\(\)"),
+        (np.eye(3)[LABELS], r"shape \(6, 3\): .* convert one-hot rows with labels.argmax"),
+        (LABELS[:, None], r"as labels.ravel\(\)"),
         (["a"] * 6, "need numbers"),
-        ([[1], [2, 3]], "labels of the training part are a list, no array"),
+        ([[1], [2, 3]], "labels of the training part are a list, not an array"),
     ],
 )
 def test_other_labels_are_refused_with_the_conversion(images, labels, problem):

@@ -72,14 +72,14 @@ def test_a_silent_process_is_named_after_thirty_seconds(service):
     for now in range(10, 42, 2):
         assert [look(one, now) for one in group[:2]] == [None, None]
     problems = [look(one, 42) for one in group[:2]]
-    assert all(p.startswith("process 2 has given no sign of life for 30 seconds") for p in problems)
+    assert all(p.startswith("process 2 has sent no heartbeat for 30 seconds") for p in problems)
 
 
 def test_a_process_that_never_came_is_named(service):
     (first, *_) = group = heartbeats(service)
     begin(group)
     assert [look(first, now) for now in range(0, 32, 2)] == [None] * 16
-    assert look(first, 32).startswith("process 1 has given no sign of life")
+    assert look(first, 32).startswith("process 1 has sent no heartbeat")
 
 
 def test_a_failed_process_is_named_at_once(service):
@@ -121,7 +121,7 @@ def test_a_process_that_was_stopped_itself_does_not_accuse_the_others(service):
     assert look(group[0], 500) is None  # a laptop that was asleep
     for now in range(502, 530, 2):
         assert look(group[0], now) is None
-    assert look(group[0], 534).startswith("process 1 has given no sign")
+    assert look(group[0], 534).startswith("process 1 has sent no heartbeat")
 
 
 def test_the_thread_gives_up_once_and_stops(service):
@@ -138,7 +138,7 @@ def test_the_thread_gives_up_once_and_stops(service):
     one.start()
     assert done.wait(10)
     assert len(found) == 1
-    assert found[0].startswith("process 1 has given no sign of life for 0.2 seconds")
+    assert found[0].startswith("process 1 has sent no heartbeat for 0.2 seconds")
 
 
 def join(monkeypatch, service, process, count):
@@ -167,7 +167,7 @@ def test_together_one_s_failure_is_everybody_s(service, monkeypatch):
 
 def test_together_without_the_others(service, monkeypatch):
     join(monkeypatch, service, 0, 2)
-    with pytest.raises(DeviceError, match=r"process 1 did not come this far \(DEADLINE_EXCEEDED"):
+    with pytest.raises(DeviceError, match=r"process 1 did not get this far \(DEADLINE_EXCEEDED"):
         peers.together("x", lambda: 7)
 
 

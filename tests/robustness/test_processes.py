@@ -289,7 +289,7 @@ def test_a_lost_process_ends_the_other_with_one_message(tmp_path, how):
     assert status == 1
     (message,) = group.errors(0)
     # A killed process's connections break, which gloo may see; a stopped one is only silent.
-    silent = message.startswith("error: process 1 has given no sign of life for 30 seconds")
+    silent = message.startswith("error: process 1 has sent no heartbeat for 30 seconds")
     broken = message.startswith("error: JAX failed with ") and "another process is gone" in message
     assert silent or (broken and how == signal.SIGKILL)
     assert "the same commands continue the run" in message
@@ -372,7 +372,7 @@ def test_a_process_that_stays_alone_says_so(tmp_path, process):
     group = Group(tmp_path, [["-c", ALONE, f"localhost:{free_port()}", str(process)]])
     assert group.wait(60) == [2]
     (message,) = group.errors(0)
-    assert message.startswith("error: the other processes did not come within 3 seconds")
+    assert message.startswith("error: the other processes did not join within 3 seconds")
     assert "stack trace" not in group.err[0].read_text()
 
 

@@ -66,7 +66,7 @@ def test_a_program_saves_says_so_and_exits_with_the_signal_s_status(tmp_path, nu
     assert process.returncode == status, errors
     last = said.splitlines()[-1]
     assert last.startswith(f"Stopped by {name} after step ")
-    assert last.endswith(": saved; start it again to go on from there")
+    assert last.endswith(": saved; start it again to continue")
     assert errors == ""
     with CheckpointStore(tmp_path / "checkpoints", write=False) as store:
         step = store.find_sound()
@@ -126,7 +126,7 @@ def test_a_notebook_gets_the_state_reached_and_can_go_on(tmp_path, at, number):
     assert fitted.stopped_by == number
     assert said == [
         f"Stopped by {'Ctrl-C' if number == signal.SIGINT else 'SIGTERM'} after step {reached}: "
-        "saved; start it again to go on from there"
+        "saved; start it again to continue"
     ]
     rest, said = run(tmp_path / "parts")
     whole, _ = run(tmp_path / "whole")

@@ -116,7 +116,7 @@ def test_a_foreign_file_is_noticed_in_every_folder(two, tmp_path):
         (attacked / "9" / folder / "note.txt").write_text("hello")
         with CheckpointStore(attacked) as store:
             assert store.find_sound() == 4
-        assert f"{(folder / 'note.txt').as_posix()} is foreign" in store.notices[0]
+        assert f"{(folder / 'note.txt').as_posix()} is unexpected" in store.notices[0]
         shutil.rmtree(attacked)
 
 
@@ -143,7 +143,7 @@ def test_only_damaged_ones_left_is_an_error_too(two, tmp_path):
 
 def test_a_checkpoint_of_another_step_s_name_is_refused(two, tmp_path):
     shutil.copytree(two / "9", tmp_path / "12")
-    with CheckpointStore(tmp_path) as store, pytest.raises(CheckpointError, match="one of step 9"):
+    with CheckpointStore(tmp_path) as store, pytest.raises(CheckpointError, match="is of step 9"):
         store.restore(state_of(0))
 
 
@@ -181,7 +181,7 @@ def test_another_network_is_refused_with_the_first_differences(tmp_path):
     message = str(caught.value)
     assert str(tmp_path / "1") in message
     assert "b: float64 (4,) there, float16 (4,) wanted" in message
-    assert "new: not there, float64 (2,) wanted" in message
+    assert "new: missing, float64 (2,) wanted" in message
     assert "old: float64 (2,) there, nothing wanted" in message
     assert "w: float32 (3, 4) there, float32 (3, 5) wanted" in message
 

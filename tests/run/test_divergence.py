@@ -130,15 +130,15 @@ def test_without_a_folder_the_state_is_looked_at_when_an_epoch_ends():
     ("where", "found", "operation"),
     [
         ("loss", "loss is nan", r"the first NaN is of \w+, in .*step \(test_divergence.py:\d+\)"),
-        ("gradient", "first leaf not finite is weights/b, at [2]", "the first NaN is of "),
+        ("gradient", "first non-finite leaf is weights/b, at [2]", "the first NaN is of "),
         (
             "operation",
-            "first leaf not finite is weights/b, at [2]",
+            "first non-finite leaf is weights/b, at [2]",
             "the first infinite result is of log, in .*; the first NaN is of mul, in ",
         ),
         (
             "infinity",
-            "first leaf not finite is weights/b, at [0]",
+            "first non-finite leaf is weights/b, at [0]",
             "the first infinite result is of div, in ",
         ),
     ],
@@ -150,7 +150,7 @@ def test_a_replay_finds_the_step_and_the_operation(tmp_path, where, found, opera
     listener = Listener()
     options = RunOptions(folder=tmp_path, reporter=listener)
     assert replay(task_of(where), SCHEDULE, options, 20) == 17
-    assert listener.said[0].startswith("Steps from 16 on, repeated: step 17 is the first")
+    assert listener.said[0].startswith("Repeated the steps from 16: step 17 is the first")
     assert found in listener.said[0]
     assert re.search(operation, listener.said[1]), listener.said[1]
     assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*") if p.name != ".lock"} == before
@@ -162,7 +162,7 @@ def test_a_replay_of_sound_steps_says_so(tmp_path):
     listener = Listener()
     options = RunOptions(folder=tmp_path, reporter=listener)
     assert replay(task_of("loss"), SCHEDULE, options, 16) is None
-    assert listener.said == ["Steps 13 to 16, repeated: every metric and every leaf is finite."]
+    assert listener.said == ["Repeated steps 13 to 16: every metric and every leaf is finite."]
     with pytest.raises(ConfigError, match="step 31: the run ends at step 30"):
         replay(task_of("loss"), SCHEDULE, options, 31)
 

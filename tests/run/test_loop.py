@@ -146,7 +146,7 @@ def test_damage_inside_the_log_is_an_error_and_changes_nothing(tmp_path, damage)
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join([*lines[:2], damage + b"\n", *lines[3:]]))
     before = path.read_bytes()
-    with pytest.raises(WorkdirError, match=r"metrics\.jsonl is damaged: line 3 is no record"):
+    with pytest.raises(WorkdirError, match=r"metrics\.jsonl is damaged: line 3 is not a record"):
         run(tmp_path)
     assert path.read_bytes() == before
 
@@ -310,5 +310,5 @@ def test_a_metric_whose_parts_do_not_add_up_is_refused():
         return state, {"r2": R2.from_batch(jnp.arange(3.0), jnp.arange(3.0))}
 
     task = Task(regress, jnp.float32(0), inputs_for_epoch)
-    with pytest.raises(ConfigError, match="'r2' is a R2, whose parts do not simply add up"):
+    with pytest.raises(ConfigError, match="'r2' is a R2, whose fields do not add up"):
         fit(task, Schedule(1, 1, None, 1))

@@ -1,10 +1,11 @@
-"""Random changes to training images, on the device, inside a compiled step.
+"""Random augmentation of training images, on the device, inside a compiled step.
 
-All functions take and return uint8 images (N, H, W, C). What is drawn for an image is a function
-of the key and of the image's position alone: give the positions in the *global* batch, and the
-result does not depend on how the batch is spread over devices. Two augmentations of one batch
-need a key each, otherwise their draws go hand in hand. Ranges are checked in Python, so they are
-plain numbers, not traced values.
+All functions take and return uint8 images (N, H, W, C). An image's draw depends only on ``key``
+and the image's position. Pass ``positions`` (N,) in the *global* batch (default 0..N - 1), and the
+result does not depend on how the batch is distributed over devices. Use a separate key for each
+augmentation of a batch, or their draws are correlated. Ranges must be Python numbers, not traced
+values. Images or positions of another shape or type raise a ShapeError, settings out of range a
+ConfigError.
 """
 
 from jaxdl._face import face

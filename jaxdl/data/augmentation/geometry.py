@@ -1,4 +1,4 @@
-"""Changes of where pixels lie: flips, shifts, scaling with cropping."""
+"""Geometric augmentation: flips, shifts, scaling with cropping."""
 
 import math
 from typing import Literal
@@ -29,20 +29,9 @@ def random_flip(
     probability: float = 0.5,
     positions: ArrayLike | None = None,
 ) -> jax.Array:
-    """Mirrors each image with a probability.
+    """Mirrors each image with a probability: left-right if "horizontal", top-bottom if "vertical".
 
-    Args:
-        key: the key of this draw.
-        images: uint8, shape (N, H, W, C).
-        axis: "horizontal" swaps left and right, "vertical" top and bottom.
-        probability: from 0 to 1.
-        positions: see :func:`random_rotation`.
-
-    Returns:
-        uint8, shape (N, H, W, C).
-
-    Raises:
-        ShapeError, ConfigError: an argument does not fit.
+    See :mod:`jaxdl.data.augmentation` for ``key``, ``images``, ``positions`` and errors.
 
     Example:
         >>> image = jnp.array([1, 2, 3], jnp.uint8).reshape(1, 1, 3, 1)
@@ -61,19 +50,10 @@ def random_flip(
 def random_shift(
     key: jax.Array, images: ArrayLike, max_pixels: int, *, positions: ArrayLike | None = None
 ) -> jax.Array:
-    """Shifts each image by whole pixels, down and right, each uniform in -max..max; fills with 0.
+    """Shifts each image by whole pixels and fills with 0.
 
-    Args:
-        key: the key of this draw.
-        images: uint8, shape (N, H, W, C).
-        max_pixels: at least 0.
-        positions: see :func:`random_rotation`.
-
-    Returns:
-        uint8, shape (N, H, W, C).
-
-    Raises:
-        ShapeError, ConfigError: an argument does not fit.
+    Both shifts are uniform in -max_pixels..max_pixels. See :mod:`jaxdl.data.augmentation` for
+    ``key``, ``images``, ``positions`` and errors.
 
     Example:
         >>> images = jnp.full((5, 28, 28, 1), 255, jnp.uint8)
@@ -99,24 +79,17 @@ def scale_and_crop(
     places: ArrayLike,
     method: Literal["bilinear", "nearest"] = "bilinear",
 ) -> jax.Array:
-    """Magnifies each image by a factor and cuts the original size out of the result.
+    """Scales each image by a factor and crops the result to the original size.
 
-    A factor below 1 shrinks, and the small image lies within zeros. The window's upper left
-    corner is place · (size - size / scale): place 0 is top or left, 1 bottom or right. Pixels at
-    the border continue half a pixel outwards. Shrinking does not average (no antialiasing), so
-    stay near 1.
+    A factor below 1 shrinks the image and pads it with zeros. The crop's upper left corner is
+    place · (size - size / scale): place 0 is top or left, 1 bottom or right. Border pixels extend
+    half a pixel outwards. Shrinking does not antialias, so stay near 1.
 
     Args:
         images: uint8, shape (N, H, W, C).
         scales: positive factors, shape (N,).
         places: vertical and horizontal place, in [0, 1], shape (N, 2).
         method: "bilinear", rounded to the nearest grey value, or "nearest".
-
-    Returns:
-        uint8, shape (N, H, W, C).
-
-    Raises:
-        ShapeError, ConfigError: an argument does not fit.
 
     Example:
         >>> row = jnp.array([0, 100, 200, 200], jnp.uint8).reshape(1, 1, 4, 1)
@@ -134,7 +107,7 @@ def scale_and_crop(
         raise ConfigError(f"method is {method!r}: use one of {_SCALING_METHODS}")
     rows = _resampling_weights(images.shape[1], scales, places[:, 0], method)
     columns = _resampling_weights(images.shape[2], scales, places[:, 1], method)
-    # Products of two small matrices an image: faster than four gathers, and TF32 would not do.
+    # Two small matrix products per image are faster than four gathers; TF32 is not precise enough.
     scaled = jnp.einsum(
         "nyi,nijc,nxj->nyxc", rows, images.astype(jnp.float32), columns, precision="highest"
     )
@@ -150,21 +123,10 @@ def random_scale_and_crop(
     method: Literal["bilinear", "nearest"] = "bilinear",
     positions: ArrayLike | None = None,
 ) -> jax.Array:
-    """Magnifies each image by a uniform factor at a uniform place; see :func:`scale_and_crop`.
+    """Scales each image by a random factor and crops at a random place; see :func:`scale_and_crop`.
 
-    Args:
-        key: the key of this draw.
-        images: uint8, shape (N, H, W, C).
-        min_scale: smallest factor, positive.
-        max_scale: largest factor, at least ``min_scale``.
-        method: "bilinear" or "nearest".
-        positions: see :func:`random_rotation`.
-
-    Returns:
-        uint8, shape (N, H, W, C).
-
-    Raises:
-        ShapeError, ConfigError: an argument does not fit.
+    The factor is uniform in [min_scale, max_scale], with 0 < min_scale, the place uniform in [0,
+    1). See :mod:`jaxdl.data.augmentation` for ``key``, ``images``, ``positions`` and errors.
 
     Example:
         >>> images = jnp.full((2, 4, 4, 1), 7, jnp.uint8)

@@ -1,4 +1,7 @@
-"""Changes of grey values: brightness, contrast, colour to grey, noise."""
+"""Grey-value augmentation: brightness, contrast, greyscale, noise.
+
+See :mod:`jaxdl.data.augmentation` for ``key``, ``images``, ``positions`` and errors.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -22,19 +25,8 @@ def random_brightness(
 ) -> jax.Array:
     """Multiplies each image by a factor uniform in [1 - max_change, 1 + max_change].
 
-    Rounds to the nearest grey value and clips to 0..255 (torchvision truncates).
-
-    Args:
-        key: the key of this draw.
-        images: uint8, shape (N, H, W, C).
-        max_change: from 0 to 1.
-        positions: see :func:`random_rotation`.
-
-    Returns:
-        uint8, shape (N, H, W, C).
-
-    Raises:
-        ShapeError, ConfigError: an argument does not fit.
+    ``max_change`` lies in [0, 1]. Rounds to the nearest grey value and clips to 0..255 (torchvision
+    truncates). See :mod:`jaxdl.data.augmentation` for the other arguments.
 
     Example:
         >>> image = jnp.array([0, 7, 255], jnp.uint8).reshape(1, 1, 3, 1)
@@ -52,19 +44,8 @@ def random_contrast(
 ) -> jax.Array:
     """Stretches each image about its mean grey m: m + f·(x - m), f uniform in 1 ± max_change.
 
-    Rounds to the nearest grey value and clips to 0..255.
-
-    Args:
-        key: the key of this draw.
-        images: uint8, shape (N, H, W, C), C is 1 or 3.
-        max_change: from 0 to 1.
-        positions: see :func:`random_rotation`.
-
-    Returns:
-        uint8, shape (N, H, W, C).
-
-    Raises:
-        ShapeError, ConfigError: an argument does not fit.
+    ``max_change`` lies in [0, 1]; images have 1 or 3 channels. Rounds to the nearest grey value and
+    clips to 0..255. See :mod:`jaxdl.data.augmentation` for the other arguments.
 
     Example:
         >>> image = jnp.full((1, 2, 2, 1), 7, jnp.uint8)
@@ -82,14 +63,8 @@ def to_greyscale(images: ArrayLike, *, keep_channels: bool = False) -> jax.Array
     """Replaces colours by their luma 0.299 R + 0.587 G + 0.114 B, as Pillow's mode "L" does.
 
     Args:
-        images: uint8, shape (N, H, W, C), C is 3, or 1 (grey already).
-        keep_channels: repeat the grey value in every channel.
-
-    Returns:
-        uint8, shape (N, H, W, 1), or (N, H, W, C) with ``keep_channels``.
-
-    Raises:
-        ShapeError: ``images`` is not uint8 of such a shape.
+        images: uint8 (N, H, W, C), where C is 3, or 1 for images that are grey already.
+        keep_channels: repeat the grey value in every channel instead of returning C = 1.
 
     Example:
         >>> to_greyscale(jnp.array([255, 0, 0], jnp.uint8).reshape(1, 1, 1, 3)).item()
@@ -111,17 +86,8 @@ def gaussian_noise(
 ) -> jax.Array:
     """Adds normal noise to every pixel and channel, rounds, and clips to 0..255.
 
-    Args:
-        key: the key of this draw.
-        images: uint8, shape (N, H, W, C).
-        stddev: standard deviation in grey values, from 0 to 255.
-        positions: see :func:`random_rotation`.
-
-    Returns:
-        uint8, shape (N, H, W, C).
-
-    Raises:
-        ShapeError, ConfigError: an argument does not fit.
+    ``stddev`` is in grey values, 0 to 255. See :mod:`jaxdl.data.augmentation` for the other
+    arguments.
 
     Example:
         >>> image = jnp.array([0, 7, 255], jnp.uint8).reshape(1, 1, 3, 1)
@@ -139,19 +105,9 @@ def gaussian_noise(
 def salt_and_pepper(
     key: jax.Array, images: ArrayLike, share: float, *, positions: ArrayLike | None = None
 ) -> jax.Array:
-    """Turns a share of the pixels white or black, half and half, all channels of a pixel alike.
+    """Turns each pixel, with probability ``share``, white or black in all channels.
 
-    Args:
-        key: the key of this draw.
-        images: uint8, shape (N, H, W, C).
-        share: probability of a pixel to be replaced, from 0 to 1.
-        positions: see :func:`random_rotation`.
-
-    Returns:
-        uint8, shape (N, H, W, C).
-
-    Raises:
-        ShapeError, ConfigError: an argument does not fit.
+    White and black are equally likely. See :mod:`jaxdl.data.augmentation` for the other arguments.
 
     Example:
         >>> image = jnp.full((1, 20, 20, 1), 7, jnp.uint8)

@@ -1,4 +1,4 @@
-"""What every augmentation needs: checked images, draws that belong to one image, rounding."""
+"""What all augmentations share: input checks, per-image draws, rounding."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from jaxdl.errors import ConfigError, ShapeError
 
 
 def as_images(images: ArrayLike) -> jax.Array:
-    """The argument as an array; ShapeError unless it is uint8 (N, H, W, C)."""
+    """Converts to an array; raises a ShapeError unless it is uint8 (N, H, W, C)."""
     images = jnp.asarray(images)
     if images.dtype != jnp.uint8 or images.ndim != 4:
         raise ShapeError(
@@ -20,7 +20,7 @@ def as_images(images: ArrayLike) -> jax.Array:
 
 
 def check_range(name: str, value: float, low: float, high: float) -> None:
-    """ConfigError unless low <= value <= high."""
+    """Raises a ConfigError unless low <= value <= high."""
     if not low <= value <= high:
         raise ConfigError(f"{name} is {value}: it must lie between {low} and {high}")
 
@@ -31,19 +31,16 @@ def draw_per_image(
     images: jax.Array,
     positions: ArrayLike | None,
 ) -> jax.Array:
-    """One draw an image, each a function of the key and the image's position alone.
+    """Calls ``draw`` once per image, with a key that depends only on ``key`` and the position.
 
     Args:
-        draw: makes the draw of one image from a key.
-        key: the key of the whole draw; the positions are folded into it.
+        draw: makes one image's draw from a key.
+        key: the positions are folded into it.
         images: shape (N, ...), of which only N matters.
-        positions: the images' positions in the global batch, integers (N,); default 0..N-1.
+        positions: positions in the global batch, integers (N,); None for 0..N-1.
 
     Returns:
         The draws, shape (N, ...).
-
-    Raises:
-        ShapeError: there is not one integer position an image.
 
     Example:
         >>> key, images = jax.random.key(0), jnp.zeros((4, 2, 2, 1), jnp.uint8)
@@ -56,7 +53,7 @@ def draw_per_image(
     if positions.shape != images.shape[:1] or not jnp.issubdtype(positions.dtype, jnp.integer):
         raise ShapeError(
             f"{len(images)} images and positions {positions.dtype} {positions.shape}: "
-            "need one integer an image"
+            "need one integer per image"
         )
     return jax.vmap(lambda position: draw(jax.random.fold_in(key, position)))(positions)
 
@@ -68,14 +65,14 @@ def uniform_per_image(
     low: float = 0.0,
     high: float = 1.0,
 ) -> jax.Array:
-    """One number an image, uniform in [low, high), shape (N,)."""
+    """One number per image, uniform in [low, high), shape (N,)."""
     return draw_per_image(
         lambda key: jax.random.uniform(key, minval=low, maxval=high), key, images, positions
     )
 
 
 def per_image(values: jax.Array) -> jax.Array:
-    """One number an image, (N,), in the shape (N, 1, 1, 1) that goes with images."""
+    """Reshapes one number per image, (N,), to (N, 1, 1, 1)."""
     return values[:, None, None, None]
 
 
@@ -85,7 +82,7 @@ def to_grey_values(images: jax.Array) -> jax.Array:
 
 
 def pick_pixels(images: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
-    """Pixel (n, rows, columns) of each image, 0 outside; indices broadcast to (N, H, W)."""
+    """Pixel (n, rows, columns) of each image, or 0 outside it; indices broadcast to (N, H, W)."""
     num_images, height, width, num_channels = images.shape
     rows, columns = jnp.broadcast_arrays(rows, columns)
     inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)

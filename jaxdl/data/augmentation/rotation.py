@@ -1,4 +1,4 @@
-"""Rotation with Pillow's pixels: its 16.16 fixed-point arithmetic on integers of the device."""
+"""Rotation with Pillow's 16.16 fixed-point arithmetic, in integers on the device."""
 
 from types import ModuleType
 
@@ -10,33 +10,27 @@ from jax.typing import ArrayLike
 from jaxdl.data.augmentation.per_image import as_images, check_range, pick_pixels, uniform_per_image
 from jaxdl.errors import ShapeError
 
-_MAX_SIZE = 16384  # a rotated coordinate must fit into 16 bits before the point
+_MAX_SIZE = 16384  # a rotated coordinate's integer part must fit into 16 bits
 
 
 def rotate(images: ArrayLike, degrees: ArrayLike) -> jax.Array:
     r"""Rotates each image about its centre like ``PIL.Image.rotate(degrees, NEAREST)``.
 
-    With pixel centres at (x + ½, y + ½) and (u, v) counted from the image's centre, the result
-    at (x, y) is the source pixel that contains
+    With pixel centres at (x + ½, y + ½) and (u, v) relative to the image's centre, the result at
+    (x, y) is the source pixel that contains
 
     .. math:: (\cos\theta\, u - \sin\theta\, v + W/2,\; \sin\theta\, u + \cos\theta\, v + H/2)
 
-    and 0 where there is none. Pillow evaluates this in 16.16 fixed point, from coefficients
-    rounded in double precision; so does this function, on integers, if the angles are known when
-    it is called: every pixel is then Pillow's. Angles that are traced (drawn inside a compiled
-    step) give coefficients in single precision, some of them off by 2^-16 of a pixel. At 28×28
-    and ±20° one or two pixels in a million then come from the neighbour of Pillow's source pixel;
-    at any angle six, at 224×224 forty.
+    or 0 outside the image. Pillow evaluates this in 16.16 fixed point, from coefficients rounded in
+    double precision. So does this function, in integers, if the angles are concrete: every pixel
+    then equals Pillow's. Traced angles (drawn inside a compiled step) give coefficients in single
+    precision, some of them off by 2^-16 of a pixel. Then one or two pixels in a million come from
+    the neighbour of Pillow's source pixel at 28×28 and ±20°, six at any angle, and forty at
+    224×224.
 
     Args:
         images: uint8, shape (N, H, W, C).
         degrees: counter-clockwise angles, shape (N,).
-
-    Returns:
-        uint8, shape (N, H, W, C).
-
-    Raises:
-        ShapeError: images or angles have another shape or type.
 
     Example:
         >>> image = np.array([[1, 2], [3, 4]], np.uint8).reshape(1, 2, 2, 1)
@@ -56,7 +50,7 @@ def rotate(images: ArrayLike, degrees: ArrayLike) -> jax.Array:
         coefficients = _fixed_point_rotation(np.float64(degrees), height, width, np)
     if coefficients[0].shape != images.shape[:1]:
         raise ShapeError(
-            f"{len(images)} images and angles of shape {coefficients[0].shape}: need one an image"
+            f"{len(images)} images and angles of shape {coefficients[0].shape}: need one per image"
         )
     xx, xy, x0, yx, yy, y0 = (jnp.asarray(c)[:, None, None] for c in coefficients)
     x = jnp.arange(width, dtype=jnp.int32)[None, None, :]
@@ -69,17 +63,8 @@ def random_rotation(
 ) -> jax.Array:
     """Rotates each image by an angle uniform in [-max_degrees, max_degrees]; see :func:`rotate`.
 
-    Args:
-        key: the key of this draw.
-        images: uint8, shape (N, H, W, C).
-        max_degrees: from 0 to 180; the course uses 20.
-        positions: the images' positions in the global batch, integers (N,); default 0..N-1.
-
-    Returns:
-        uint8, shape (N, H, W, C).
-
-    Raises:
-        ShapeError, ConfigError: an argument does not fit.
+    ``max_degrees`` lies in [0, 180]; the course uses 20. See :mod:`jaxdl.data.augmentation` for
+    ``key``, ``images``, ``positions`` and errors.
 
     Example:
         >>> images = np.full((5, 28, 28, 1), 255, np.uint8)

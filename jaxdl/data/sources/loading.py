@@ -1,4 +1,4 @@
-"""Where data sets come from, and which source wins."""
+"""Loads data sets by name from the first source that has them."""
 
 import os
 import re
@@ -22,29 +22,25 @@ def load(
     """Loads a data set from the first source that has it.
 
     1. ``<data_dir>/<name>/``: the four IDX files (plain or gzip), or a folder ``<version>``
-       prepared by tensorflow-datasets. A ``data_dir`` argument without the data is an error.
-       Without the argument the environment variable ``JAXDL_DATA_DIR`` is used; if that folder
-       has no ``<name>`` the search goes on and the notice says so.
+       prepared by tensorflow-datasets. If the argument ``data_dir`` is given but has no such data,
+       that is an error. Without it, the environment variable ``JAXDL_DATA_DIR`` is used; if that
+       folder has no ``<name>``, the search continues and the notice says so.
     2. TFDS's own folder (``TFDS_DATA_DIR``), if the data set is prepared there.
     3. Download and preparation by TFDS, if the network answers within seconds.
     4. The embedded sample of 5,000 digits ("mnist" only).
 
-    A source that lacks the data is passed over; damaged data is always an error.
+    A source without the data is skipped; damaged data is always an error.
 
     Args:
         name: "mnist", "fashion_mnist", another TFDS image-classification set, or any name whose
-            IDX files lie in ``<data_dir>/<name>/``.
+            IDX files are in ``<data_dir>/<name>/``.
         data_dir: the folder of step 1. With ``source="tfds"`` it is the folder to prepare in
-            (made if missing); with ``source="embedded"`` it is not used.
-        source: "idx", "tfds" or "embedded" to allow one source only, so that its failure is the
-            error.
-
-    Returns:
-        The data set, training samples first; print its ``description``.
+            (created if missing); with ``source="embedded"`` it is unused.
+        source: "idx", "tfds" or "embedded" to allow only one source and see its own error.
 
     Raises:
         ConfigError: unknown ``source`` or malformed ``name``.
-        DataUnavailableError: no allowed source has it.
+        DataUnavailableError: no allowed source has the data.
         DataError: unknown name, or damaged data.
 
     Example:
@@ -64,13 +60,7 @@ def load(
 def load_idx(name: str, root: Path) -> Dataset:
     """Loads the four IDX files in ``<root>/<name>/``.
 
-    Args:
-        name: name of the data set; the number of classes of a name without a published one is
-            taken from its labels.
-        root: an existing folder.
-
-    Returns:
-        The data set.
+    If the name has no published number of classes, the labels determine it.
 
     Raises:
         DataUnavailableError: the files are not there.
@@ -93,17 +83,12 @@ def load_idx(name: str, root: Path) -> Dataset:
 
 
 def load_tfds(name: str, root: Path) -> Dataset:
-    """Loads a data set from its prepared folder, downloading and preparing it first if need be.
+    """Loads a prepared data set from ``<root>/<name>/<version>``, preparing it first if necessary.
 
-    Args:
-        name: "mnist", "fashion_mnist", or a TFDS name (``name/config`` for a configuration).
-        root: folder that holds, or will hold, ``<name>/<version>``.
-
-    Returns:
-        The data set.
+    The name is "mnist", "fashion_mnist", or a TFDS name (``name/config`` for a configuration).
 
     Raises:
-        DataUnavailableError: not prepared, and it cannot be downloaded now.
+        DataUnavailableError: it is not prepared, and cannot be downloaded now.
         DataError: unknown name, not an image-classification set, damaged folder or download.
     """
     folder = find_prepared(root, name)
@@ -122,7 +107,6 @@ SOURCES = tuple(LOADERS)
 
 
 def _load(name: str, data_dir: str | os.PathLike | None, source: str | None) -> Dataset:
-    """Goes to the one source that is asked for, or to the first that has the data."""
     root, is_argument = _data_root(data_dir)
     if source is not None:
         return LOADERS[source](name, root)
@@ -132,7 +116,7 @@ def _load(name: str, data_dir: str | os.PathLike | None, source: str | None) -> 
 
 
 def _load_first(name: str, variable_root: Path | None) -> Dataset:
-    """Steps 1 (environment variable) to 4; what was passed over goes into the notice."""
+    """Steps 1 (environment variable) to 4; the notice lists the skipped sources."""
     passed_over: list[str] = []
     if variable_root is not None:
         if (variable_root / name).is_dir():
@@ -159,7 +143,7 @@ def _load_from_root(name: str, root: Path) -> Dataset:
 
 
 def _with_notice(dataset: Dataset, passed_over: list[str]) -> Dataset:
-    notices = [dataset.notice, *(f"passed over: {reason}" for reason in passed_over)]
+    notices = [dataset.notice, *(f"skipped: {reason}" for reason in passed_over)]
     return dataset._replace(notice="\n".join(filter(None, notices)))
 
 
@@ -176,7 +160,7 @@ def _check_arguments(name: str, data_dir: str | os.PathLike | None, source: str 
 
 
 def _data_root(data_dir: str | os.PathLike | None) -> tuple[Path | None, bool]:
-    """The folder of step 1, and whether the caller named it (and not the environment)."""
+    """The folder of step 1, and whether it was an argument (not the environment variable)."""
     if data_dir is not None:
         return _expanded(data_dir), True
     variable = os.environ.get(DATA_DIR_VARIABLE)
@@ -186,8 +170,8 @@ def _data_root(data_dir: str | os.PathLike | None) -> tuple[Path | None, bool]:
 def _expanded(folder: str | os.PathLike) -> Path:
     try:
         return Path(folder).expanduser()
-    except RuntimeError as error:  # ~somebody who is not known here
-        raise DataUnavailableError(f"data folder {folder}: {error}; write it out") from error
+    except RuntimeError as error:  # ~user of an unknown user
+        raise DataUnavailableError(f"data folder {folder}: {error}; give the full path") from error
 
 
 def _existing_root(root: Path | None) -> Path:
@@ -197,12 +181,12 @@ def _existing_root(root: Path | None) -> Path:
         )
     if not root.is_dir():
         kind = "is not a folder" if root.exists() else "does not exist"
-        raise DataUnavailableError(f"data_dir {root} {kind}; name the folder above <name>/")
+        raise DataUnavailableError(f"data_dir {root} {kind}; name the parent folder of <name>/")
     return root
 
 
 def _misplaced_hint(name: str, root: Path) -> str:
-    """A word to those who named the folder of the files instead of the one above it."""
+    """A hint for users who passed the folder of the files instead of its parent."""
     stem = IDX_STEMS["train_images"]
     if not any((root / f"{stem}{suffix}").exists() for suffix in ("", ".gz")):
         return ""

@@ -1,7 +1,7 @@
-"""MNIST and Fashion-MNIST as published: mirrors, checksums, and a short question to the network.
+"""MNIST and Fashion-MNIST as published: mirrors, checksums, and a quick network probe.
 
-Checksums are pinned twice, of the packed files and of their content, because some mirrors
-compress the same content anew. Nothing is used before one of the two has been verified.
+Both the compressed files and their content have pinned checksums, because some mirrors recompress
+the same content. Nothing is used unless one of the two matches.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ class ChecksumError(DataError):
 
 
 class PublishedFile(NamedTuple):
-    """One file: SHA-256 of the packed bytes and of the content, None where it is not known."""
+    """SHA-256 of a file's compressed bytes and of its content, None if unknown."""
 
     packed_sha256: str | None
     content_sha256: str | None
@@ -40,10 +40,8 @@ class Published(NamedTuple):
     """A data set of four IDX files with known checksums.
 
     Attributes:
-        name: name of the data set.
         mirrors: base URLs in order of preference; the files are ``<base>/<stem>.gz``.
         files: checksums by role (train_images, train_labels, test_images, test_labels).
-        num_classes: number of classes.
     """
 
     name: str
@@ -116,19 +114,15 @@ def mirrors(published: Published, base_url: str | None = None) -> tuple[str, ...
 
 
 def file_urls(base_url: str) -> dict[str, str]:
-    """URLs of the four packed files by role."""
+    """URLs of the four compressed files by role."""
     return {role: f"{base_url}/{stem}.gz" for role, stem in IDX_STEMS.items()}
 
 
 def probe(urls: Sequence[str], seconds: float = PROBE_SECONDS) -> dict[str, str]:
-    """Asks all URLs at once whether they answer; never takes longer than ``seconds``.
+    """Sends HEAD requests to all URLs at once and never takes longer than ``seconds`` in total.
 
-    Name resolution knows no time limit, so each question runs in a thread of its own, which is
-    left behind if it hangs.
-
-    Args:
-        urls: the URLs to ask (HEAD).
-        seconds: time for all of them together.
+    Name resolution has no timeout, so each request runs in its own thread, which is abandoned if it
+    hangs.
 
     Returns:
         For each URL "" if it answered, else the reason.
@@ -153,12 +147,7 @@ def probe(urls: Sequence[str], seconds: float = PROBE_SECONDS) -> dict[str, str]
 
 
 def verify(path: Path, expected: PublishedFile, url: str) -> None:
-    """Checks that a downloaded file is the published one, packed or unpacked.
-
-    Args:
-        path: the downloaded file.
-        expected: its checksums; one match is enough.
-        url: where it came from, for the message.
+    """Checks that a file downloaded from ``url`` is the published one, by either checksum.
 
     Raises:
         ChecksumError: neither checksum matches.
@@ -166,8 +155,8 @@ def verify(path: Path, expected: PublishedFile, url: str) -> None:
     size = path.stat().st_size
     if size > _MAX_CONTENT:
         raise ChecksumError(
-            f"{url} is not the published file: it has {size:,} bytes, too many to be looked at; "
-            "use another mirror, or give the folder of good files with data_dir"
+            f"{url} is not the published file: it has {size:,} bytes, too many to check; "
+            "use another mirror, or pass the folder of good files as data_dir"
         )
     packed = path.read_bytes()
     packed_sha256 = hashlib.sha256(packed).hexdigest()
@@ -178,13 +167,13 @@ def verify(path: Path, expected: PublishedFile, url: str) -> None:
         return
     raise ChecksumError(
         f"{url} is not the published file: SHA-256 {packed_sha256} (content {content_sha256}), "
-        f"expected {expected.packed_sha256} (content {expected.content_sha256}); nothing of it "
-        "was used. Use another mirror, or give the folder of good files with data_dir"
+        f"expected {expected.packed_sha256} (content {expected.content_sha256}); it was "
+        "not used. Use another mirror, or pass the folder of good files as data_dir"
     )
 
 
 def _content_sha256(packed: bytes) -> str | None:
-    """SHA-256 of the unpacked bytes; None if it is no gzip file or unpacks without end."""
+    """SHA-256 of the decompressed bytes; None if it is not gzip or decompresses to too much."""
     digest, size, inflater = hashlib.sha256(), 0, zlib.decompressobj(wbits=31)
     pending = packed
     try:
@@ -200,7 +189,7 @@ def _content_sha256(packed: bytes) -> str | None:
 
 
 def _ask(url: str, seconds: float) -> str:
-    """An empty string if the URL answers a HEAD request, else the reason."""
+    """The empty string if the URL answers a HEAD request, else the reason."""
     try:
         request = urllib.request.Request(url, method="HEAD", headers={"User-Agent": "jaxdl"})
         with urllib.request.urlopen(request, timeout=seconds):

@@ -1,6 +1,6 @@
-"""Data sets that tensorflow-datasets has prepared, read without TensorFlow.
+"""Reads data sets prepared by tensorflow-datasets, without TensorFlow.
 
-TFDS reads folders in the format ``array_record`` without TensorFlow (not ``tfrecord``).
+Without TensorFlow, TFDS reads folders in ``array_record`` format, not ``tfrecord``.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from jaxdl.files import open_regular
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
 
-_READ_CHUNK = 4096  # records read together
+_READ_CHUNK = 4096  # records per read
 _CLASS_KEYS = ("pythonClassName", "python_class_name", "type")
 _OF_TFDS = re.compile(r"tensorflow_datasets(\.\w+)+")
 
@@ -31,19 +31,12 @@ def default_root() -> Path:
     folder = os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
     try:
         return Path(folder).expanduser()
-    except RuntimeError as error:  # ~somebody who is not known here
-        raise DataUnavailableError(f"data folder {folder}: {error}; write it out") from error
+    except RuntimeError as error:  # ~user of an unknown user
+        raise DataUnavailableError(f"data folder {folder}: {error}; give the full path") from error
 
 
 def find_prepared(root: Path, name: str) -> Path | None:
-    """Finds ``<root>/<name>/<version>`` in array_record format, the highest version.
-
-    Args:
-        root: a TFDS data folder; it need not exist.
-        name: name of the data set.
-
-    Returns:
-        The folder, or None if nothing is prepared there.
+    """The highest ``<root>/<name>/<version>`` in array_record format, or None.
 
     Raises:
         DataUnavailableError: it is prepared, but in a format that only TensorFlow reads.
@@ -58,21 +51,16 @@ def find_prepared(root: Path, name: str) -> Path | None:
         raise DataUnavailableError(
             f"{folder} is prepared as {file_format!r}, which only TensorFlow reads; convert it "
             f"where TensorFlow is installed (tfds convert_format --dataset_dir={folder} "
-            "--out_file_format=array_record --out_dir=...), or move it away to have it prepared "
-            "anew"
+            "--out_file_format=array_record --out_dir=...), or move it away to prepare it "
+            "again"
         )
     return None
 
 
 def read_prepared(folder: Path, name: str) -> Dataset:
-    """Reads a prepared folder in array_record format into arrays.
+    """Reads a prepared folder ``<root>/<name>/<version>`` in array_record format.
 
-    Args:
-        folder: ``<root>/<name>/<version>``.
-        name: name of the data set, for the result.
-
-    Returns:
-        The data set; the test part is the split "test", else "validation".
+    The test part is the split "test", else "validation".
 
     Raises:
         DataError: damaged, or not an image-classification set with images of one size.
@@ -103,15 +91,14 @@ def _damage_is_data_error(folder: Path) -> Iterator[None]:
         yield
     except Exception as error:  # TFDS and array_record raise whatever their parts raise
         raise DataError(
-            f"prepared folder {folder} is damaged ({brief(error)}); delete it to have it prepared "
-            "anew"
+            f"prepared folder {folder} is damaged ({brief(error)}); delete it to prepare it again"
         ) from error
 
 
 def _read_split(builder: "tfds.core.DatasetBuilder", split: str) -> Split:
     records = builder.as_data_source(split=split)
     shape = builder.info.features["image"].shape
-    pixels, labels = bytearray(), []  # grow with what is there, not with what is promised
+    pixels, labels = bytearray(), []  # grow with the content, not with the announced size
     for start in range(0, len(records), _READ_CHUNK):
         indices = range(start, min(start + _READ_CHUNK, len(records)))
         for record in records.__getitems__(list(indices)):
@@ -124,7 +111,7 @@ def _read_split(builder: "tfds.core.DatasetBuilder", split: str) -> Split:
 
 
 def check_features(features: "tfds.features.FeaturesDict", name: str) -> None:
-    """Refuses what is not an image-classification set with uint8 images of one size."""
+    """Refuses anything but an image-classification set with uint8 images of one size."""
     known = dict(features.items())
     image, label = known.get("image"), known.get("label")
     if image is None or not hasattr(label, "num_classes"):
@@ -165,7 +152,7 @@ def _file_format(folder: Path) -> str:
         return _json_object(info).get("fileFormat", "tfrecord")
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(
-            f"cannot read {info} ({brief(error)}); delete {folder} to have it prepared anew"
+            f"cannot read {info} ({brief(error)}); delete {folder} to prepare it again"
         ) from error
 
 
@@ -178,9 +165,9 @@ def _json_object(path: Path) -> dict[str, Any]:
 
 
 def _check_class_names(folder: Path) -> None:
-    """Refuses a folder whose features are classes of other modules than TFDS's own.
+    """Refuses a folder whose features are classes from outside TFDS.
 
-    TFDS imports whatever module `features.json` names, and importing a module runs it.
+    TFDS imports any module that `features.json` names, and importing a module runs its code.
     """
     path = folder / "features.json"
     with _damage_is_data_error(folder):
@@ -189,13 +176,12 @@ def _check_class_names(folder: Path) -> None:
         )
     if foreign:
         raise DataError(
-            f"{path} names {foreign[0]!r:.200}, which is no feature of tensorflow-datasets: "
-            "nothing of it was imported; delete the folder to have it prepared anew"
+            f"{path} names {foreign[0]!r:.200}, which is not a feature of tensorflow-datasets: "
+            "nothing of it was imported; delete the folder to prepare it again"
         )
 
 
 def _class_names(value: Any) -> Iterator[Any]:
-    """The classes that a `features.json` mentions, at any depth."""
     if isinstance(value, list):
         for item in value:
             yield from _class_names(item)
@@ -207,9 +193,9 @@ def _class_names(value: Any) -> Iterator[Any]:
 
 
 def import_tfds() -> ModuleType:
-    """tensorflow_datasets, imported on first use: it takes half a second."""
+    """Imports tensorflow_datasets on first use: it takes half a second."""
     try:
-        import importlib_resources  # noqa: F401 - TFDS needs it to prepare, and does not declare it
+        import importlib_resources  # noqa: F401 - an undeclared dependency of TFDS's preparation
         import tensorflow_datasets
     except ImportError as error:
         raise DataUnavailableError(

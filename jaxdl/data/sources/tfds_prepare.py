@@ -1,9 +1,9 @@
-"""Preparing data sets with tensorflow-datasets, without TensorFlow where that is possible.
+"""Prepares data sets with tensorflow-datasets, without TensorFlow where possible.
 
-TFDS's stock MNIST builder opens files through TensorFlow. So MNIST and Fashion-MNIST have a
-builder of their own here: TFDS's download manager and folder layout, this package's IDX parser,
-and raw uint8 tensors in place of PNG images (which only TensorFlow would encode). It writes
-version 1.0.0, which no stock builder claims.
+TFDS's stock MNIST builder opens files through TensorFlow, so MNIST and Fashion-MNIST have their own
+builder here. It uses TFDS's download manager and folder layout, this package's IDX parser, and raw
+uint8 tensors instead of PNG images (which only TensorFlow would encode). It writes version 1.0.0,
+which no stock builder uses.
 """
 
 import contextlib
@@ -40,17 +40,15 @@ _GENERAL_PROBE_URL = "https://storage.googleapis.com/tfds-data"
 
 
 def prepare(name: str, root: Path) -> Path:
-    """Downloads and prepares a data set; says quickly if the network does not answer.
+    """Downloads and prepares a data set in ``root``; fails quickly if the network does not answer.
 
-    Args:
-        name: "mnist", "fashion_mnist", or a TFDS name (``name/config`` for a configuration).
-        root: folder to prepare it in; made if missing.
+    The name is "mnist", "fashion_mnist", or a TFDS name (``name/config`` for a configuration).
 
     Returns:
         The prepared folder.
 
     Raises:
-        DataUnavailableError: the network or a mirror does not give it.
+        DataUnavailableError: the network or a mirror does not provide it.
         DataError: unknown name, wrong checksum, or TFDS cannot prepare it without TensorFlow.
     """
     if name in PUBLISHED:
@@ -59,19 +57,13 @@ def prepare(name: str, root: Path) -> Path:
 
 
 def prepare_published(published: Published, root: Path, base_url: str | None = None) -> Path:
-    """Prepares MNIST or Fashion-MNIST with this package's own builder.
+    """Prepares MNIST or Fashion-MNIST in ``<root>/<name>/1.0.0`` with this package's builder.
 
-    Args:
-        published: the data set's mirrors and checksums.
-        root: folder to prepare it in.
-        base_url: a mirror to use instead of the known ones (or ``JAXDL_<NAME>_URL``).
-
-    Returns:
-        The prepared folder ``<root>/<name>/1.0.0``. Downloads are not kept.
+    ``base_url`` (or ``JAXDL_<NAME>_URL``) replaces the known mirrors. Downloads are not kept.
 
     Raises:
-        DataUnavailableError: no mirror answers or gives the files.
-        ChecksumError: a mirror's files are not the published ones (and no other mirror's are).
+        DataUnavailableError: no mirror answers or provides the files.
+        ChecksumError: no mirror has the published files.
         DataError: a file is damaged.
     """
     bases = mirrors(published, base_url)
@@ -110,9 +102,9 @@ def _prepare_from(published: Published, root: Path, base_url: str) -> Path:
         raise
     except tfds.core.download.download_manager.NonMatchingChecksumError as error:
         raise ChecksumError(f"{base_url}: {brief(error)}; use another mirror") from error
-    except Exception as error:  # requests, TFDS and the file system each have their own
+    except Exception as error:  # requests, TFDS and the file system raise their own errors
         prepared = find_prepared(root, published.name)
-        if prepared is not None:  # another process was quicker
+        if prepared is not None:  # another process was faster
             return prepared
         raise DataUnavailableError(
             f"{base_url}: downloading or preparing into {root} failed ({brief(error)})"
@@ -121,7 +113,6 @@ def _prepare_from(published: Published, root: Path, base_url: str) -> Path:
 
 
 def _builder_class(published: Published, base_url: str) -> type["tfds.core.GeneratorBasedBuilder"]:
-    """The TFDS builder of one published data set from one mirror."""
     tfds = import_tfds()
     urls = file_urls(base_url)
 
@@ -167,20 +158,20 @@ def _builder_class(published: Published, base_url: str) -> type["tfds.core.Gener
 
 
 def _prepare_stock(name: str, root: Path) -> Path:
-    """Prepares any other TFDS image-classification set with TFDS's own builder."""
+    """Prepares any other image-classification set with TFDS's own builder."""
     builder = _stock_builder(name, root)
     check_features(builder.info.features, name)
     folder = Path(builder.data_dir)
-    if folder.exists():  # a configuration that the short name did not find
+    if folder.exists():  # a configuration that the short name missed
         return folder
     urls = list(type(builder).url_infos or ())[:1] or [_GENERAL_PROBE_URL]
     reason = probe(urls)[urls[0]]
     if reason and not reason.startswith("HTTP status"):  # many hosts refuse HEAD but give GET
         raise DataUnavailableError(
             f"{name!r} is not prepared in {root} and the network does not answer ({urls[0]}: "
-            f"{reason}); give the folder of its files with data_dir"
+            f"{reason}); pass the folder of its files as data_dir"
         )
-    # Nothing is used that TFDS has no checksum for.
+    # Use nothing without a TFDS checksum.
     config = import_tfds().download.DownloadConfig(
         try_download_gcs=False, force_checksums_validation=True
     )
@@ -208,7 +199,7 @@ def _stock_builder(name: str, root: Path) -> "tfds.core.DatasetBuilder":
 
 
 def _unknown_name(name: str, known: list[str]) -> DataError:
-    """The error for a name that no source knows, with the nearest names."""
+    """The error for an unknown name, with the most similar names."""
     near = difflib.get_close_matches(name, [*PUBLISHED, *known], n=3)
     hint = f" Did you mean {', '.join(dict.fromkeys(near))}?" if near else ""
     return DataError(
@@ -220,7 +211,7 @@ def _unknown_name(name: str, known: list[str]) -> DataError:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps TFDS's announcements and bars from the console."""
+    """Silences TFDS's output and progress bars."""
     from tensorflow_datasets.core.utils import tqdm_utils
 
     was_active = tqdm_utils._active
@@ -233,12 +224,12 @@ def _quiet() -> Iterator[None]:
 
 
 def _worst(name: str, failures: list[DataError]) -> DataError:
-    """A damaged download goes before a missing one; a missing one gives every mirror's reason."""
+    """The error to raise: damage takes precedence; otherwise every mirror's reason."""
     damaged = [error for error in failures if not isinstance(error, DataUnavailableError)]
     if damaged:
         return damaged[0]
     reasons = "; ".join(map(str, failures))
     return DataUnavailableError(
-        f"{name!r} cannot be downloaded now ({reasons}); give the folder of its four IDX files "
-        "with data_dir, or try again with network"
+        f"{name!r} cannot be downloaded now ({reasons}); pass the folder of its four IDX files "
+        "as data_dir, or try again with network access"
     )

@@ -149,7 +149,7 @@ def test_missing_files(tmp_path, write_folder):
     with pytest.raises(DataError, match="lacks t10k-labels-idx1-ubyte") as caught:
         find_idx_files(folder)
     assert not isinstance(caught.value, DataUnavailableError)
-    with pytest.raises(DataError, match="must be a folder"):
+    with pytest.raises(DataError, match="it is a folder"):
         find_idx_files(folder / "train-labels-idx1-ubyte")
 
 

@@ -141,7 +141,7 @@ def test_offline_falls_through_to_the_embedded_sample_quickly(monkeypatch):
     assert time.perf_counter() - start < 60  # TFDS itself tries for 204 seconds
     assert dataset.source == "embedded"
     assert "not comparable" in dataset.description
-    assert "passed over: source 'tfds'" in dataset.description
+    assert "skipped: source 'tfds'" in dataset.description
 
 
 def test_offline_without_an_embedded_sample():
