@@ -142,7 +142,7 @@ def test_the_runs_of_a_study_differ_in_what_they_should(tmp_path):
 def test_a_study_continues_where_it_stopped(tmp_path, whole):
     mlp_l2.run(small(mlp_l2.MLPL2Config, tmp_path / "parts", max_steps=2))
     parts = mlp_l2.run(small(mlp_l2.MLPL2Config, tmp_path / "parts"))
-    assert parts.fitted["l1"].resumed_from == 2
+    assert parts.fitted["l1"].fitted.resumed_from == 2
     for name, fitted in whole[1].fitted.items():
         assert parts.fitted[name].final("test_loss") == fitted.final("test_loss")
 
@@ -150,7 +150,7 @@ def test_a_study_continues_where_it_stopped(tmp_path, whole):
 def test_a_finished_study_is_read_again_as_it_was(whole):
     folder, first, _ = whole
     again = mlp_l2.run(small(mlp_l2.MLPL2Config, folder))
-    assert again.fitted["l2"].resumed_from == 4
+    assert again.fitted["l2"].fitted.resumed_from == 4
     assert again.outcomes == first.outcomes
 
 
