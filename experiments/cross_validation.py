@@ -12,6 +12,7 @@ Expected: the course gives no figures. Settings differ by about the standard dev
 """
 
 import dataclasses
+import itertools
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -25,6 +26,7 @@ from experiments.common.study import (
     StudyConfig,
     open_study,
     print_plan,
+    replay_runs,
     train_runs,
 )
 from experiments.common.table import text_table
@@ -117,20 +119,37 @@ def fold_splits(config: CrossValidationConfig, train: data.Split) -> list[tuple]
     ]
 
 
+def fold_runs(config: CrossValidationConfig, train: data.Split) -> dict[str, list[Run]]:
+    """Each setting's runs, one for each fold."""
+    splits = fold_splits(config, train)
+    return {
+        setting: [
+            setting_run(
+                *(config, setting, f"{setting}-fold{fold}"),
+                train=rest,
+                evaluate_on={"val": held},
+            )
+            for fold, (rest, held) in enumerate(splits, start=1)
+        ]
+        for setting in SETTINGS
+    }
+
+
+def final_run(config: CrossValidationConfig, setting: str) -> Run:
+    """The run of the chosen setting on the whole training split."""
+    return setting_run(config, setting, f"{setting}-final")
+
+
 def cross_validate(session: Session, accuracies: dict[str, list[float]]) -> None:
     """Fills in each setting's accuracy on each fold, averaged over seeds.
 
     Raises:
         StoppedError: a run was stopped.
     """
-    config = session.config
-    splits = fold_splits(config, session.dataset.train)
-    for setting in SETTINGS:
+    for setting, runs in fold_runs(session.config, session.dataset.train).items():
         accuracies[setting] = []
-        for fold, (train, held) in enumerate(splits, start=1):
-            name = f"{setting}-fold{fold}"
-            one = setting_run(config, setting, name, train=train)
-            fitted = train_runs(session, [one], {"val": held})[name]
+        for run in runs:
+            fitted = train_runs(session, [run])[run.name]
             accuracies[setting].append(float(np.mean(fitted.final("val_accuracy"))))
 
 
@@ -167,12 +186,17 @@ def run(config: CrossValidationConfig) -> Result | None:
         if config.dry_run:
             print_plan(session, make_runs(session.config, session.dataset))
             return None
+        if config.debug_step is not None:
+            folds = fold_runs(session.config, session.dataset.train).values()
+            finals = [final_run(session.config, setting) for setting in SETTINGS]
+            replay_runs(session, [*itertools.chain(*folds), *finals])
+            return None
         validation: dict[str, list[float]] = {}
         try:
             cross_validate(session, validation)
             chosen = max(validation, key=lambda name: np.mean(validation[name]))
-            one = setting_run(session.config, chosen, f"{chosen}-final")
-            final = train_runs(session, [one], {"test": session.dataset.test})[one.name]
+            one = final_run(session.config, chosen)
+            final = train_runs(session, [one])[one.name]
         except StoppedError as stopped:
             return Result(validation, "", [], [], {}, {}, stopped.status)
         return finish(session, validation, chosen, final)

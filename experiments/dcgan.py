@@ -189,7 +189,7 @@ def train(
     config: DCGANConfig, session: Session, images: jax.Array, schedule: Schedule
 ) -> Fitted | None:
     """Runs the adversarial training; None if it only repeated steps for debugging."""
-    root, batch_size = rngs.root_key(config.seed), config.batch_size
+    root, recipe = rngs.root_key(config.seed), gan.GANRecipe(config.batch_size)
     images = parallel.replicate(images, session.devices.local)
     shuffle = rngs.stream(root, rngs.Stream.SHUFFLE)
     permutation = jax.jit(data.epoch_permutation, static_argnums=2)
@@ -202,10 +202,10 @@ def train(
     if config.sample_every:
         hooks.append(sample_writer(config, session.workdir, "step_{point.step:06d}.png"))
     task = Task(
-        functools.partial(gan.batch_step, recipe=gan.GANRecipe(batch_size)),
+        functools.partial(gan.batch_step, recipe=recipe),
         create_state(config, images.shape[-1]),
         inputs_for_epoch,
-        inspection=Inspection(lambda i, n: data.batch_indices(i.permutation, n, batch_size)),
+        inspection=Inspection(recipe.batches),
     )
     options = run_options(session, hooks=hooks, warnings=collapse_warnings)
     return fit_or_replay(task, schedule, options, config.debug_step)
@@ -336,7 +336,7 @@ def train_and_draw(session: Session, begin: float) -> Result | None:
     """Does everything after opening the session, from ``begin`` on the performance counter."""
     config = session.config
     schedule = Schedule(
-        len(session.dataset.images) // config.batch_size,
+        gan.GANRecipe(config.batch_size).steps_per_epoch(len(session.dataset.images)),
         config.epochs,
         config.max_steps,
         config.batch_size,

@@ -30,6 +30,7 @@ from experiments.common.study import (
     finish,
     open_study,
     print_plan,
+    replay_runs,
     train_runs,
 )
 from jaxdl import data, optim, plot
@@ -74,9 +75,17 @@ def make_runs(config: MLPEarlyStoppingConfig, dataset: data.Dataset) -> Sequence
     model, adam = MLP(hidden=(config.width,) * 6), optim.adam(config.learning_rate)
     kept, held = hold_out(config, dataset.train)
     stopping = EarlyStopping("val_accuracy", "max", config.patience)
+    parts = {"val": held, "test": dataset.test}
     return [
         Run(LONG, model, adam, Course(0.5489, 0.8270)),
-        Run(SOUND, model, adam, train=kept, evaluate_on={"val": held}, early_stopping=stopping),
+        Run(
+            SOUND,
+            model,
+            adam,
+            train=kept,
+            evaluate_on=parts,
+            early_stopping=stopping,
+        ),
     ]
 
 
@@ -133,8 +142,11 @@ def run(config: MLPEarlyStoppingConfig) -> Result | None:
         if config.dry_run:
             print_plan(session, runs)
             return None
+        if config.debug_step is not None:
+            replay_runs(session, runs)
+            return None
         try:
-            fitted = train_runs(session, runs, {"test": session.dataset.test})
+            fitted = train_runs(session, runs)
         except StoppedError as stopped:
             return Result([], stopped.fitted, {}, {}, stopped.status)
         return compare_ways(session, runs, fitted)

@@ -7,7 +7,6 @@ intervals (``jaxdl.metrics.statistics``).
 import contextlib
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import flax.linen as linen
@@ -23,12 +22,8 @@ from experiments.common.training import exit_status, is_replayed, run_options
 from jaxdl import data, nn, plot
 from jaxdl.distributed.memory import check_fits
 from jaxdl.errors import ConfigError
-from jaxdl.run.classifiers import (
-    ClassifierOptions,
-    FittedClassifier,
-    classifier_task,
-    fit_classifier,
-)
+from jaxdl.run.classifier_task import ClassifierOptions, classifier_task
+from jaxdl.run.classifiers import FittedClassifier, fit_classifier
 from jaxdl.run.log import Record
 from jaxdl.run.progress import clock
 from jaxdl.run.replay import replay
@@ -70,7 +65,7 @@ class Run(NamedTuple):
         course: the course's figures, None where it has none.
         augment: transforms the training images.
         train: the split to train on; None for the whole training split.
-        evaluate_on: extra splits to evaluate this run on, by name.
+        evaluate_on: what it is evaluated on, by name; None for the test split.
         early_stopping: when to stop a seed.
     """
 
@@ -80,7 +75,7 @@ class Run(NamedTuple):
     course: Course | None = None
     augment: Augmentation | None = None
     train: data.Split | None = None
-    evaluate_on: Mapping[str, data.Split] = MappingProxyType({})
+    evaluate_on: Mapping[str, data.Split] | None = None
     early_stopping: EarlyStopping | None = None
 
 
@@ -160,17 +155,15 @@ def print_plan(session: Session, runs: Sequence[Run]) -> None:
         tell(f"\n{', '.join(its_runs)}: {table}")
 
 
-def train_run(
-    session: Session, run: Run, evaluate_on: Mapping[str, data.Split]
-) -> FittedClassifier | None:
-    """Trains one run from all seeds; None if ``--debug_step`` repeated its steps."""
+def arguments_of(session: Session, run: Run) -> dict[str, Any]:
+    """What ``fit_classifier`` and ``classifier_task`` take for a run."""
     config = session.config
-    session.console.message(f"{run.name}: {config.seeds} seed{'s' * (config.seeds > 1)}")
-    arguments = {
+    parts = {"test": session.dataset.test} if run.evaluate_on is None else run.evaluate_on
+    return {
         "model": run.model,
         "optimizer": run.optimizer,
         "train": run.train or session.dataset.train,
-        "evaluate_on": {**run.evaluate_on, **evaluate_on},
+        "evaluate_on": parts,
         "epochs": config.epochs,
         "batch_size": config.batch_size,
         "how": ClassifierOptions(
@@ -186,12 +179,16 @@ def train_run(
             warnings=chance_warnings,
         ),
     }
-    if is_replayed(config, arguments["options"]):
-        replay(*classifier_task(**arguments), arguments["options"], config.debug_step)
-        return None
-    fitted = fit_classifier(**arguments)
-    session.console.close()
-    return fitted
+
+
+def replay_runs(session: Session, runs: Sequence[Run]) -> None:
+    """Repeats the steps that ``--debug_step`` asks for, of the run that diverged or the first."""
+    for run in runs:
+        arguments = arguments_of(session, run)
+        if is_replayed(session.config, arguments["options"]):
+            session.console.message(f"{run.name}:")
+            replay(*classifier_task(**arguments), arguments["options"], session.config.debug_step)
+            return
 
 
 class StoppedError(Exception):
@@ -207,20 +204,18 @@ class StoppedError(Exception):
         self.fitted, self.status = fitted, status
 
 
-def train_runs(
-    session: Session, runs: Sequence[Run], evaluate_on: Mapping[str, data.Split]
-) -> dict[str, FittedClassifier]:
+def train_runs(session: Session, runs: Sequence[Run]) -> dict[str, FittedClassifier]:
     """Trains one run after another.
 
     Raises:
-        StoppedError: a signal ended one, or ``--debug_step`` repeated the steps of one.
+        StoppedError: a signal ended one.
     """
     fitted: dict[str, FittedClassifier] = {}
+    seeds = session.config.seeds
     for run in runs:
-        one = train_run(session, run, evaluate_on)
-        if one is None:
-            raise StoppedError(fitted, 0)
-        fitted[run.name] = one
+        session.console.message(f"{run.name}: {seeds} seed{'s' * (seeds > 1)}")
+        one = fitted[run.name] = fit_classifier(**arguments_of(session, run))
+        session.console.close()
         if (status := exit_status(one.fitted)) is not None:
             raise StoppedError(fitted, status)
     return fitted
@@ -252,11 +247,11 @@ def figures_of(outcomes: Sequence[Outcome], fitted: Mapping[str, FittedClassifie
     curves = {name: f.log.series("loss") for name, f in fitted.items()}
     shortest = min(len(steps) for steps, _ in curves.values())
     if shortest:
-        longest_first = {n: (s, np.array(v, float).T) for n, (s, v) in curves.items()}
-        steps = next(iter(longest_first.values()))[0][:shortest]
+        by_name = {n: (s, np.array(v, float).T) for n, (s, v) in curves.items()}
+        steps = next(iter(by_name.values()))[0][:shortest]
         figures["training_loss"] = plot.line_band(
             steps,
-            {name: values[:, :shortest] for name, (_, values) in longest_first.items()},
+            {name: values[:, :shortest] for name, (_, values) in by_name.items()},
             xlabel="Step",
             ylabel="Training loss (nats), mean and range over seeds",
             log_y=True,
@@ -336,8 +331,11 @@ def run_study(
         if session.config.dry_run:
             print_plan(session, runs)
             return None
+        if session.config.debug_step is not None:
+            replay_runs(session, runs)
+            return None
         try:
-            fitted = train_runs(session, runs, {"test": session.dataset.test})
+            fitted = train_runs(session, runs)
         except StoppedError as stopped:
             return Result([], stopped.fitted, {}, {}, stopped.status)
         more_figures = draw_more(session.config, session.dataset) if draw_more else {}

@@ -14,13 +14,13 @@ import numpy as np
 from experiments.measuring.layers import Layer
 from experiments.measuring.worker import Prepared
 from jaxdl import data, models, nn, optim
+from jaxdl.data import normalize_mnist
 from jaxdl.distributed import parallel
 from jaxdl.distributed.compilation import enable_cache
 from jaxdl.distributed.devices import fix_threads
 from jaxdl.distributed.precision import find_precision, products_as
 from jaxdl.distributed.virtual_shards import with_virtual_shards
 from jaxdl.run.checkpoint import CheckpointStore
-from jaxdl.run.classifiers import normalize_mnist
 from jaxdl.run.saving import SavePolicy
 from jaxdl.run.signals import StopSignals
 from jaxdl.training import classifier, gan, rngs

@@ -89,8 +89,14 @@ class BatchNorm(nn.Module):
         _check_count(x, _count(x, axis_name, None))
         count = _count(x, axis_name, mask)
         y, mean, var = batch_normalize(x, scale, bias, mask, self.epsilon, axis_name)
-        running_mean.value = self._blend(running_mean.value, mean)
-        running_var.value = self._blend(running_var.value, var * (count / _at_least_one(count - 1)))
+        blended = (
+            self._blend(running_mean.value, mean),
+            self._blend(running_var.value, var * (count / _at_least_one(count - 1))),
+        )
+        if mask is not None:  # a single value has no variance: keep the statistics there are
+            kept = (running_mean.value, running_var.value)
+            blended = jax.tree.map(lambda new, old: jnp.where(count < 2, old, new), blended, kept)
+        running_mean.value, running_var.value = blended
         return y
 
     def _blend(self, running: jax.Array, batch: jax.Array) -> jax.Array:

@@ -26,15 +26,19 @@ def train_only(
         >>> update["features"]["kernel"].tolist(), update["head"]["kernel"].tolist()
         ([0.0, 0.0], [-0.5, -0.5])
     """
+    unknown: set[str] = set()
 
     def label(path: Any, _: Any) -> str:
         name = jax.tree_util.keystr(path, simple=True, separator="/")
-        return "trained" if any(f"{name}/".startswith(f"{n}/") for n in names) else "frozen"
+        matches = [n for n in names if f"{name}/".startswith(f"{n}/")]
+        unknown.difference_update(matches)
+        return "trained" if matches else "frozen"
 
     def labels(params: Any) -> Any:
+        unknown.update(names)
         found = jax.tree_util.tree_map_with_path(label, params)
-        if "trained" not in jax.tree.leaves(found):
-            raise ConfigError(f"none of {list(names)} is a parameter; there are {list(params)}")
+        if unknown:
+            raise ConfigError(f"no parameter is called {sorted(unknown)}; there are {list(params)}")
         return found
 
     return optax.multi_transform({"trained": optimizer, "frozen": optax.set_to_zero()}, labels)

@@ -151,11 +151,11 @@ def line_band(
     """
     means, bands = {}, {}
     for name, values in runs.items():
-        rows = np.asarray(values).astype(np.float64)
+        rows = np.ma.masked_invalid(np.asarray(values).astype(np.float64))
         if rows.ndim != 2 or len(rows) == 0:
             raise ShapeError(f"runs {name!r} have shape {rows.shape}: need (runs, points)")
-        means[name] = rows.mean(axis=0)
-        bands[name] = (rows.min(axis=0), rows.max(axis=0))
+        means[name] = rows.mean(axis=0).filled(np.nan)
+        bands[name] = tuple(edge(axis=0).filled(np.nan) for edge in (rows.min, rows.max))
     if log_y:
         _check_log(means, references or {})
     ax = axes_or_new(ax)

@@ -18,12 +18,8 @@ from jaxdl.run import (
     step_metrics,
     task,
 )
-from jaxdl.run.classifiers import (
-    ClassifierOptions,
-    FittedClassifier,
-    classifier_task,
-    fit_classifier,
-)
+from jaxdl.run.classifier_task import ClassifierOptions, classifier_task
+from jaxdl.run.classifiers import FittedClassifier, fit_classifier
 from jaxdl.run.fit import Fitted, fit
 from jaxdl.run.log import RunLog
 from jaxdl.run.replay import replay

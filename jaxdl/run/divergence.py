@@ -76,7 +76,8 @@ def first_bad_metric(
     """
     found = []
     for order, (name, values) in enumerate(metrics.items()):
-        bad = np.argwhere(~np.isfinite(values) & done)
+        ran = np.reshape(done, np.shape(done) + (1,) * (values.ndim - np.ndim(done)))
+        bad = np.argwhere(~np.isfinite(values) & ran)
         if len(bad):
             place = tuple(bad[0])
             member = int(place[1]) if len(place) > 1 else None

@@ -93,8 +93,10 @@ class Training:
         self._metrics, self._clock = EpochMetrics(start.sums, self._members), _Clock(start)
         # All processes must run chunks of the same size, so it cannot depend on a local clock.
         self._steps_per_call = 1 if jax.process_count() == 1 else LONGEST_CHUNK
-        if task.evaluator and start.evaluator:
-            task.evaluator.load_state_dict(start.evaluator)
+        if task.evaluator:
+            task.evaluator.reset()
+            if start.evaluator:
+                task.evaluator.load_state_dict(start.evaluator)
 
     @property
     def is_over(self) -> bool:
@@ -219,14 +221,14 @@ class Training:
         record |= self._metrics.compute() | dict(extra)
         record["seconds"] = round(seconds, 4)
         record["images_per_second"] = round(self.schedule.examples_per_step * steps / seconds, 1)
-        warnings = list(self.options.warnings(record)) if self.options.warnings else []
-        if warnings:
+        cut_short = {"steps_done": steps} if steps < self.schedule.steps_per_epoch else {}
+        warn = self.options.warnings or (lambda record: ())
+        if warnings := list(warn(record | cut_short)):
             record["warnings"] = warnings
         for warning in warnings:
             self.options.reporter.message(f"Warning: epoch {point.epoch}: {warning}")
-        if steps < self.schedule.steps_per_epoch:
-            record["steps_done"] = steps
-        else:
+        record |= cut_short
+        if not cut_short:
             self._metrics, self._clock.epoch_seconds = EpochMetrics(members=self._members), 0.0
         self.log.append(record)
 

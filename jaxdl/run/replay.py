@@ -9,9 +9,10 @@ import numpy as np
 from jaxdl.distributed import parallel
 from jaxdl.errors import ConfigError
 from jaxdl.run.divergence import BadMetric, Inspection, first_bad_metric
+from jaxdl.run.loop import Progress
 from jaxdl.run.microscope import first_not_finite
 from jaxdl.run.opening import compile_task, open_store, progress_of
-from jaxdl.run.schedule import Schedule
+from jaxdl.run.schedule import Point, Schedule
 from jaxdl.run.task import RunOptions, Task
 from jaxdl.training.leaves import first_bad_leaf
 
@@ -38,10 +39,17 @@ def replay(
         ConfigError: the run has no such step.
         CheckpointError: every checkpoint before the step is damaged.
     """
-    if step > schedule.total_steps:
-        raise ConfigError(f"step {step}: the run ends at step {schedule.total_steps}")
+    if not 1 <= step <= schedule.total_steps:
+        raise ConfigError(
+            f"step {step}: the run starts at step 1 and ends at step {schedule.total_steps}"
+        )
     run_steps, devices = compile_task(task, options), options.local_devices
-    state, start = _start_before(task, schedule, options, step)
+    state, progress = _start_before(task, schedule, options, step)
+    start, evaluator = progress.step, task.evaluator
+    if evaluator:
+        evaluator.reset()
+        if progress.evaluator:
+            evaluator.load_state_dict(progress.evaluator)
     after = parallel.replicate(jax.tree.map(jnp.copy, state), devices)
     tell = options.reporter.message if options.reporter else print
     inspection = task.inspection
@@ -62,19 +70,21 @@ def replay(
             lines = _look_into(task.step, *alone, position)
             tell(f"In that step {'; '.join(lines) or 'every intermediate result is finite'}.")
             return number
+        if evaluator and (point := Point(schedule.epoch_of(number), number, schedule)).ends_epoch:
+            after, _, _ = evaluator(point, after)
     tell(f"Repeated steps {start + 1} to {step}: every metric and every leaf is finite.")
     return None
 
 
 def _start_before(
     task: Task, schedule: Schedule, options: RunOptions, step: int
-) -> tuple[PyTree, int]:
+) -> tuple[PyTree, Progress]:
     with open_store(options, schedule) as store:
         found = store.find_sound(before=step) if store else None
         if store is None or found is None:
-            return task.state, 0
+            return task.state, Progress()
         state, meta = store.restore(task.state, before=step)
-        return state, progress_of(meta, store, found).step
+        return state, progress_of(meta, store, found)
 
 
 def _member(

@@ -12,6 +12,7 @@ from jaxdl.errors import ConfigError
 from jaxdl.metrics.accumulation import Mean, Metric
 
 PyTree = Any
+RESERVED = {"kind", "run", "epoch", "step", "seconds", "images_per_second", "warnings"}
 
 
 class Measured(NamedTuple):
@@ -37,6 +38,8 @@ def measured(step: StepFunction) -> StepFunction:
         state: PyTree, inputs: PyTree, position: jax.Array, shard: Shard
     ) -> tuple[PyTree, Measured]:
         state, found = step(state, inputs, position, shard)
+        if taken := RESERVED & set(found):
+            raise ConfigError(f"a metric cannot be called {sorted(taken)}: the log uses that name")
         metrics = {name: _as_metric(name, metric) for name, metric in found.items()}
         values = {name: metric.compute() for name, metric in metrics.items()}
         return state, Measured(values, metrics, jnp.bool_(True))

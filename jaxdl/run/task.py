@@ -25,6 +25,9 @@ class Evaluator(Protocol):
     def __call__(self, point: Point, state: PyTree) -> tuple[PyTree, Mapping[str, Any], str | None]:
         """Takes the replicated state; returns it, extra metrics, and why to stop (or None)."""
 
+    def reset(self) -> None:
+        """Forgets earlier runs; called at the start of each."""
+
     def state_dict(self) -> dict[str, Any]:
         """The evaluator's own state, as JSON-serialisable values."""
 
@@ -42,7 +45,7 @@ class Task:
             whose fields add up.
         state: the initial state, on one device; a run does not modify it.
         inputs_for_epoch: returns the steps' inputs for an epoch (from 1), on one device or the
-            host. An array that is the same object each time is copied to the devices once.
+            host. Arrays that ``parallel.replicate`` has put on the devices are not copied again.
         evaluator: called at the end of each epoch.
         inspection: what a divergence report needs to know about the steps.
         wrap: transforms the loop of steps before compilation, see ``parallel.compile_steps``.

@@ -15,6 +15,7 @@ import optax
 from jaxdl.data.dataset import Split, check_split
 from jaxdl.data.sampling import padded_batch_indices
 from jaxdl.distributed.parallel import Shard
+from jaxdl.errors import ConfigError, DataError
 from jaxdl.metrics import Metric
 from jaxdl.training.objective import Objective
 from jaxdl.training.reprs import short_repr
@@ -91,17 +92,34 @@ def check_parts(model: linen.Module, transform: Transform, parts: Mapping[str, S
         DataError: see :func:`jaxdl.data.dataset.check_split`; each label must be the index of one
             of the network's outputs.
     """
+    first = next(iter(parts))
+    for name, part in parts.items():
+        images, wanted = np.asarray(part.images), np.shape(parts[first].images)[1:]
+        if images.size and images.shape[1:] != wanted:
+            raise DataError(
+                f"images of the {name} part are {images.shape[1:]}, those of the {first} part "
+                f"{wanted}: a network takes one size"
+            )
+        num_classes = 1
+        if images.size:  # an empty part may have no valid shape; check_split reports it
+            num_classes = _num_classes(model, transform, images)
+        check_split(part, num_classes, f"{name} part")
+
+
+def _num_classes(model: linen.Module, transform: Transform, images: np.ndarray) -> int:
+    """The number of classes that the network's outputs tell apart; one output tells two."""
 
     def outputs(images: jax.Array) -> jax.Array:
         return model.init_with_output(jax.random.key(0), transform(images), train=False)[0]
 
-    for name, part in parts.items():
-        images = np.asarray(part.images)
-        num_classes = 1
-        if images.size:  # an empty part may have no valid shape; check_split reports it
-            example = jax.ShapeDtypeStruct((1, *images.shape[1:]), images.dtype)
-            num_classes = jax.eval_shape(outputs, example).shape[-1]
-        check_split(part, num_classes, f"{name} part")
+    if not {"train", "axis_name"} <= set(inspect.signature(type(model).__call__).parameters):
+        raise ConfigError(
+            f"{type(model).__name__} is called with x alone: its __call__ must accept the keyword "
+            "arguments train and axis_name"
+        )
+    example = jax.ShapeDtypeStruct((1, *images.shape[1:]), images.dtype)
+    shape = jax.eval_shape(outputs, example).shape
+    return max(shape[-1], 2) if len(shape) > 1 else 2
 
 
 def takes_mask(model: linen.Module) -> bool:
@@ -213,7 +231,7 @@ def batch_step(
         key = _draw(inputs.keys, Stream.AUGMENTATION, state.step)
         images = recipe.augment(key, images, positions)
     extra: dict[str, Any] = {}
-    if getattr(model, "dropout_rate", 0) > 0:
+    if getattr(model, "dropout_rate", 0) > 0 and hasattr(model, "dropout_masks"):
         key = _draw(inputs.keys, Stream.DROPOUT, state.step)
         extra["masks"] = model.dropout_masks(key, positions)
     if len(inputs.permutation) % size and takes_mask(model):

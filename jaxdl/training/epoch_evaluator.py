@@ -1,5 +1,6 @@
 """Evaluates several seeds at the end of each epoch, with early stopping per seed."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -44,9 +45,8 @@ class EpochEvaluator:
         self.parts = {
             name: Split(jnp.asarray(p.images), jnp.asarray(p.labels)) for name, p in parts.items()
         }
-        self.stopping = stopping
-        self.best_epochs: list[int | None] = [None] * len(stopping)
-        self.stopped_epochs: list[int | None] = [None] * len(stopping)
+        self._rules = tuple(stopping)
+        self.reset()
 
         def measure(state: ClassifierState, part: Split) -> Any:
             def one(network: Any) -> Any:
@@ -84,6 +84,12 @@ class EpochEvaluator:
         state = _keep(state, improved, active)
         done = not active.any()
         return state, record, "; ".join(str(s.reason) for s in self.stopping) if done else None
+
+    def reset(self) -> None:
+        """Starts the rules afresh."""
+        self.stopping = [copy.deepcopy(rule) for rule in self._rules]
+        self.best_epochs: list[int | None] = [None] * len(self._rules)
+        self.stopped_epochs: list[int | None] = [None] * len(self._rules)
 
     def state_dict(self) -> dict[str, Any]:
         """Each seed's early stopping, best epoch and stopped epoch."""

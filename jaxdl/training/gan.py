@@ -26,7 +26,7 @@ import optax
 from jaxdl.data.sampling import batch_indices
 from jaxdl.data.transforms import to_signed_range
 from jaxdl.distributed.parallel import Shard
-from jaxdl.errors import ShapeError
+from jaxdl.errors import ConfigError, ShapeError
 from jaxdl.losses.adversarial import NON_SATURATING, AdversarialLoss
 from jaxdl.models import Discriminator, Generator
 from jaxdl.training.reprs import short_repr
@@ -90,6 +90,27 @@ class GANRecipe(NamedTuple):
     batch_size: int = 100
     loss: AdversarialLoss = NON_SATURATING
     discriminator_steps: int = 1
+
+    def steps_per_epoch(self, num_images: int) -> int:
+        """Steps that find full batches of their own among so many images.
+
+        Example:
+            >>> GANRecipe(100).steps_per_epoch(70_000)
+            700
+        """
+        if self.discriminator_steps < 1:
+            raise ConfigError(f"discriminator_steps is {self.discriminator_steps}: at least 1")
+        return num_images // (self.batch_size * self.discriminator_steps)
+
+    def batch(self, permutation: jax.Array, position: jax.Array, turn: int) -> jax.Array:
+        """The indices of the ``turn``-th batch of an epoch's step, (batch_size,)."""
+        number = position * self.discriminator_steps + turn
+        return batch_indices(permutation, number, self.batch_size)
+
+    def batches(self, inputs: "GANInputs", position: int) -> jax.Array:
+        """The indices of all examples of an epoch's step."""
+        turns = range(self.discriminator_steps)
+        return jnp.concatenate([self.batch(inputs.permutation, position, turn) for turn in turns])
 
 
 def update_discriminator(
@@ -273,12 +294,17 @@ def batch_step(
     Step ``position`` of an epoch uses ``recipe.discriminator_steps`` batches. The batch size must
     be a multiple of the number of shards.
     """
+    if recipe.loss.penalty is not None and state.discriminator.batch_stats:
+        raise ConfigError(
+            "the loss's penalty is about single images, and the discriminator's BatchNorm mixes "
+            "them: use Discriminator(normalization='none') or 'layer'"
+        )
     positions = shard.take(jnp.arange(recipe.batch_size))
     dim, turns = state.generator.model.latent_dim, recipe.discriminator_steps
 
     def arguments(turn: int) -> dict[str, Any]:
         """The real images and random draws of the step's ``turn``-th batch."""
-        batch = batch_indices(inputs.permutation, position * turns + turn, recipe.batch_size)
+        batch = recipe.batch(inputs.permutation, position, turn)
         noise, mix = (
             _key(inputs.key, name, state.step, turns - 1 - turn)
             for name in (Stream.NOISE, Stream.PENALTY)

@@ -14,7 +14,8 @@ from jaxdl.distributed import parallel
 from jaxdl.distributed.virtual_shards import Segment, check_shards, make_plan, with_virtual_shards
 from jaxdl.errors import ConfigError
 from jaxdl.models import MLP, Discriminator, Generator
-from jaxdl.run.classifiers import ClassifierOptions, fit_classifier
+from jaxdl.run.classifier_task import ClassifierOptions
+from jaxdl.run.classifiers import fit_classifier
 from jaxdl.run.task import RunOptions
 from jaxdl.training import gan, rngs
 

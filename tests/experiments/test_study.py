@@ -284,3 +284,14 @@ def test_a_study_keeps_checkpoints_and_warns_of_a_network_that_learns_nothing(tm
     epochs = [r for r in fitted.log.records if r["kind"] == "epoch"]
     assert all("hardly uses its input" in r["warnings"][0] for r in epochs)
     assert "Warning: epoch 1: network 0 of 1 has an accuracy of" in capsys.readouterr().out
+
+
+def test_looking_into_a_step_leaves_every_run_of_a_study_as_it_was(tmp_path, capsys):
+    mlp_l2.run(small(mlp_l2.MLPL2Config, tmp_path, seeds=1))
+    (tmp_path / "divergence.json").write_text('{"run": "l2"}')
+    before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file() and p.name != ".lock"}
+    longer = small(mlp_l2.MLPL2Config, tmp_path, seeds=1, max_steps=9, debug_step=6)
+    assert mlp_l2.run(longer) is None
+    assert "Repeated steps 5 to 6: every metric" in capsys.readouterr().out
+    after = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file() and p.name != ".lock"}
+    assert after == before

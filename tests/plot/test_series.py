@@ -162,3 +162,8 @@ def test_line_band_shows_mean_and_range():
     assert corners == {(1.0, 1.0), (2.0, 3.0), (1.0, 6.0), (2.0, 5.0)}
     with pytest.raises(ShapeError, match="runs 'L2'"):
         line_band([1, 2], {"L2": [1.0, 2.0]}, **LABELS)
+
+
+def test_a_run_that_has_ended_leaves_the_mean_of_the_others():
+    figure = line_band([1, 2], {"a": [[1.0, np.nan], [3.0, 5.0]]}, **LABELS)
+    assert figure.axes[0].get_lines()[0].get_ydata().tolist() == [2.0, 5.0]

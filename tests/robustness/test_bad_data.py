@@ -31,7 +31,8 @@ from jaxdl.data.sources.idx import IDX_STEMS, IDXError, read_idx, write_idx
 from jaxdl.data.sources.tfds import find_prepared, read_prepared
 from jaxdl.errors import ConfigError, DataError, ShapeError, UserError
 from jaxdl.models import MLP
-from jaxdl.run.classifiers import ClassifierOptions, fit_classifier
+from jaxdl.run.classifier_task import ClassifierOptions
+from jaxdl.run.classifiers import fit_classifier
 
 
 @pytest.fixture(autouse=True)

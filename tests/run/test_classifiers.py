@@ -1,7 +1,9 @@
 """What fit_classifier takes beside the usual: losses, metrics, weights, samplers, frozen parts."""
 
+import dataclasses
 import functools
 
+import flax.linen as linen
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,13 +12,19 @@ import pytest
 
 from jaxdl import data, losses, metrics, optim
 from jaxdl.data import Split
-from jaxdl.errors import ConfigError, ShapeError
+from jaxdl.errors import ConfigError, DataError, ShapeError
 from jaxdl.models import CNN, MLP
-from jaxdl.run.classifiers import ClassifierOptions, classifier_task, fit_classifier
+from jaxdl.nn import BatchNorm
+from jaxdl.run.classifier_task import ClassifierOptions, classifier_task
+from jaxdl.run.classifiers import fit_classifier
+from jaxdl.run.fit import fit as run_fit
+from jaxdl.run.progress import Silent
+from jaxdl.run.replay import replay
 from jaxdl.run.task import RunOptions
 from jaxdl.training import classifier
 from jaxdl.training.early_stopping import EarlyStopping
 from jaxdl.training.objective import Objective
+from jaxdl.training.rngs import root_key
 
 SIZE = 6
 SGD = optax.sgd(0.1)
@@ -186,8 +194,8 @@ def test_frozen_parameters_stay_as_they_are(train):
     after = fit(train, optimizer=only, epochs=2).network().params
     jax.tree.map(np.testing.assert_array_equal, before["dense_1"], after["dense_1"])
     assert np.abs(before["dense_2"]["kernel"] - after["dense_2"]["kernel"]).max() > 1e-4
-    with pytest.raises(ConfigError, match=r"none of \['dense_9'\] is a parameter"):
-        fit(train, optimizer=optim.train_only(SGD, ["dense_9"]))
+    with pytest.raises(ConfigError, match=r"no parameter is called \['dense_9'\]"):
+        fit(train, optimizer=optim.train_only(SGD, ["dense_1", "dense_9"]))
 
 
 SMALL_CNN = CNN(widths=(3,), hidden=4, num_classes=3, image_size=SIZE)
@@ -242,3 +250,142 @@ def test_a_stopped_seed_is_the_same_alone_and_among_others(train):
     values = [value[first] for value in together.log.series("loss")[1]]
     assert None not in values[:steps]
     assert set(values[steps:]) == {None}
+
+
+@pytest.mark.parametrize("seeds", [(0,), (0, 1)])
+def test_a_metric_may_be_an_array(train, seeds):
+    matrix = functools.partial(metrics.ConfusionMatrix.from_batch, num_classes=3)
+    fitted = fit(train, seeds=seeds, objective=Objective(metrics={"matrix": matrix}))
+    counts = np.array(fitted.log.series("matrix", "epoch")[1][0])
+    assert counts.shape == (len(seeds), 3, 3)
+    assert (counts.sum((1, 2)) == 22).all()
+
+
+def test_a_task_can_be_trained_twice(train):
+    """What an evaluator learned in one run does not decide the next."""
+    how = ClassifierOptions(
+        transform=scale, early_stopping=EarlyStopping("test_loss", "min", patience=1)
+    )
+    model, part = MLP(hidden=(5,), num_classes=3), Split(train.images[:9], train.labels[:9])
+    task, schedule = classifier_task(
+        model, optax.sgd(1.0), train, {"test": part}, batch_size=8, epochs=40, how=how
+    )
+    first, second = run_fit(task, schedule), run_fit(task, schedule)
+    assert first.progress.stopped
+    assert (first.progress.step, first.progress.stopped) == (
+        second.progress.step,
+        second.progress.stopped,
+    )
+
+
+def poisoned_after_its_stop(train, folder):
+    """Three seeds; the first to stop would have had a loss that is not finite later on."""
+    how = ClassifierOptions(
+        transform=scale,
+        seeds=(0, 1, 2),
+        early_stopping=EarlyStopping("test_loss", "min", patience=1),
+    )
+    part = Split(train.images[:9], train.labels[:9])
+    options = RunOptions(folder=folder, save_every_seconds=1e6)
+    task, schedule = classifier_task(
+        MLP(hidden=(5,), num_classes=3), optax.sgd(1.0), train, {"test": part},
+        batch_size=8, epochs=40, how=how, options=options,
+    )  # fmt: skip
+    return task, schedule, options
+
+
+def test_a_replay_stops_seeds_where_the_run_did(train, tmp_path):
+    task, schedule, options = poisoned_after_its_stop(train, tmp_path)
+    run_fit(task, schedule, options)
+    stops = task.evaluator.stopped_epochs
+    first = int(np.argmin(stops))
+    later = stops[first] * 3 + 2
+    step = task.step
+
+    def poison(state, inputs, position, shard):
+        state, found = step(state, inputs, position, shard)
+        own = (jax.random.key_data(inputs.keys) == jax.random.key_data(root_key(first))).all()
+        bad = own & (state.step > stops[first] * 3)
+        loss = found["loss"]
+        return state, found | {"loss": loss.replace(total=jnp.where(bad, jnp.nan, loss.total))}
+
+    said = []
+    reporter = Silent()
+    reporter.message = said.append
+    options = dataclasses.replace(options, folder=None, reporter=reporter)
+    assert replay(dataclasses.replace(task, step=poison), schedule, options, later) is None
+    assert "every metric and every leaf is finite" in said[-1]
+
+
+def test_a_batch_of_one_value_leaves_the_running_statistics_alone():
+    layer = BatchNorm()
+    x = jnp.array([[1.0], [5.0], [7.0]])
+    variables = layer.init(jax.random.key(0), x, train=True)
+    one, two = jnp.array([1.0, 0.0, 0.0]), jnp.array([1.0, 1.0, 0.0])
+    _, kept = layer.apply(variables, x, train=True, mask=one, mutable=["batch_stats"])
+    _, moved = layer.apply(variables, x, train=True, mask=two, mutable=["batch_stats"])
+    jax.tree.map(np.testing.assert_array_equal, kept["batch_stats"], variables["batch_stats"])
+    np.testing.assert_allclose(moved["batch_stats"]["mean"], [0.3], rtol=1e-6)
+    np.testing.assert_allclose(moved["batch_stats"]["var"], [0.9 + 0.1 * 8], rtol=1e-6)
+
+
+def test_virtual_shards_need_full_batches_with_batch_norm(train):
+    with pytest.raises(ConfigError, match="or no virtual shards"):
+        fit(train, model=SMALL_CNN, options=RunOptions(virtual_shards=2))
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({"seeds": ()}, "at least one"),
+        ({"seeds": 3}, "seeds are 3"),
+        ({"max_steps": 0}, "max_steps is 0"),
+        ({"epochs": -1}, "epochs is -1"),
+        ({"sampler": data.weighted_sampler(np.eye(30)[-1])}, "draws example 29 of 22"),
+        ({"sampler": lambda key, epoch: jnp.float32(1.0)}, "need integers"),
+        ({"evaluate_on": ([], [])}, "name the parts"),
+        ({"variables": [1]}, "give a mapping with 'params'"),
+        ({"objective": Objective(metrics={"step": metrics.Accuracy.from_batch})}, "log uses"),
+    ],
+)
+def test_mistakes_are_named(train, how, message):
+    evaluate_on = how.pop("evaluate_on", None)
+    with pytest.raises(ConfigError, match=message):
+        fit(train, evaluate_on, **how)
+
+
+def test_early_stopping_by_what_is_not_measured_is_refused_at_once(train):
+    stopping = EarlyStopping("val_loss")
+    with pytest.raises(ConfigError, match="'val_loss': choose test_loss, test_accuracy"):
+        fit(train, {"test": train}, early_stopping=stopping)
+
+
+def test_parts_of_another_size_and_models_of_another_kind_are_refused(train):
+    larger = Split(np.zeros((4, 7, 7, 1), np.uint8), np.zeros(4, np.int32))
+    with pytest.raises(DataError, match=r"the test part are \(7, 7, 1\)"):
+        fit(train, {"test": larger})
+    with pytest.raises(ConfigError, match="must accept the keyword arguments train and axis_name"):
+        fit(train, model=linen.Dense(3))
+
+
+def test_predictions_take_what_was_trained_on_and_weights_that_are_there(train):
+    fitted = fit(train)
+    assert fitted.predict(train.images).shape == (22,)
+    assert (fitted.predict((train.images, train.labels)) == fitted.predict(train.images)).all()
+    with pytest.raises(DataError, match="trained on uint8"):
+        fitted.predict(train.images / 255)
+    with pytest.raises(ConfigError, match="seed_index is 5"):
+        fitted.predict(train.images, 5)
+    with pytest.raises(ConfigError, match="no best weights"):
+        fitted.predict(train.images, best=True)
+
+
+def test_two_classes_need_one_output(train):
+    def loss(outputs, labels):
+        return losses.binary_cross_entropy_with_logits(outputs[:, 0], labels)
+
+    two = Split(train.images, train.labels % 2)
+    model = MLP(hidden=(5,), num_classes=1)
+    fitted = fit(two, {"same": two}, model, epochs=20, objective=Objective(loss, {}))
+    values = [value[0] for value in fitted.log.series("same_loss", "epoch")[1]]
+    assert values[-1] < values[0]

@@ -13,7 +13,7 @@ from jaxdl.data import Split
 from jaxdl.errors import ConfigError, TrainingError
 from jaxdl.models import MLP
 from jaxdl.run.checkpoint import CheckpointStore
-from jaxdl.run.classifiers import ClassifierOptions, classifier_task
+from jaxdl.run.classifier_task import ClassifierOptions, classifier_task
 from jaxdl.run.divergence import REPORT, Inspection, first_bad_metric
 from jaxdl.run.fit import fit
 from jaxdl.run.replay import replay
@@ -163,7 +163,7 @@ def test_a_replay_of_sound_steps_says_so(tmp_path):
     options = RunOptions(folder=tmp_path, reporter=listener)
     assert replay(task_of("loss"), SCHEDULE, options, 16) is None
     assert listener.said == ["Repeated steps 13 to 16: every metric and every leaf is finite."]
-    with pytest.raises(ConfigError, match="step 31: the run ends at step 30"):
+    with pytest.raises(ConfigError, match="step 31: the run starts at step 1 and ends at step 30"):
         replay(task_of("loss"), SCHEDULE, options, 31)
 
 

@@ -105,3 +105,14 @@ def test_normalization_of_d(normalization, names):
     np.testing.assert_allclose(alone, together[:1], atol=1e-6)
     with pytest.raises(ConfigError, match="normalization 'group': choose batch, layer, none"):
         start(Discriminator(4, 16, normalization="group"))
+
+
+def test_a_recipe_knows_its_batches_and_what_does_not_go_together():
+    recipe = gan.GANRecipe(4, discriminator_steps=3)
+    assert recipe.steps_per_epoch(24) == 2
+    inputs = gan.GANInputs(IMAGES, jnp.arange(24)[::-1], rngs.root_key(3))
+    assert recipe.batches(inputs, 1).tolist() == list(range(11, -1, -1))
+    with pytest.raises(ConfigError, match="discriminator_steps is 0"):
+        gan.GANRecipe(4, discriminator_steps=0).steps_per_epoch(24)
+    with pytest.raises(ConfigError, match="BatchNorm mixes them"):
+        steps(gan.GANRecipe(4, losses.wasserstein()), discriminator=Discriminator(4, 16))

@@ -11,17 +11,13 @@ import optax
 import pytest
 
 from jaxdl import optim
-from jaxdl.data import Split
+from jaxdl.data import Split, normalize_mnist
 from jaxdl.data.sources.embedded import load_embedded
 from jaxdl.distributed import parallel
 from jaxdl.errors import ConfigError, ShapeError
 from jaxdl.models import MLP
-from jaxdl.run.classifiers import (
-    ClassifierOptions,
-    classifier_task,
-    fit_classifier,
-    normalize_mnist,
-)
+from jaxdl.run.classifier_task import ClassifierOptions, classifier_task
+from jaxdl.run.classifiers import fit_classifier
 from jaxdl.run.task import RunOptions
 from jaxdl.training import classifier, several_seeds
 from jaxdl.training.early_stopping import EarlyStopping
@@ -260,5 +256,5 @@ def test_dropout_drops_its_share_and_only_in_training():
 
 
 def test_wrong_use_is_refused(small):
-    with pytest.raises(ConfigError, match="no seeds"):
+    with pytest.raises(ConfigError, match="give a sequence of at least one"):
         fit_small(small, seeds=())
