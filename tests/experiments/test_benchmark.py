@@ -18,6 +18,7 @@ TINY = Sizes(features=2, batch_size=4, width=8, mlp_steps=2, dcgan_steps=1, epoc
 ALONE = Machine("cpu", torch=False, huge_pages=False)
 
 
+@pytest.mark.slow
 def test_a_tiny_benchmark_measures_every_contestant(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(benchmark, "look_around", lambda: (ALONE, {"jax": {"device": "cpu"}}))
     floor = {"gflop_per_second": 100.0, "copy_gb_per_second": 10.0}

@@ -97,7 +97,9 @@ def whole(tmp_path_factory):
     return folder, result, printed.getvalue()
 
 
-@pytest.mark.parametrize("program", STUDIES)
+@pytest.mark.parametrize(
+    "program", ["mlp_l2", pytest.param("mlp_dropout", marks=pytest.mark.slow), "mlp_augmentation"]
+)
 def test_a_study_trains_every_run_and_writes_its_folder(tmp_path, capsys, program, whole):
     module, config_class, names = STUDIES[program]
     if module is mlp_l2:
@@ -277,8 +279,10 @@ def test_one_seed_shows_nothing():
 def test_a_study_keeps_checkpoints_and_warns_of_a_network_that_learns_nothing(tmp_path, capsys):
     """What DCGAN has, a study has: the options of a run are one place for all programs."""
     fields = {"epochs": 3, "max_steps": None, "keep_every": 2, "batch_size": 2000}
-    config = small(mlp_l2.MLPL2Config, tmp_path, learning_rate=1e-9, seeds=1, **fields)
-    fitted = mlp_l2.run(config).fitted["baseline"]
+    config = small(
+        mlp_augmentation.MLPAugmentationConfig, tmp_path, learning_rate=1e-9, seeds=1, **fields
+    )
+    fitted = mlp_augmentation.run(config).fitted["baseline"]
     kept = {int(p.name) for p in (tmp_path / "checkpoints" / "baseline").iterdir()}
     assert kept >= {4, 6}, "two steps an epoch: the second epoch's beside the newest"
     epochs = [r for r in fitted.log.records if r["kind"] == "epoch"]
@@ -287,11 +291,14 @@ def test_a_study_keeps_checkpoints_and_warns_of_a_network_that_learns_nothing(tm
 
 
 def test_looking_into_a_step_leaves_every_run_of_a_study_as_it_was(tmp_path, capsys):
-    mlp_l2.run(small(mlp_l2.MLPL2Config, tmp_path, seeds=1))
-    (tmp_path / "divergence.json").write_text('{"run": "l2"}')
+    config_class = mlp_augmentation.MLPAugmentationConfig
+    mlp_augmentation.run(small(config_class, tmp_path, seeds=1))
+    (tmp_path / "divergence.json").write_text('{"run": "augmentation"}')
     before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file() and p.name != ".lock"}
-    longer = small(mlp_l2.MLPL2Config, tmp_path, seeds=1, max_steps=9, debug_step=6)
-    assert mlp_l2.run(longer) is None
+    longer = small(
+        mlp_augmentation.MLPAugmentationConfig, tmp_path, seeds=1, max_steps=9, debug_step=6
+    )
+    assert mlp_augmentation.run(longer) is None
     assert "Repeated steps 5 to 6: every metric" in capsys.readouterr().out
     after = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file() and p.name != ".lock"}
     assert after == before

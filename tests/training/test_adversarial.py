@@ -17,6 +17,7 @@ from jaxdl.training import gan, rngs
 ADAM = optim.adam(1e-3, b1=0.5)
 GENERATOR = Generator(4, 6, 16)
 CRITIC = Discriminator(4, 16, normalization="none")
+WASSERSTEIN = gan.GANRecipe(4, losses.wasserstein(), discriminator_steps=3)
 IMAGES = np.random.default_rng(0).integers(0, 256, (24, 16, 16, 1), np.uint8)
 
 
@@ -24,14 +25,19 @@ def start(discriminator=CRITIC):
     return gan.create_state(rngs.root_key(0), GENERATOR, discriminator, ADAM, ADAM)
 
 
-def steps(recipe, count=2, devices=1, discriminator=CRITIC):
-    inputs = gan.GANInputs(IMAGES, np.arange(24), rngs.root_key(3))
-    step = functools.partial(gan.batch_step, recipe=recipe)
-    run = parallel.compile_steps(step, jax.devices()[:devices], 4)
+def steps(recipe, count=2, devices=1, discriminator=CRITIC, images=IMAGES):
+    inputs = gan.GANInputs(images, np.arange(24), rngs.root_key(3))
     where = jax.devices()[:devices]
+    run = compiled(recipe, devices)
     state = parallel.replicate(start(discriminator), where)
     state, history = run(state, parallel.replicate(inputs, where), 0, count)
     return parallel.unreplicate(state), parallel.unreplicate(history)
+
+
+@functools.cache
+def compiled(recipe, devices):
+    step = functools.partial(gan.batch_step, recipe=recipe)
+    return parallel.compile_steps(step, jax.devices()[:devices], 4)
 
 
 def test_wasserstein_s_penalty_is_that_of_a_linear_critic():
@@ -62,26 +68,19 @@ def test_a_slope_of_0_has_a_finite_gradient():
 
 @pytest.mark.parametrize("devices", [2])
 def test_several_devices_draw_the_same_penalty(devices):
-    recipe = gan.GANRecipe(4, losses.wasserstein(), discriminator_steps=3)
+    recipe = WASSERSTEIN
     (one, seen), (several, shown) = steps(recipe), steps(recipe, devices=devices)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), one, several)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), seen, shown)
 
 
 def test_d_takes_as_many_steps_as_asked_for_each_on_its_own_batch():
-    state, _ = steps(gan.GANRecipe(4, losses.wasserstein(), discriminator_steps=3), count=2)
-    count = {
-        name: getattr(state, name).opt_state[1].count for name in ("generator", "discriminator")
-    }
-    assert (int(state.step), int(count["generator"]), int(count["discriminator"])) == (2, 2, 6)
+    state, _ = steps(WASSERSTEIN, count=2)
+    counts = [int(each.opt_state[1].count) for each in (state.generator, state.discriminator)]
+    assert (int(state.step), *counts) == (2, 2, 6)
     other = IMAGES.copy()
     other[4:8] = 255 - other[4:8]  # the second batch, which only D's second update sees
-    inputs = gan.GANInputs(other, np.arange(24), rngs.root_key(3))
-    recipe = gan.GANRecipe(4, losses.wasserstein(), discriminator_steps=3)
-    changed, _ = gan.batch_step(start(), inputs, 0, parallel.Shard(), recipe=recipe)
-    same, _ = gan.batch_step(
-        start(), inputs._replace(images=IMAGES), 0, parallel.Shard(), recipe=recipe
-    )
+    changed, same = (steps(WASSERSTEIN, 1, images=images)[0] for images in (other, IMAGES))
     kernels = [s.discriminator.params["conv_0"]["kernel"] for s in (changed, same)]
     assert np.abs(kernels[0] - kernels[1]).max() > 1e-5
 
