@@ -1,5 +1,6 @@
 """Disks that are full and folders that cannot be written to, at the moment of saving."""
 
+import gc
 import os
 import resource
 import subprocess
@@ -16,8 +17,17 @@ from jaxdl.run.fit import fit
 from jaxdl.run.schedule import Schedule
 from jaxdl.run.task import Hook, RunOptions, Task
 
+# Orbax leaves coroutines behind where a save fails; Python complains when it collects them.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 SCHEDULE = Schedule(200, 1, None, 1)
 NOISE = np.random.default_rng(0).standard_normal(200_000).astype(np.float32)  # not compressible
+
+
+@pytest.fixture(autouse=True)
+def _collect_what_a_failed_save_left():
+    yield
+    gc.collect()
 
 
 def step(state, inputs, position, shard):
