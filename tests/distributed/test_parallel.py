@@ -47,7 +47,7 @@ def train_on(num_devices, synchronised=True):
     return state, metrics, len(traces)
 
 
-@pytest.mark.parametrize("num_devices", [2, 4, 8])
+@pytest.mark.parametrize("num_devices", [2, pytest.param(4, marks=pytest.mark.slow), 8])
 def test_several_devices_train_as_one(num_devices):
     state, metrics, _ = train_on(num_devices)
     alone, metrics_alone, _ = train_on(1)

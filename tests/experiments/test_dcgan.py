@@ -144,6 +144,7 @@ def test_saving_at_every_step_changes_no_bit(whole, tmp_path):
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_is_seen_and_the_checkpoint_before_serves(whole, tmp_path, capsys):
     folder, result = whole
     dcgan.run(config(tmp_path, max_steps=7, save_every_steps=5))

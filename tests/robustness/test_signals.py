@@ -47,7 +47,11 @@ def start_slow_run(folder, seconds):
 
 
 @pytest.mark.parametrize(
-    ("number", "status", "name"), [(signal.SIGTERM, 143, "SIGTERM"), (signal.SIGINT, 130, "Ctrl-C")]
+    ("number", "status", "name"),
+    [
+        (signal.SIGTERM, 143, "SIGTERM"),
+        pytest.param(signal.SIGINT, 130, "Ctrl-C", marks=pytest.mark.slow),
+    ],
 )
 def test_a_program_saves_says_so_and_exits_with_the_signal_s_status(tmp_path, number, status, name):
     command = [
