@@ -28,9 +28,8 @@ from experiments.common.study import (
     StudyConfig,
     final_outcome,
     finish,
+    is_only_looked_at,
     open_study,
-    print_plan,
-    replay_runs,
     train_runs,
 )
 from jaxdl import data, optim, plot
@@ -78,14 +77,7 @@ def make_runs(config: MLPEarlyStoppingConfig, dataset: data.Dataset) -> Sequence
     parts = {"val": held, "test": dataset.test}
     return [
         Run(LONG, model, adam, Course(0.5489, 0.8270)),
-        Run(
-            SOUND,
-            model,
-            adam,
-            train=kept,
-            evaluate_on=parts,
-            early_stopping=stopping,
-        ),
+        Run(SOUND, model, adam, train=kept, evaluate_on=parts, early_stopping=stopping),
     ]
 
 
@@ -139,11 +131,7 @@ def run(config: MLPEarlyStoppingConfig) -> Result | None:
     """Trains, writes the folder, and returns what a notebook needs; None for a dry run."""
     with open_study("mlp_early_stopping", config, make_runs) as session:
         runs = make_runs(session.config, session.dataset)
-        if config.dry_run:
-            print_plan(session, runs)
-            return None
-        if config.debug_step is not None:
-            replay_runs(session, runs)
+        if is_only_looked_at(session, runs):
             return None
         try:
             fitted = train_runs(session, runs)

@@ -76,3 +76,14 @@ def brief(quoted: object) -> str:
     if not lines:
         return type(quoted).__name__ if isinstance(quoted, BaseException) else ""
     return lines[0] if len(lines[0]) <= LONGEST_QUOTE else f"{lines[0][:LONGEST_QUOTE]}…"
+
+
+def check_positive(**values: int | None) -> None:
+    """Raises a ConfigError for the first value below 1; None is a value that was not given.
+
+    Example:
+        >>> check_positive(epochs=2, max_steps=None)
+    """
+    for name, value in values.items():
+        if value is not None and value < 1:
+            raise ConfigError(f"{name} is {value}: it must be at least 1")

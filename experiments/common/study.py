@@ -191,6 +191,17 @@ def replay_runs(session: Session, runs: Sequence[Run]) -> None:
             return
 
 
+def is_only_looked_at(session: Session, runs: Sequence[Run]) -> bool:
+    """Whether the flags ask for no training: then the plan is printed, or steps are repeated."""
+    if session.config.dry_run:
+        print_plan(session, runs)
+    elif session.config.debug_step is not None:
+        replay_runs(session, runs)
+    else:
+        return False
+    return True
+
+
 class StoppedError(Exception):
     """The study ended before its last run.
 
@@ -328,11 +339,7 @@ def run_study(
     """
     with open_study(program, config, make_runs) as session:
         runs = make_runs(session.config, session.dataset)
-        if session.config.dry_run:
-            print_plan(session, runs)
-            return None
-        if session.config.debug_step is not None:
-            replay_runs(session, runs)
+        if is_only_looked_at(session, runs):
             return None
         try:
             fitted = train_runs(session, runs)

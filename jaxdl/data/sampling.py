@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdl.errors import ConfigError
+from jaxdl.errors import ConfigError, check_positive
 
 
 def epoch_permutation(key: jax.Array, epoch: jax.typing.ArrayLike, num_examples: int) -> jax.Array:
@@ -24,7 +24,7 @@ def epoch_permutation(key: jax.Array, epoch: jax.typing.ArrayLike, num_examples:
         >>> first.tolist() == epoch_permutation(jax.random.key(0), 1, 5).tolist()
         True
     """
-    _check_positive(num_examples=num_examples)
+    check_positive(num_examples=num_examples)
     indices = jnp.arange(num_examples, dtype=jnp.int32)
     return jax.random.permutation(jax.random.fold_in(key, epoch), indices)
 
@@ -58,7 +58,7 @@ def weighted_sampler(
         raise ConfigError("weights are all 0: no example could be drawn")
     shares = jnp.asarray(weights / weights.sum(), jnp.float32)
     size = len(weights) if count is None else count
-    _check_positive(count=size)
+    check_positive(count=size)
 
     def sampler(key: jax.Array, epoch: jax.typing.ArrayLike) -> jax.Array:
         key = jax.random.fold_in(key, epoch)
@@ -77,7 +77,7 @@ def steps_per_epoch(num_examples: int, batch_size: int, drop_last: bool) -> int:
         >>> steps_per_epoch(70_000, 100, drop_last=True), steps_per_epoch(10, 4, drop_last=False)
         (700, 3)
     """
-    _check_positive(num_examples=num_examples, batch_size=batch_size)
+    check_positive(num_examples=num_examples, batch_size=batch_size)
     if not drop_last:
         return -(-num_examples // batch_size)
     if batch_size > num_examples:
@@ -140,12 +140,6 @@ def padded_batch_indices(
     positions = step_in_epoch * batch_size + jnp.arange(batch_size, dtype=jnp.int32)
     weights = (positions < num_examples).astype(jnp.float32)
     return permutation[jnp.minimum(positions, num_examples - 1)], weights
-
-
-def _check_positive(**values: int) -> None:
-    for name, value in values.items():
-        if value < 1:
-            raise ConfigError(f"{name} is {value}: it must be at least 1")
 
 
 def _check_step(step_in_epoch: jax.typing.ArrayLike, num_steps: int) -> None:

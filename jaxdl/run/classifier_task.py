@@ -12,9 +12,9 @@ import numpy as np
 import optax
 from jax.typing import ArrayLike
 
-from jaxdl.data import Split, as_split, epoch_permutation, normalize_mnist
+from jaxdl.data import Split, as_split, epoch_permutation, normalize_mnist, steps_per_epoch
 from jaxdl.distributed import parallel
-from jaxdl.errors import ConfigError, ShapeError
+from jaxdl.errors import ConfigError, ShapeError, check_positive
 from jaxdl.run.divergence import Inspection
 from jaxdl.run.schedule import Schedule
 from jaxdl.run.task import RunOptions, Task
@@ -86,7 +86,7 @@ def classifier_task(
     """Builds the task and schedule that :func:`fit_classifier` runs, from the same arguments."""
     train = as_split(train, "training part")
     parts = _parts(evaluate_on)
-    _check_numbers(epochs=epochs, batch_size=batch_size, max_steps=how.max_steps)
+    check_positive(epochs=epochs, batch_size=batch_size, max_steps=how.max_steps)
     _check(how, parts)
     check_parts(model, how.transform, {"training": train, **parts})
     stopping = [how.early_stopping] * len(how.seeds) if how.early_stopping else []
@@ -102,7 +102,7 @@ def classifier_task(
     inputs = _epoch_inputs(train, how, devices)
     examples = jax.eval_shape(inputs, 1).permutation.shape[1]
     if states.network.batch_stats and examples % batch_size:
-        _check_short_batch(model, f"{examples} examples", batch_size, options)
+        _check_short_batch(model, examples, batch_size, options)
     recipe = BatchRecipe(batch_size, how.transform, how.augment, how.objective)
     # vmap over the seeds would give matrix products other shapes on other device counts.
     in_turns = bool(options.virtual_shards) or devices[0].platform == "cpu"
@@ -114,7 +114,7 @@ def classifier_task(
         _inspection(how.seeds, batch_size),
         functools.partial(seeds_loop, in_turns=in_turns),
     )
-    steps = -(-examples // batch_size)
+    steps = steps_per_epoch(examples, batch_size, drop_last=False)
     return task, Schedule(steps, epochs, how.max_steps, batch_size * len(how.seeds))
 
 
@@ -125,12 +125,6 @@ def _parts(evaluate_on: Any) -> dict[str, Split]:
             'for example {"test": (images, labels)}'
         )
     return {name: as_split(part, f"{name} part") for name, part in (evaluate_on or {}).items()}
-
-
-def _check_numbers(**numbers: int | None) -> None:
-    for name, number in numbers.items():
-        if number is not None and number < 1:
-            raise ConfigError(f"{name} is {number}: it must be at least 1")
 
 
 def _check(how: ClassifierOptions, parts: Mapping[str, Split]) -> None:
@@ -155,10 +149,10 @@ def _check(how: ClassifierOptions, parts: Mapping[str, Split]) -> None:
 
 
 def _check_short_batch(
-    model: linen.Module, examples: str, batch_size: int, options: RunOptions
+    model: linen.Module, examples: int, batch_size: int, options: RunOptions
 ) -> None:
     """Refuses what BatchNorm cannot do with an epoch's short last batch."""
-    problem = f"{examples} are not a multiple of batch_size {batch_size}, and "
+    problem = f"{examples} examples are not a multiple of batch_size {batch_size}, and "
     if not takes_mask(model):
         raise ConfigError(
             f"{problem}{type(model).__name__} takes no mask: the last batch's padding would enter "
@@ -194,7 +188,8 @@ def _epoch_inputs(
     shuffles = jax.vmap(lambda key: stream(key, Stream.SHUFFLE))(keys)
     sampler = how.sampler or functools.partial(epoch_permutation, num_examples=count)
     sample = jax.jit(jax.vmap(sampler, (0, None)))
-    _check_sampler(sample(shuffles, 1), count)
+    if how.sampler is not None:
+        _check_sampler(sample(shuffles, 1), count)
     return lambda epoch: ClassifierInputs(images, labels, weights, sample(shuffles, epoch), keys)
 
 

@@ -16,10 +16,7 @@ from jaxdl.run.classifier_task import ClassifierOptions, classifier_task
 from jaxdl.run.fit import Fitted, fit
 from jaxdl.run.log import RunLog
 from jaxdl.run.task import RunOptions
-from jaxdl.training.classifier import (
-    ClassifierState,
-    Transform,
-)
+from jaxdl.training.classifier import ClassifierState, Transform
 from jaxdl.training.predict import predict
 from jaxdl.training.reprs import short_repr
 
@@ -132,6 +129,7 @@ def fit_classifier(
         >>> fitted.final("test_accuracy")
         [1.0]
     """
+    train = as_split(train, "training part")
     task, schedule = classifier_task(
         *(model, optimizer, train, evaluate_on),
         epochs=epochs,
@@ -150,5 +148,5 @@ def fit_classifier(
         how.transform,
         evaluator.best_epochs if stops else None,
         evaluator.stopped_epochs if stops else None,
-        as_split(train).images.dtype == np.uint8,
+        train.images.dtype == np.uint8,
     )

@@ -66,6 +66,14 @@ class _Clock:
         return lap
 
 
+def start_evaluator(task: Task, start: Progress) -> None:
+    """Puts the task's evaluator, if it has one, where a run starts or resumes."""
+    if task.evaluator:
+        task.evaluator.reset()
+        if start.evaluator:
+            task.evaluator.load_state_dict(start.evaluator)
+
+
 class Training:
     """A run in progress, from ``start`` to the end of the schedule.
 
@@ -93,10 +101,7 @@ class Training:
         self._metrics, self._clock = EpochMetrics(start.sums, self._members), _Clock(start)
         # All processes must run chunks of the same size, so it cannot depend on a local clock.
         self._steps_per_call = 1 if jax.process_count() == 1 else LONGEST_CHUNK
-        if task.evaluator:
-            task.evaluator.reset()
-            if start.evaluator:
-                task.evaluator.load_state_dict(start.evaluator)
+        start_evaluator(task, start)
 
     @property
     def is_over(self) -> bool:

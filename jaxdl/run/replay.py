@@ -9,7 +9,7 @@ import numpy as np
 from jaxdl.distributed import parallel
 from jaxdl.errors import ConfigError
 from jaxdl.run.divergence import BadMetric, Inspection, first_bad_metric
-from jaxdl.run.loop import Progress
+from jaxdl.run.loop import Progress, start_evaluator
 from jaxdl.run.microscope import first_not_finite
 from jaxdl.run.opening import compile_task, open_store, progress_of
 from jaxdl.run.schedule import Point, Schedule
@@ -46,10 +46,7 @@ def replay(
     run_steps, devices = compile_task(task, options), options.local_devices
     state, progress = _start_before(task, schedule, options, step)
     start, evaluator = progress.step, task.evaluator
-    if evaluator:
-        evaluator.reset()
-        if progress.evaluator:
-            evaluator.load_state_dict(progress.evaluator)
+    start_evaluator(task, progress)
     after = parallel.replicate(jax.tree.map(jnp.copy, state), devices)
     tell = options.reporter.message if options.reporter else print
     inspection = task.inspection

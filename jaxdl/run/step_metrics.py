@@ -77,7 +77,9 @@ class EpochMetrics:
 
     def __init__(self, sums: Mapping[str, Any] | None = None, members: bool = False) -> None:
         self.members = members
-        self._sums = {n: [np.asarray(leaf, np.float64) for leaf in s] for n, s in _items(sums)}
+        self._sums = {
+            n: [np.asarray(leaf, np.float64) for leaf in s] for n, s in (sums or {}).items()
+        }
         self._kinds: dict[str, Any] = {}
 
     def add(self, metrics: Mapping[str, Metric]) -> None:
@@ -105,10 +107,6 @@ class EpochMetrics:
     def to_meta(self) -> dict[str, Any]:
         """The sums as JSON-serialisable values."""
         return {name: [leaf.tolist() for leaf in sums] for name, sums in self._sums.items()}
-
-
-def _items(sums: Mapping[str, Any] | None) -> Any:
-    return (sums or {}).items()
 
 
 def _plain(value: Any) -> Any:

@@ -23,7 +23,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxdl.data.sampling import batch_indices
+from jaxdl.data.sampling import batch_indices, steps_per_epoch
 from jaxdl.data.transforms import to_signed_range
 from jaxdl.distributed.parallel import Shard
 from jaxdl.errors import ConfigError, ShapeError
@@ -100,7 +100,7 @@ class GANRecipe(NamedTuple):
         """
         if self.discriminator_steps < 1:
             raise ConfigError(f"discriminator_steps is {self.discriminator_steps}: at least 1")
-        return num_images // (self.batch_size * self.discriminator_steps)
+        return steps_per_epoch(num_images, self.batch_size * self.discriminator_steps, True)
 
     def batch(self, permutation: jax.Array, position: jax.Array, turn: int) -> jax.Array:
         """The indices of the ``turn``-th batch of an epoch's step, (batch_size,)."""
