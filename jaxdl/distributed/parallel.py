@@ -118,12 +118,14 @@ def make_loop(step: StepFunction, chunk: int) -> Loop:
     def loop(
         state: PyTree, inputs: PyTree, first: jax.Array, steps: jax.Array, shard: Shard
     ) -> tuple[PyTree, PyTree]:
-        shapes = jax.eval_shape(lambda: step(state, inputs, first, shard)[1])
+        # With jit the step is traced once for both uses; inlined, the loop's program is the same.
+        traced = jax.jit(lambda *arguments: step(*arguments, shard), inline=True)
+        _, shapes = jax.eval_shape(traced, state, inputs, first)
         history = jax.tree.map(lambda leaf: jnp.zeros((chunk, *leaf.shape), leaf.dtype), shapes)
 
         def body(i: jax.Array, carry: tuple) -> tuple:
             state, history = carry
-            state, metrics = step(state, inputs, first + i, shard)
+            state, metrics = traced(state, inputs, first + i)
             return state, jax.tree.map(lambda all_, new: all_.at[i].set(new), history, metrics)
 
         return jax.lax.fori_loop(0, steps, body, (state, history))
