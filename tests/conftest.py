@@ -1,5 +1,6 @@
 """Test set-up: eight virtual CPU devices, strict shapes; made before JAX starts a backend."""
 
+import functools
 import io
 import os
 import shutil
@@ -20,6 +21,7 @@ import jax
 import numpy as np
 import pytest
 
+from jaxdl.data.sources import loading
 from jaxdl.distributed.compilation import enable_cache
 
 collect_ignore = ["references"]  # scripts that need PyTorch, run by hand
@@ -62,6 +64,14 @@ def pytest_unconfigure(config):
     """Removes the compiled programs."""
     if "PYTEST_XDIST_WORKER" not in os.environ:
         shutil.rmtree(os.environ["JAXDL_CACHE_DIR"], ignore_errors=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _embedded_digits_are_parsed_once():
+    """Programs load them again and again, 0.1 s each time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loading, "load_embedded", functools.cache(loading.load_embedded))
+        yield
 
 
 @pytest.fixture(scope="module")

