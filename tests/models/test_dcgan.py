@@ -18,6 +18,11 @@ def shapes(model, example):
     return jax.eval_shape(lambda: model.init(jax.random.key(0), example, train=False))
 
 
+def with_output(model, x):
+    """The model's output with its first weights, and those; eager, each layer is compiled alone."""
+    return jax.jit(lambda: model.init_with_output(jax.random.key(0), x, train=False))()
+
+
 def test_the_course_s_numbers_of_parameters():
     generator = shapes(Generator(), jnp.zeros((1, 100)))["params"]
     discriminator = shapes(Discriminator(), jnp.zeros((1, 64, 64, 1)))["params"]
@@ -63,7 +68,7 @@ def test_initial_weights_have_the_course_s_distribution():
 def test_the_slope_of_leaky_relu_at_0_is_pytorchs(monkeypatch):
     """A black image makes every sum exactly 0, so both LeakyReLUs scale by their slope there."""
     model, image = Discriminator(features=4, image_size=16), jnp.zeros((1, 16, 16, 1))
-    variables = model.init(jax.random.key(0), image, train=False)
+    _, variables = with_output(model, image)
 
     def gradient():
         return jax.jit(jax.grad(lambda x: model.apply(variables, x, train=False)[0]))(image)
@@ -92,9 +97,9 @@ def test_every_image_size_and_both_channel_counts(image_size, channels):
 def test_images_are_within_the_range_of_tanh_and_logits_are_not_probabilities():
     generator, discriminator = Generator(features=2, image_size=16), Discriminator(2, 16)
     z = 50.0 * jax.random.normal(jax.random.key(1), (64, 100))
-    images, _ = generator.init_with_output(jax.random.key(0), z, train=False)
+    images, _ = with_output(generator, z)
     assert float(jnp.abs(images).max()) <= 1
-    logits, _ = discriminator.init_with_output(jax.random.key(0), 100 * images, train=False)
+    logits, _ = with_output(discriminator, 100 * images)
     assert float(logits.min()) < 0 < float(logits.max())
 
 
@@ -126,6 +131,6 @@ def test_wrong_shapes_are_refused():
 def test_in_evaluation_an_image_depends_on_its_own_noise_alone():
     generator = Generator(features=2, image_size=16)
     z = jax.random.normal(jax.random.key(1), (5, 100))
-    together, variables = generator.init_with_output(jax.random.key(0), z, train=False)
-    alone = generator.apply(variables, z[2:3], train=False)
+    together, variables = with_output(generator, z)
+    alone = jax.jit(lambda v, z: generator.apply(v, z, train=False))(variables, z[2:3])
     np.testing.assert_allclose(together[2:3], alone, atol=1e-6)

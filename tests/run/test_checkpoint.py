@@ -1,5 +1,6 @@
 """Every file of a real checkpoint is damaged in every way; nothing of it may go unnoticed."""
 
+import functools
 import json
 import shutil
 from pathlib import Path
@@ -18,12 +19,16 @@ from jaxdl.run.manifest import MANIFEST
 from jaxdl.training import gan
 
 
-def state_of(step):
-    """A GAN's state whose every number depends on the step."""
+@functools.cache
+def first_state():
     adam = optax.adam(2e-4, b1=0.5)
     networks = Generator(2, image_size=16), Discriminator(2, image_size=16)
-    state = gan.create_state(jax.random.key(0), *networks, adam, adam)
-    return jax.tree.map(lambda leaf: np.asarray(leaf) + step, state)
+    return gan.create_state(jax.random.key(0), *networks, adam, adam)
+
+
+def state_of(step):
+    """A GAN's state whose every number depends on the step."""
+    return jax.tree.map(lambda leaf: np.asarray(leaf) + step, first_state())
 
 
 def save(folder, *steps, **options):

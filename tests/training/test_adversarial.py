@@ -17,10 +17,11 @@ from jaxdl.training import gan, rngs
 ADAM = optim.adam(1e-3, b1=0.5)
 GENERATOR = Generator(4, 6, 16)
 CRITIC = Discriminator(4, 16, normalization="none")
-WASSERSTEIN = gan.GANRecipe(4, losses.wasserstein(), discriminator_steps=3)
+WASSERSTEIN = gan.GANRecipe(4, losses.wasserstein(), discriminator_steps=2)
 IMAGES = np.random.default_rng(0).integers(0, 256, (24, 16, 16, 1), np.uint8)
 
 
+@functools.cache
 def start(discriminator=CRITIC):
     return gan.create_state(rngs.root_key(0), GENERATOR, discriminator, ADAM, ADAM)
 
@@ -29,7 +30,7 @@ def steps(recipe, count=2, devices=1, discriminator=CRITIC, images=IMAGES):
     inputs = gan.GANInputs(images, np.arange(24), rngs.root_key(3))
     where = jax.devices()[:devices]
     run = compiled(recipe, devices)
-    state = parallel.replicate(start(discriminator), where)
+    state = parallel.replicate(jax.tree.map(jnp.copy, start(discriminator)), where)  # donated
     state, history = run(state, parallel.replicate(inputs, where), 0, count)
     return parallel.unreplicate(state), parallel.unreplicate(history)
 
@@ -77,7 +78,7 @@ def test_several_devices_draw_the_same_penalty(devices):
 def test_d_takes_as_many_steps_as_asked_for_each_on_its_own_batch():
     state, _ = steps(WASSERSTEIN, count=2)
     counts = [int(each.opt_state[1].count) for each in (state.generator, state.discriminator)]
-    assert (int(state.step), *counts) == (2, 2, 6)
+    assert (int(state.step), *counts) == (2, 2, 4)
     other = IMAGES.copy()
     other[4:8] = 255 - other[4:8]  # the second batch, which only D's second update sees
     changed, same = (steps(WASSERSTEIN, 1, images=images)[0] for images in (other, IMAGES))
@@ -100,7 +101,8 @@ def test_normalization_of_d(normalization, names):
     assert state.batch_stats == {}
     assert [name for name in state.params if "norm" in name] == names
     x = jax.random.normal(jax.random.key(1), (3, 16, 16, 1))
-    alone, together = state.forward(x[:1])[0], state.forward(x)[0]
+    forward = jax.jit(lambda x: state.forward(x)[0])
+    alone, together = forward(x[:1]), forward(x)
     np.testing.assert_allclose(alone, together[:1], atol=1e-6)
     with pytest.raises(ConfigError, match="normalization 'group': choose batch, layer, none"):
         start(Discriminator(4, 16, normalization="group"))
