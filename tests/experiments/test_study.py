@@ -5,6 +5,7 @@ import io
 import json
 import math
 import re
+import shutil
 import signal
 
 import numpy as np
@@ -35,6 +36,7 @@ STUDIES = {
         ["baseline", "augmentation"],
     ),
 }
+FIELDS = {"mlp_l2": {"weight_decay": 0.5, "l1": 0.1}}  # to be seen in four steps
 
 
 def small(config_class, folder, **fields):
@@ -88,26 +90,29 @@ def untimed(value):
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    """One run of mlp_l2, for all tests that look at one."""
-    folder = tmp_path_factory.mktemp("whole")
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        result = mlp_l2.run(small(mlp_l2.MLPL2Config, folder))
-    return folder, result, printed.getvalue()
+def studied(tmp_path_factory):
+    """Runs a study once for all tests that look at it: its folder, result and what it printed."""
+    done = {}
+
+    def get(program):
+        if program not in done:
+            module, config_class, _ = STUDIES[program]
+            folder, printed = tmp_path_factory.mktemp(program), io.StringIO()
+            with contextlib.redirect_stdout(printed):
+                result = module.run(small(config_class, folder, **FIELDS.get(program, {})))
+            done[program] = folder, result, printed.getvalue()
+        return done[program]
+
+    return get
 
 
 @pytest.mark.parametrize(
     "program", ["mlp_l2", pytest.param("mlp_dropout", marks=pytest.mark.slow), "mlp_augmentation"]
 )
-def test_a_study_trains_every_run_and_writes_its_folder(tmp_path, capsys, program, whole):
-    module, config_class, names = STUDIES[program]
-    if module is mlp_l2:
-        tmp_path, result, printed = whole
-    else:
-        result = module.run(small(config_class, tmp_path))
-        printed = capsys.readouterr().out
-    summary = json.loads((tmp_path / "summary.json").read_text())
+def test_a_study_trains_every_run_and_writes_its_folder(program, studied):
+    folder, result, printed = studied(program)
+    names = STUDIES[program][2]
+    summary = json.loads((folder / "summary.json").read_text())
     assert list(summary["runs"]) == names
     assert summary["seeds"] == [1, 2]
     assert summary["comparable_with_course"] is False
@@ -120,19 +125,19 @@ def test_a_study_trains_every_run_and_writes_its_folder(tmp_path, capsys, progra
         assert all(0 <= value <= 1 for value in values)
     assert summary["runs"]["baseline"]["test_loss"]["course"] == 0.4081
     assert summary["runs"]["baseline"]["test_accuracy"]["course"] == 0.8801
-    log = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    log = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert {record["run"] for record in log} == set(names)
     steps = [r["step"] for r in log if r["run"] == names[1] and r["kind"] == "step"]
     assert steps == [1, 2, 3, 4]
     for figure in ("accuracy_per_seed", "training_loss", "weights", "weights_near_zero"):
-        with Image.open(tmp_path / f"{figure}.png") as picture:
+        with Image.open(folder / f"{figure}.png") as picture:
             assert np.asarray(picture).std() > 0
     assert "embedded digits: not comparable" in printed
     assert f"{names[-1]} against baseline, seed by seed: accuracy " in printed
 
 
-def test_the_runs_of_a_study_differ_in_what_they_should(tmp_path):
-    result = mlp_l2.run(small(mlp_l2.MLPL2Config, tmp_path, weight_decay=0.5, l1=0.1, max_steps=9))
+def test_the_runs_of_a_study_differ_in_what_they_should(studied):
+    result = studied("mlp_l2")[1]
     norms = {name: result.summary["runs"][name]["weight_norm"] for name in ("baseline", "l2", "l1")}
     first = {name: f.log.records[0]["loss"] for name, f in result.fitted.items()}
     assert first["baseline"] == first["l2"] == first["l1"]
@@ -141,17 +146,18 @@ def test_the_runs_of_a_study_differ_in_what_they_should(tmp_path):
         assert norms["l1"][i] < norms["baseline"][i]
 
 
-def test_a_study_continues_where_it_stopped(tmp_path, whole):
-    mlp_l2.run(small(mlp_l2.MLPL2Config, tmp_path / "parts", max_steps=2))
-    parts = mlp_l2.run(small(mlp_l2.MLPL2Config, tmp_path / "parts"))
-    assert parts.fitted["l1"].fitted.resumed_from == 2
-    for name, fitted in whole[1].fitted.items():
+def test_a_study_continues_where_it_stopped(tmp_path, studied):
+    config_class = mlp_augmentation.MLPAugmentationConfig
+    mlp_augmentation.run(small(config_class, tmp_path, max_steps=2))
+    parts = mlp_augmentation.run(small(config_class, tmp_path))
+    assert parts.fitted["augmentation"].fitted.resumed_from == 2
+    for name, fitted in studied("mlp_augmentation")[1].fitted.items():
         assert parts.fitted[name].final("test_loss") == fitted.final("test_loss")
 
 
-def test_a_finished_study_is_read_again_as_it_was(whole):
-    folder, first, _ = whole
-    again = mlp_l2.run(small(mlp_l2.MLPL2Config, folder))
+def test_a_finished_study_is_read_again_as_it_was(studied):
+    folder, first, _ = studied("mlp_l2")
+    again = mlp_l2.run(small(mlp_l2.MLPL2Config, folder, **FIELDS["mlp_l2"]))
     assert again.fitted["l2"].fitted.resumed_from == 4
     assert again.outcomes == first.outcomes
 
@@ -290,14 +296,11 @@ def test_a_study_keeps_checkpoints_and_warns_of_a_network_that_learns_nothing(tm
     assert "Warning: epoch 1: network 0 of 1 has an accuracy of" in capsys.readouterr().out
 
 
-def test_looking_into_a_step_leaves_every_run_of_a_study_as_it_was(tmp_path, capsys):
-    config_class = mlp_augmentation.MLPAugmentationConfig
-    mlp_augmentation.run(small(config_class, tmp_path, seeds=1))
+def test_looking_into_a_step_leaves_every_run_of_a_study_as_it_was(tmp_path, capsys, studied):
+    shutil.copytree(studied("mlp_augmentation")[0], tmp_path, dirs_exist_ok=True)
     (tmp_path / "divergence.json").write_text('{"run": "augmentation"}')
     before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file() and p.name != ".lock"}
-    longer = small(
-        mlp_augmentation.MLPAugmentationConfig, tmp_path, seeds=1, max_steps=9, debug_step=6
-    )
+    longer = small(mlp_augmentation.MLPAugmentationConfig, tmp_path, max_steps=9, debug_step=6)
     assert mlp_augmentation.run(longer) is None
     assert "Repeated steps 5 to 6: every metric" in capsys.readouterr().out
     after = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file() and p.name != ".lock"}
