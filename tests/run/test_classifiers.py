@@ -201,20 +201,28 @@ def test_frozen_parameters_stay_as_they_are(train):
 SMALL_CNN = CNN(widths=(3,), hidden=4, num_classes=3, image_size=SIZE)
 
 
-@pytest.mark.parametrize("devices", [1, 2])
-def test_the_filling_of_the_last_batch_does_not_move_batch_norm_s_statistics(train, devices):
-    """22 examples at 8 are batches of 8, 8 and 6: the steps by hand have no filling."""
-    options = RunOptions(devices=jax.devices()[:devices])
-    fitted = fit(train, model=SMALL_CNN, options=options)
+@pytest.fixture(scope="module")
+def by_hand(train):
+    """22 examples at 8 are batches of 8, 8 and 6: steps by hand need no filling."""
     how = ClassifierOptions(transform=scale)
     task, _ = classifier_task(SMALL_CNN, SGD, train, batch_size=8, how=how)
     state = jax.tree.map(lambda leaf: leaf[0], task.state)
     order = np.asarray(task.inputs_for_epoch(1).permutation)[0]
+    step = jax.jit(classifier.train_step)
     for rows in np.split(order, [8, 16]):
-        state, _ = classifier.train_step(state, scale(train.images[rows]), train.labels[rows])
+        state, _ = step(state, scale(train.images[rows]), train.labels[rows])
+    return state
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_the_filling_of_the_last_batch_does_not_move_batch_norm_s_statistics(
+    train, by_hand, devices
+):
+    options = RunOptions(devices=jax.devices()[:devices])
+    fitted = fit(train, model=SMALL_CNN, options=options)
     for ours, theirs in zip(
         jax.tree.leaves((fitted.network().params, fitted.network().batch_stats)),
-        jax.tree.leaves((state.network.params, state.network.batch_stats)),
+        jax.tree.leaves((by_hand.network.params, by_hand.network.batch_stats)),
         strict=True,
     ):
         np.testing.assert_allclose(ours, theirs, atol=2e-5)
