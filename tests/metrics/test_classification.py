@@ -14,7 +14,7 @@ CLASSES = 4
 
 @pytest.fixture(scope="module")
 def cases():
-    """Predictions, labels and weights (300, 6): random, one class, absent classes, all wrong."""
+    """Predictions, labels and weights (60, 6): random, one class, absent classes, all wrong."""
     rng = np.random.default_rng(1)
     labels = rng.integers(0, CLASSES, (300, 6))
     predictions = np.where(rng.random((300, 6)) < 0.5, labels, rng.integers(0, CLASSES, (300, 6)))
@@ -26,7 +26,7 @@ def cases():
     weights = rng.uniform(0.1, 2, (300, 6))
     weights[200:, 3:] = 0  # padding
     weights[290:, 1:] = 0  # batch of one
-    return predictions, labels, weights
+    return predictions[::5], labels[::5], weights[::5]  # scikit-learn takes 3 ms for each
 
 
 def matrices(cases):
@@ -100,8 +100,8 @@ def test_accuracy_matches_scikit_learn(cases):
 
 @pytest.mark.parametrize("k", [1, 3, 6])
 def test_top_k_accuracy_matches_scikit_learn(rng, k):
-    logits, labels = rng.normal(size=(200, 9, 7)), rng.integers(0, 7, (200, 9))
-    weights = rng.uniform(0, 2, (200, 9))
+    logits, labels = rng.normal(size=(50, 9, 7)), rng.integers(0, 7, (50, 9))
+    weights = rng.uniform(0, 2, (50, 9))
     metric = partial(metrics.TopKAccuracy.from_batch, k=k)
     result = jax.jit(jax.vmap(lambda x, y, w: metric(x, y, w).compute()))(logits, labels, weights)
     expected = [
@@ -122,13 +122,13 @@ def test_batches_merge_to_the_whole(cases):
     predictions, labels, _ = cases
     whole = metrics.ConfusionMatrix.from_batch(predictions, labels, num_classes=CLASSES)
     parts = metrics.ConfusionMatrix.empty(CLASSES)
-    for rows in (slice(0, 128), slice(128, 256), slice(256, 300)):
+    for rows in (slice(0, 25), slice(25, 50), slice(50, 60)):
         part = metrics.ConfusionMatrix.from_batch(
             predictions[rows], labels[rows], num_classes=CLASSES
         )
         parts = parts.merge(part)
     np.testing.assert_array_equal(parts.compute(), whole.compute())
-    assert whole.compute().sum() == 1800
+    assert whole.compute().sum() == 360
 
 
 def test_rows_are_labels():

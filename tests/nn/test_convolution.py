@@ -79,13 +79,12 @@ def compare_with_lax(function, method, x_shape, kernel_shape, geometry, rng, dty
     shape = jax.eval_shape(lambda: function(x, kernel, **geometry, method="lax"))
     cotangent = jnp.asarray(rng.normal(size=shape.shape), dtype)
 
-    def with_method(name):
-        def run(x, kernel):
-            return function(x, kernel, **geometry, method=name)
+    @jax.jit
+    def both(x, kernel, cotangent):
+        runs = [partial(function, **geometry, method=name) for name in (method, "lax")]
+        return [value_and_gradients(run, x, kernel, cotangent) for run in runs]
 
-        return jax.jit(lambda x, kernel, ct: value_and_gradients(run, x, kernel, ct))
-
-    return [with_method(name)(x, kernel, cotangent) for name in (method, "lax")]
+    return both(x, kernel, cotangent)
 
 
 @pytest.mark.parametrize(("method", "x_shape", "kernel_shape", "geometry"), flatten(CASES))
@@ -228,7 +227,7 @@ X, KERNEL = jax.ShapeDtypeStruct((2, 8, 8, 3), jnp.float32), (4, 4, 3, 5)
 )
 def test_convolution_refuses(arguments, error, message):
     settings = {"stride": 2, "padding": 0, "x": (2, 8, 8, 3)} | arguments
-    x, kernel = jnp.ones(settings.pop("x")), jnp.ones(KERNEL)
+    x, kernel = (np.ones(shape, np.float32) for shape in (settings.pop("x"), KERNEL))
     with pytest.raises(error, match=message):
         convolution(x, kernel, **settings)
 
@@ -245,6 +244,6 @@ def test_convolution_refuses(arguments, error, message):
 )
 def test_transposed_convolution_refuses(arguments, error, message):
     settings = {"stride": 2, "padding": 1, "x": (2, 8, 8, 3)} | arguments
-    x, kernel = jnp.ones(settings.pop("x")), jnp.ones(KERNEL)
+    x, kernel = (np.ones(shape, np.float32) for shape in (settings.pop("x"), KERNEL))
     with pytest.raises(error, match=message):
         transposed_convolution(x, kernel, **settings)

@@ -4,7 +4,6 @@ import gc
 import os
 import resource
 import subprocess
-import time
 
 import jax.numpy as jnp
 import numpy as np
@@ -36,25 +35,27 @@ def step(state, inputs, position, shard):
 
 def run(folder, break_at=None, harm=None):
     """Saves every 20 steps; at one step harm is done. The save that fails has time to do so."""
-    reached = []
+    reached, stores = [], []
+
+    def enter(store):
+        stores.append(store)
+        return store
 
     def hook(point, state):
         reached.append(point.step)
-        if harm and point.step in (24, 45):
-            time.sleep(1.5)  # for the saves at steps 20 and 40 to come to their ends
+        if harm and point.step in (24, 45) and (saving := stores[0]._saving):
+            saving[1].exception()  # the saves at steps 20 and 40 come to their ends
         if point.step == break_at:
             harm()
 
     start = {"count": jnp.float32(0), "noise": jnp.asarray(NOISE)}
-    try:
-        fitted = fit(
-            Task(step, start, lambda epoch: 0),
-            SCHEDULE,
-            RunOptions(folder=folder, hooks=[Hook(hook, 1)], save_every_steps=20),
-        )
-    except JaxdlError as error:
-        return error, reached
-    return fitted, reached
+    options = RunOptions(folder=folder, hooks=[Hook(hook, 1)], save_every_steps=20)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CheckpointStore, "__enter__", enter)
+        try:
+            return fit(Task(step, start, lambda epoch: 0), SCHEDULE, options), reached
+        except JaxdlError as error:
+            return error, reached
 
 
 @pytest.fixture(scope="module")

@@ -80,8 +80,15 @@ def test_a_program_saves_says_so_and_exits_with_the_signal_s_status(tmp_path, nu
     assert steps == list(range(1, step + 1))
 
 
-@pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (signal.SIGTERM, signal.SIGINT),
+        (signal.SIGINT, signal.SIGTERM),
+        pytest.param(signal.SIGTERM, signal.SIGTERM, marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, signal.SIGINT, marks=pytest.mark.slow),
+    ],
+)
 def test_a_second_signal_ends_it_at_once(tmp_path, first, second):
     process = start_slow_run(tmp_path, 600)
     process.send_signal(first)
@@ -119,9 +126,17 @@ def run(folder, raise_at=None, number=signal.SIGINT, **options):
     return fitted, said
 
 
-@pytest.mark.parametrize("at", [1, 4, 5, 7, 19, 20])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_notebook_gets_the_state_reached_and_can_go_on(tmp_path, at, number):
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    return run(tmp_path_factory.mktemp("whole"))[0]
+
+
+INTERRUPTS = [(1, signal.SIGTERM), *((at, signal.SIGINT) for at in (4, 5, 7, 19, 20))]
+INTERRUPTS += [pytest.param(at, signal.SIGTERM, marks=pytest.mark.slow) for at in (4, 5, 7, 19, 20)]
+
+
+@pytest.mark.parametrize(("at", "number"), INTERRUPTS)
+def test_a_notebook_gets_the_state_reached_and_can_go_on(tmp_path, whole, at, number):
     before = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
     fitted, said = run(tmp_path / "parts", at, number)
     assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)] == before
@@ -133,7 +148,6 @@ def test_a_notebook_gets_the_state_reached_and_can_go_on(tmp_path, at, number):
         "saved; start it again to continue"
     ]
     rest, said = run(tmp_path / "parts")
-    whole, _ = run(tmp_path / "whole")
     assert (rest.resumed_from, rest.stopped_by, said) == (reached, None, [])
     assert float(rest.state) == float(whole.state)
     assert rest.log.series("sum") == whole.log.series("sum")
