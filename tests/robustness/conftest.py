@@ -1,6 +1,10 @@
 """Comparing what two runs have left in their folders, to the last bit."""
 
+import contextlib
 import json
+import os
+import signal
+import tracemalloc
 from types import SimpleNamespace
 
 import numpy as np
@@ -88,3 +92,96 @@ def flatten(tree):
     if isinstance(tree, list | tuple):
         return [leaf for item in tree for leaf in flatten(item)]
     return [] if tree is None else [tree]
+
+
+@pytest.fixture
+def no_data_outside(monkeypatch, tmp_path):
+    """No test sees the machine's data folders or reaches a real mirror by accident."""
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds_default"))
+    monkeypatch.setenv("JAXDL_MNIST_URL", "http://127.0.0.1:9")
+    monkeypatch.delenv("JAXDL_DATA_DIR", raising=False)
+
+
+@contextlib.contextmanager
+def end_within(seconds):
+    """Ends what takes longer, such as opening a pipe that nobody writes to."""
+
+    def give_up(*_):
+        raise TimeoutError(f"not done in {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@contextlib.contextmanager
+def allocate_at_most(megabytes):
+    """Python and NumPy may not allocate more than so much."""
+    tracemalloc.start()
+    try:
+        yield
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < megabytes * 2**20
+
+
+def _folder(path):
+    path.mkdir()
+
+
+def _pipe(path):
+    os.mkfifo(path)
+
+
+def _loop(path):
+    path.symlink_to(path)
+
+
+def _two_loops(path):
+    other = path.with_name("other")
+    other.symlink_to(path)
+    path.symlink_to(other)
+
+
+def _dangling(path):
+    path.symlink_to(path.with_name("nothing"))
+
+
+def _endless_device(path):
+    path.symlink_to("/dev/zero")
+
+
+def _empty_device(path):
+    path.symlink_to("/dev/null")
+
+
+NO_FILES = [_folder, _pipe, _loop, _two_loops, _dangling, _endless_device, _empty_device]
+
+
+@pytest.fixture
+def within():
+    """Gives a block so many seconds."""
+    return end_within
+
+
+@pytest.fixture
+def frugal():
+    """Gives a block so many megabytes."""
+    return allocate_at_most
+
+
+@pytest.fixture(params=NO_FILES)
+def no_file(request):
+    """Makes something that is no file at a path."""
+    return request.param
+
+
+@pytest.fixture(params=NO_FILES[1:])
+def no_folder(request):
+    """Makes something that is no folder at a path."""
+    return request.param
