@@ -149,7 +149,7 @@ def test_seeds_in_turn_and_together_give_the_same_numbers(small):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), *results)
 
 
-@pytest.mark.parametrize("num_devices", [2, 8])
+@pytest.mark.parametrize("num_devices", [2, pytest.param(8, marks=pytest.mark.slow)])
 def test_several_devices_train_as_one(small, three, num_devices):
     spread = fit_small(small, devices=jax.devices()[:num_devices])
     ours, theirs = (np.array([r["loss"] for r in f.log.records]) for f in (spread, three))
@@ -177,8 +177,9 @@ def test_filling_changes_nothing(small):
     )
     x, labels = normalize_mnist(train.images[:9]), train.labels[:9]
     weights = jnp.array([1.0] * 6 + [0.0] * 3)
-    filled, metrics = classifier.train_step(state, x, labels, weights=weights)
-    exact, expected = classifier.train_step(state, x[:6], labels[:6])
+    step = jax.jit(classifier.train_step)
+    filled, metrics = step(state, x, labels, weights=weights)
+    exact, expected = step(state, x[:6], labels[:6])
     assert float(metrics["loss"].weight) == 6
     assert float(metrics["loss"].compute()) == pytest.approx(
         float(expected["loss"].compute()), rel=1e-6
@@ -228,10 +229,9 @@ def test_early_stopping_stops_each_seed_and_keeps_its_best_weights(small):
 
 def test_a_run_in_parts_is_the_run_in_one(small, tmp_path):
     options = {"epochs": 30, "early_stopping": EarlyStopping("test_loss", "min", patience=1)}
-    whole = fit_small(small, folder=tmp_path / "whole", **options)
+    whole = fit_small(small, **options)
     stop = max(whole.stopped_epochs)
-    for max_steps in (3, 8):
-        fit_small(small, folder=tmp_path / "parts", max_steps=max_steps, **options)
+    fit_small(small, folder=tmp_path / "parts", max_steps=8, **options)
     parts = fit_small(small, folder=tmp_path / "parts", **options)
     assert parts.fitted.resumed_from == 8
     assert stop > 2
@@ -243,14 +243,15 @@ def test_a_run_in_parts_is_the_run_in_one(small, tmp_path):
 
 
 def test_dropout_drops_its_share_and_only_in_training():
-    masks = MODEL.dropout_masks(jax.random.key(0), jnp.arange(500))
+    draw = jax.jit(MODEL.dropout_masks)
+    masks = draw(jax.random.key(0), jnp.arange(500))
     assert [mask.shape for mask in masks] == [(500, 20), (500, 20)]
     assert float(jnp.mean(masks[0])) == pytest.approx(0.8, abs=0.02)
     assert not (masks[0] == masks[1]).all()
-    half = MODEL.dropout_masks(jax.random.key(0), jnp.arange(250, 500))
+    half = draw(jax.random.key(0), jnp.arange(250, 500))
     np.testing.assert_array_equal(half[1], masks[1][250:])
     x = jnp.ones((2, 5))
-    variables = MODEL.init(jax.random.key(0), x, train=False)
+    variables = jax.jit(lambda key: MODEL.init(key, x, train=False))(jax.random.key(0))
     with pytest.raises(ShapeError, match="training with dropout in 2 layers takes 2 masks; got 0"):
         MODEL.apply(variables, x, train=True)
 
