@@ -82,8 +82,9 @@ class Generator(linen.Module):
     Example:
         >>> import jax, jax.numpy as jnp
         >>> generator = Generator(features=8, image_size=16)
-        >>> variables = generator.init(jax.random.key(0), jnp.zeros((2, 100)), train=False)
-        >>> generator.apply(variables, jnp.zeros((2, 100)), train=False).shape
+        >>> first = jax.jit(generator.init_with_output, static_argnames="train")
+        >>> images, variables = first(jax.random.key(0), jnp.zeros((2, 100)), train=False)
+        >>> images.shape
         (2, 16, 16, 1)
     """
 
@@ -139,9 +140,9 @@ class Discriminator(linen.Module):
     Example:
         >>> import jax, jax.numpy as jnp
         >>> discriminator = Discriminator(features=8, image_size=16)
-        >>> images = jnp.zeros((2, 16, 16, 1))
-        >>> variables = discriminator.init(jax.random.key(0), images, train=False)
-        >>> discriminator.apply(variables, images, train=False).shape
+        >>> first = jax.jit(discriminator.init_with_output, static_argnames="train")
+        >>> logits, variables = first(jax.random.key(0), jnp.zeros((2, 16, 16, 1)), train=False)
+        >>> logits.shape
         (2,)
     """
 

@@ -60,7 +60,8 @@ def create_state(
     Example:
         >>> import jax, optax
         >>> state = create_state(
-        ...     jax.random.key(0), Generator(features=4), Discriminator(features=4),
+        ...     jax.random.key(0), Generator(features=4, image_size=16),
+        ...     Discriminator(features=4, image_size=16),
         ...     optax.adam(2e-4, b1=0.5), optax.adam(2e-4, b1=0.5))
         >>> int(state.step)
         0
