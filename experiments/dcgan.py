@@ -344,7 +344,8 @@ def train_and_draw(session: Session, begin: float) -> Result | None:
     tell = session.console.message
     if config.dry_run:
         tell(flag_table(config))
-        tell(model_table(create_state(config, session.dataset.images.shape[-1])))
+        channels = session.dataset.images.shape[-1]
+        tell(model_table(jax.eval_shape(lambda: create_state(config, channels))))
         return None
     size = config.image_size
     images = data.resize_bilinear(session.dataset.images, size, size)
