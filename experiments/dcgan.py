@@ -61,6 +61,8 @@ COURSE = {
 CONV_METHODS = ("auto", "lax", "winograd", "winograd4")
 GRID = 100  # images in a sample grid, 10 × 10 as in the course
 
+generate = jax.jit(gan.generate)  # one, so that a run's hooks and figures share a compilation
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DCGANConfig(TrainingConfig):
@@ -172,11 +174,10 @@ def sample_writer(config: DCGANConfig, workdir: Workdir, name: str) -> Hook:
 
     The epoch's record gets a measure of how much the samples differ.
     """
-    draw = jax.jit(gan.generate)
     noise = fixed_noise(config)
 
     def write(point: Point, state: gan.GANState) -> dict[str, float]:
-        images = np.asarray(draw(state, noise))
+        images = np.asarray(generate(state, noise))
         if jax.process_index() == 0:
             frame = plot.png_bytes(plot.tile(images))
             workdir.write(f"{SAMPLES}/{name.format(point=point)}", frame)
@@ -263,7 +264,7 @@ def draw_figures(
     root = rngs.root_key(config.seed)
     order = data.epoch_permutation(rngs.stream(root, rngs.Stream.PICTURES), 0, len(images))
     real = data.to_signed_range(images[order[:GRID]])
-    fake = jax.jit(gan.generate)(fitted.state, fixed_noise(config))
+    fake = generate(fitted.state, fixed_noise(config))
     frames, titles = sample_frames(session.workdir.path / SAMPLES, schedule)
     figures = {
         "training_images": plot.image_grid(np.asarray(real), title="Training images"),
