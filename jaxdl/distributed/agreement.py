@@ -29,3 +29,14 @@ def largest(values: Sequence[int]) -> list[int]:
         [3, 0]
     """
     return gather(values).max(axis=0).tolist()
+
+
+def of_first(value: float) -> float:
+    """Process 0's number, exactly; a collective like :func:`gather`.
+
+    Example:
+        >>> of_first(0.1)
+        0.1
+    """
+    bits = np.array([value], np.float64).view(np.int32)
+    return float(gather(bits)[0].view(np.float64)[0])

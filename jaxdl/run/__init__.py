@@ -20,24 +20,27 @@ from jaxdl.run import (
 )
 from jaxdl.run.classifier_task import ClassifierOptions, classifier_task
 from jaxdl.run.classifiers import FittedClassifier, fit_classifier
-from jaxdl.run.fit import Fitted, fit
+from jaxdl.run.fit import Fitted, best_state, fit
 from jaxdl.run.log import RunLog
 from jaxdl.run.replay import replay
 from jaxdl.run.saving import SavePolicy
 from jaxdl.run.schedule import Point, Schedule
-from jaxdl.run.task import Hook, RunOptions, Task
+from jaxdl.run.task import Best, Hook, Monitor, RunOptions, Task
 
 __all__ = [
+    "Best",
     "ClassifierOptions",
     "Fitted",
     "FittedClassifier",
     "Hook",
+    "Monitor",
     "Point",
     "RunLog",
     "RunOptions",
     "SavePolicy",
     "Schedule",
     "Task",
+    "best_state",
     "checkpoint",
     "classifier_task",
     "classifiers",

@@ -160,13 +160,15 @@ class CheckpointStore:
             self._set_aside(step)
         return flax.serialization.from_state_dict(target, restored), facts["meta"]
 
-    def save(self, step: int, state: PyTree, meta: dict[str, Any]) -> None:
+    def save(self, step: int, state: PyTree, meta: dict[str, Any], best: int | None = None) -> None:
         """Starts saving a state in the background, after any earlier save has finished.
 
         Args:
             step: steps done; must exceed every saved step.
             state: a pytree of host arrays, which must not change afterwards.
             meta: JSON-serialisable values.
+            best: the step of a checkpoint that is kept beside the newest and the multiples of
+                ``keep_every``.
 
         Raises:
             CheckpointError: the step is not new, or an earlier save failed.
@@ -178,7 +180,7 @@ class CheckpointStore:
             )
         facts = {"step": step, "meta": meta, "identity": self.identity, "leaves": leaf_table(state)}
         plain = jax.tree.map(np.asarray, flax.serialization.to_state_dict(state))
-        self._saving = step, self._thread.submit(self._write, step, plain, facts)
+        self._saving = step, self._thread.submit(self._write, step, plain, facts, best)
 
     def wait(self) -> None:
         """Waits for any background save; raises a CheckpointError if it failed."""
@@ -203,7 +205,7 @@ class CheckpointStore:
         """Whether :meth:`check` would raise."""
         return bool(self._saving and self._saving[1].done() and self._saving[1].exception())
 
-    def _write(self, step: int, plain: PyTree, facts: dict[str, Any]) -> None:
+    def _write(self, step: int, plain: PyTree, facts: dict[str, Any], best: int | None) -> None:
         begin = time.perf_counter()
         part = self.folder / f"{step}{PART}"
         try:
@@ -217,7 +219,7 @@ class CheckpointStore:
         except BaseException:
             shutil.rmtree(part, ignore_errors=True)
             raise
-        kept = self.steps[-KEPT_NEWEST:]
+        kept = [*self.steps[-KEPT_NEWEST:], best]
         for old in self.steps:
             if old not in kept and not (self.keep_every and old % self.keep_every == 0):
                 self._remove(old)

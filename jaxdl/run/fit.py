@@ -17,12 +17,12 @@ from jaxdl.run.checkpoint import CheckpointStore
 from jaxdl.run.divergence import NonFiniteError
 from jaxdl.run.log import RunLog
 from jaxdl.run.loop import Progress, Training
-from jaxdl.run.opening import compile_task, log_path, open_store, progress_of
+from jaxdl.run.opening import checkpoint_folder, compile_task, log_path, open_store, progress_of
 from jaxdl.run.progress import default_reporter
 from jaxdl.run.saving import SavePolicy
 from jaxdl.run.schedule import Schedule
 from jaxdl.run.signals import StopSignals, signal_name
-from jaxdl.run.task import RunOptions, Task
+from jaxdl.run.task import Best, RunOptions, Task
 from jaxdl.training.reprs import short_repr
 
 PyTree = Any
@@ -37,6 +37,7 @@ class Fitted(NamedTuple):
         state: the final state, on one device.
         progress: steps done and training seconds, over all sessions.
         compile_seconds: time this session spent compiling.
+        best: the best score of ``options.monitor``, and the step of the checkpoint that has it.
         resumed_from: the step this session continued from, None for a fresh start.
         stopped_by: the number of the signal that stopped the run, None if it finished.
     """
@@ -47,6 +48,7 @@ class Fitted(NamedTuple):
     compile_seconds: float
     resumed_from: int | None
     stopped_by: int | None = None
+    best: Best | None = None
 
     __repr__ = short_repr
 
@@ -82,6 +84,30 @@ def fit(task: Task, schedule: Schedule, options: RunOptions = RunOptions()) -> F
         )
 
 
+def best_state(fitted: Fitted, options: RunOptions) -> tuple[PyTree, int]:
+    """The state with the best score of ``options.monitor``, and its step.
+
+    It is read from its checkpoint. The final state stands in for it if no score was kept, the run
+    has no folder, or that checkpoint is damaged; then ``options.reporter`` says so.
+    """
+    last = fitted.state, fitted.progress.step
+    if fitted.best is None or options.folder is None or fitted.best.step == fitted.progress.step:
+        return last
+    store = CheckpointStore(checkpoint_folder(options), identity=options.identity, write=False)
+    step = fitted.best.step
+    try:
+        if store.find_sound(before=step + 1) == step:
+            return store.restore(fitted.state, before=step + 1)[0], step
+        problem = f"the checkpoint of step {step} is damaged or missing"
+    except CheckpointError as error:
+        problem = str(error)
+    if options.reporter:
+        options.reporter.message(
+            f"Warning: the best state is lost, the final one is used: {problem}."
+        )
+    return last
+
+
 def _fit(task: Task, schedule: Schedule, options: RunOptions) -> Fitted:
     devices = options.local_devices
     run_steps = compile_task(task, options)
@@ -113,6 +139,7 @@ def _fit(task: Task, schedule: Schedule, options: RunOptions) -> Fitted:
         training.compile_seconds,
         start.step or None,
         policy.stop or None,
+        training.best,
     )
 
 

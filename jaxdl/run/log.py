@@ -19,8 +19,8 @@ _NO_METRICS = ("run", "kind", "epoch", "step", "steps_done", "seconds", "images_
 class RunLog:
     """Appends records to ``metrics.jsonl`` and keeps them in memory.
 
-    Every record has ``kind`` ("step" or "epoch"), ``epoch`` (from 1), ``step`` (steps done since
-    the start of the run) and the metrics. Reopening a log at a checkpoint's step drops later
+    Every record has ``kind`` ("step", "epoch" or "score"), ``epoch`` (from 1), ``step`` (steps done
+    since the start of the run) and the metrics. Reopening a log at a checkpoint's step drops later
     records, so a resumed run neither repeats nor loses one. Several named runs may share a file,
     one after the other; each sees only its own records.
 
@@ -71,9 +71,10 @@ class RunLog:
         where = "in memory" if self.path is None else f"in {self.path}"
         if not self.records:
             return f"RunLog({name}{where}, empty)"
-        epochs = sum(record["kind"] == "epoch" for record in self.records)
+        kinds = [record["kind"] for record in self.records]
+        steps, epochs = kinds.count("step"), kinds.count("epoch")
         return (
-            f"RunLog({name}{where}, {len(self.records) - epochs} steps, {epochs} epochs, last at "
+            f"RunLog({name}{where}, {steps} steps, {epochs} epochs, last at "
             f"step {self.records[-1]['step']}: {shown_metrics(self.records[-1])})"
         )
 

@@ -6,6 +6,7 @@ hooks and save. A boundary is the end of an epoch, a multiple of some number of 
 that the save policy asks for. Chunk sizes do not affect the results.
 """
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -13,13 +14,14 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from jaxdl.distributed.agreement import of_first
 from jaxdl.distributed.parallel import unreplicate
 from jaxdl.run.divergence import NonFiniteError, first_bad_metric
 from jaxdl.run.log import Record, RunLog
 from jaxdl.run.saving import SavePolicy
 from jaxdl.run.schedule import Point, Schedule
 from jaxdl.run.step_metrics import EpochMetrics, Measured
-from jaxdl.run.task import RunOptions, Task
+from jaxdl.run.task import Best, RunOptions, Task
 
 PyTree = Any
 RunSteps = Callable[[PyTree, PyTree, int, int], tuple[PyTree, Measured]]
@@ -38,6 +40,9 @@ class Progress(NamedTuple):
         sums: the current epoch's :class:`EpochMetrics`.
         evaluator: the evaluator's ``state_dict``.
         stopped: why the evaluator ended the run early, else "".
+        best: step and score of the :class:`Best` score, empty without one.
+        best_at_end: likewise, if the end of a run that stops within an epoch is better; a longer
+            run does not measure there.
     """
 
     step: int = 0
@@ -46,6 +51,8 @@ class Progress(NamedTuple):
     sums: dict[str, Any] = {}  # noqa: RUF012 - never mutated
     evaluator: dict[str, Any] = {}  # noqa: RUF012
     stopped: str = ""
+    best: Sequence[float] = ()
+    best_at_end: Sequence[float] = ()
 
 
 class _Clock:
@@ -98,6 +105,7 @@ class Training:
         self.run_steps, self.inputs_for_epoch = run_steps, inputs_for_epoch
         self.evaluator, self._members = task.evaluator, bool(task.inspection.members)
         self.step, self.stopped, self.compile_seconds = start.step, start.stopped, 0.0
+        self._best, self._best_at_end = start.best, start.best_at_end
         self._metrics, self._clock = EpochMetrics(start.sums, self._members), _Clock(start)
         # All processes must run chunks of the same size, so it cannot depend on a local clock.
         self._steps_per_call = 1 if jax.process_count() == 1 else LONGEST_CHUNK
@@ -123,7 +131,15 @@ class Training:
             self._metrics.to_meta(),
             self.evaluator.state_dict() if self.evaluator else {},
             self.stopped,
+            self._best,
+            self._best_at_end,
         )
+
+    @property
+    def best(self) -> Best | None:
+        """The monitor's best score so far."""
+        found = self._best_at_end or self._best
+        return Best(*found) if found else None
 
     def run(self, policy: SavePolicy) -> None:
         """Trains until the schedule ends or the policy stops the run.
@@ -134,6 +150,7 @@ class Training:
         """
         intervals = [self.schedule.steps_per_epoch, policy.every_steps]
         intervals += [hook.every_steps for hook in self.options.hooks]
+        intervals += [self.options.monitor.every_steps] if self.options.monitor else []
         inputs, inputs_epoch = None, None
         while not self.is_over and not policy.stop:
             epoch = self.schedule.epoch_of(self.step + 1)
@@ -144,10 +161,16 @@ class Training:
                     self._compile(inputs)
             self._run_to(self._next_boundary(intervals), inputs, policy.wants_pause)
             point, extra = self.point, self._call_hooks()
+            scores = self._score()
+            if scores and self.options.monitor.is_due_within(point):
+                self.log.append({"kind": "score", **point.counters, **scores})
+                scores = {}
             if point.ends_epoch:
-                self._end_epoch(extra)
-            if policy.is_due(point.step, point.ends_epoch, self.is_over):
-                policy.save(point.step, self.state, self.progress._asdict())
+                self._end_epoch(extra | scores)
+            improved = bool(self.best and self.best.step == point.step)
+            if policy.is_due(point.step, point.ends_epoch, self.is_over, improved):
+                kept = self._best[0] if self._best else None
+                policy.save(point.step, self.state, self.progress._asdict(), kept)
 
     def _compile(self, inputs: PyTree) -> None:
         """Compiles by running zero steps."""
@@ -215,6 +238,22 @@ class Training:
             extra |= hook.call(self.point, unreplicate(self.state)) or {}
         return extra
 
+    def _score(self) -> dict[str, float | None]:
+        """Scores the state if that is due, and notes whether it is the best; for the log."""
+        monitor, point = self.options.monitor, self.point
+        self._best_at_end = ()
+        if monitor is None or not (monitor.is_due_within(point) or point.ends_epoch):
+            return {}
+        scores = dict(monitor.measure(point, unreplicate(self.state)))
+        score = of_first(scores[monitor.name])
+        if math.isfinite(score) and (not self._best or score < self._best[1]):
+            if monitor.is_due_within(point) or point.completes_epoch:
+                self._best = (point.step, score)
+            else:
+                self._best_at_end = (point.step, score)
+        self.options.reporter.message(_scored(point, scores, monitor.name, self.best))
+        return {name: value if math.isfinite(value) else None for name, value in scores.items()}
+
     def _end_epoch(self, extra: Mapping[str, Any]) -> None:
         """Evaluates and logs the epoch; keeps its sums if it is incomplete."""
         if self.evaluator:
@@ -222,7 +261,7 @@ class Training:
             extra, self.stopped = {**extra, **found}, reason or ""
         point, seconds = self.point, self._clock.epoch_seconds
         steps = point.step_in_epoch
-        record = {"kind": "epoch", "epoch": point.epoch, "step": point.step}
+        record = {"kind": "epoch", **point.counters}
         record |= self._metrics.compute() | dict(extra)
         record["seconds"] = round(seconds, 4)
         record["images_per_second"] = round(self.schedule.examples_per_step * steps / seconds, 1)
@@ -236,6 +275,16 @@ class Training:
         if not cut_short:
             self._metrics, self._clock.epoch_seconds = EpochMetrics(members=self._members), 0.0
         self.log.append(record)
+
+
+def _scored(point: Point, scores: Mapping[str, float], name: str, best: Best | None) -> str:
+    """A line about a measurement, the deciding score first."""
+    names = [name, *(other for other in scores if other != name)]
+    values = ", ".join(f"{each} {scores[each]:.4g}" for each in names)
+    where = "best so far" if best and best.step == point.step else "no score so far"
+    if best and best.step != point.step:
+        where = f"best {best.score:.4g} at step {best.step}"
+    return f"Epoch {point.epoch}, step {point.step}: {values} ({where})"
 
 
 def _where(done: np.ndarray, values: np.ndarray) -> list[Any]:

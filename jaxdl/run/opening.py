@@ -31,6 +31,11 @@ def log_path(options: RunOptions) -> Path | None:
     return None if options.folder is None else Path(options.folder) / "metrics.jsonl"
 
 
+def checkpoint_folder(options: RunOptions) -> Path:
+    """The folder of a run's checkpoints; the run must have a folder."""
+    return Path(options.folder) / "checkpoints" / (options.name or "")
+
+
 @contextlib.contextmanager
 def open_store(options: RunOptions, schedule: Schedule) -> Iterator[CheckpointStore | None]:
     """Opens the run's checkpoints; the writing process also locks the folder."""
@@ -42,7 +47,7 @@ def open_store(options: RunOptions, schedule: Schedule) -> Iterator[CheckpointSt
         if is_main:
             stack.enter_context(run_lock(folder))
         store = CheckpointStore(
-            folder / "checkpoints" / (options.name or ""),
+            checkpoint_folder(options),
             options.keep_every * schedule.steps_per_epoch,
             identity=options.identity,
             write=is_main,

@@ -64,10 +64,10 @@ class SavePolicy:
             raise CheckpointError("another process could not save; see its message")
         return bool(self.stop or (self._late and self.store))
 
-    def is_due(self, step: int, ends_epoch: bool, ends_run: bool) -> bool:
-        """Whether to save now."""
+    def is_due(self, step: int, ends_epoch: bool, ends_run: bool, improved: bool = False) -> bool:
+        """Whether to save now; ``improved`` says that the state has the best score so far."""
         by_step = self.every_steps and step % self.every_steps == 0
-        asked = bool(by_step or self._late or self.stop or ends_run)
+        asked = bool(by_step or self._late or self.stop or ends_run or improved)
         if ends_epoch and not asked:
             asked = bool(largest([self._is_worth_it(step)])[0])
         return asked and step != self.saved
@@ -81,8 +81,14 @@ class SavePolicy:
         cost = self._stall + self.store.seconds
         return self.clock() - self._last >= cost / LARGEST_SHARE
 
-    def save(self, step: int, state: PyTree, meta: dict[str, Any]) -> None:
+    def save(self, step: int, state: PyTree, meta: dict[str, Any], best: int | None = None) -> None:
         """Copies the state to host memory and saves it in the background.
+
+        Args:
+            step: steps done.
+            state: the replicated state.
+            meta: JSON-serialisable values.
+            best: the step of the checkpoint to keep for its score.
 
         Raises:
             NonFiniteError: the state is not finite; nothing is saved.
@@ -97,6 +103,6 @@ class SavePolicy:
         if self.store is None:
             return
         if self.store.write:
-            self.store.save(step, host, meta)
+            self.store.save(step, host, meta, best)
         self.saved, self._late, self._last = step, False, self.clock()
         self._stall = self._last - begin

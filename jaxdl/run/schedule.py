@@ -67,12 +67,21 @@ class Point(NamedTuple):
     schedule: Schedule
 
     @property
+    def counters(self) -> dict[str, int]:
+        """The epoch and the step, for a record."""
+        return {"epoch": self.epoch, "step": self.step}
+
+    @property
     def step_in_epoch(self) -> int:
         """Steps done in this epoch."""
         return self.step - (self.epoch - 1) * self.schedule.steps_per_epoch
 
     @property
+    def completes_epoch(self) -> bool:
+        """Whether all steps of the epoch are done."""
+        return self.step % self.schedule.steps_per_epoch == 0
+
+    @property
     def ends_epoch(self) -> bool:
         """Whether the epoch is complete or the run ends here."""
-        whole = self.step % self.schedule.steps_per_epoch == 0
-        return whole or self.step == self.schedule.total_steps
+        return self.completes_epoch or self.step == self.schedule.total_steps

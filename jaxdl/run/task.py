@@ -76,6 +76,33 @@ class Hook(NamedTuple):
         return point.step % self.every_steps == 0
 
 
+@dataclasses.dataclass(frozen=True)
+class Monitor:
+    """Scores the state during a run, so that the checkpoint with the best score is kept.
+
+    Attributes:
+        measure: ``measure(point, state)`` returns scores by name, for the state on one device.
+        name: the score that decides. The lowest is best; one that is not finite never is.
+        every_steps: measure at multiples of this, as well as at the end of each epoch.
+    """
+
+    measure: Callable[[Point, PyTree], Mapping[str, float]]
+    name: str
+    every_steps: int | None = None
+
+    def is_due_within(self, point: Point) -> bool:
+        """Whether to measure here, before an epoch is complete."""
+        due = bool(self.every_steps and point.step % self.every_steps == 0)
+        return due and not point.completes_epoch
+
+
+class Best(NamedTuple):
+    """The best score of a run, and the step of the state that has it."""
+
+    step: int
+    score: float
+
+
 class Reporter(Protocol):
     """Shows progress to the user."""
 
@@ -106,6 +133,7 @@ class RunOptions:
             0 keeps only the newest.
         log_every: interval in steps between logged steps.
         hooks: called with the state on one device.
+        monitor: scores the state; the checkpoint with the best score is kept beside the newest.
         warnings: returns warnings about an epoch's record.
         reporter: shows progress; None shows a bar if there is a screen, ``progress.Silent()``
             nothing.
@@ -121,6 +149,7 @@ class RunOptions:
     keep_every: int = 0
     log_every: int = 1
     hooks: Sequence[Hook] = ()
+    monitor: Monitor | None = None
     warnings: Callable[[Record], Sequence[str]] | None = None
     reporter: Reporter | None = None
 

@@ -1,5 +1,8 @@
 """The loop on a step simple enough to know every number of."""
 
+import math
+import shutil
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -7,13 +10,14 @@ import pytest
 from jaxdl.errors import CheckpointError, ConfigError, WorkdirError
 from jaxdl.metrics import R2, Mean
 from jaxdl.run.checkpoint import CheckpointStore
-from jaxdl.run.fit import fit
+from jaxdl.run.fit import best_state, fit
 from jaxdl.run.log import RunLog
+from jaxdl.run.progress import Silent
 from jaxdl.run.saving import SavePolicy
 from jaxdl.run.schedule import Schedule
 from jaxdl.run.signals import StopSignals
 from jaxdl.run.step_metrics import EpochMetrics
-from jaxdl.run.task import Hook, RunOptions, Task
+from jaxdl.run.task import Best, Hook, Monitor, RunOptions, Task
 
 
 def step(state, inputs, position, shard):
@@ -197,7 +201,7 @@ def test_saving_by_time(tmp_path):
     class Store:
         write, has_failed, seconds, keep_every = True, False, 0.0, 0
 
-        def save(self, step, state, meta):
+        def save(self, step, state, meta, best):
             saved.append(step)
 
     def clock():
@@ -218,7 +222,7 @@ def test_an_epoch_s_end_is_passed_over_where_saving_would_cost_more_than_one_per
     class Store:
         write, has_failed, seconds, keep_every = True, False, 0.1, 4
 
-        def save(self, step, state, meta):
+        def save(self, step, state, meta, best):
             pass
 
     now = [0.0]
@@ -312,3 +316,88 @@ def test_a_metric_whose_parts_do_not_add_up_is_refused():
     task = Task(regress, jnp.float32(0), inputs_for_epoch)
     with pytest.raises(ConfigError, match="'r2' is a R2, whose fields do not add up"):
         fit(task, Schedule(1, 1, None, 1))
+
+
+SCORES = {3: 9.0, 5: 4.0, 6: 2.0, 9: 2.0, 10: math.nan, 12: 7.0, 13: 0.5, 15: 3.0}
+
+
+def monitor(scores=SCORES, every_steps=3):
+    """Scores a state by its step; the state itself goes along."""
+    return Monitor(
+        lambda point, state: {"other": float(state), "score": scores[point.step]},
+        "score",
+        every_steps,
+    )
+
+
+def test_the_best_score_s_checkpoint_stays_beside_the_newest(tmp_path):
+    fitted = run(tmp_path, monitor=monitor())
+    assert fitted.best == Best(6, 2.0)  # 9 is as good but later, 10 is not a number
+    assert CheckpointStore(tmp_path / "checkpoints").steps == [6, 10, 15]
+    assert fitted.log.series("score", kind="score") == ([3, 6, 9, 12], [9, 2, 2, 7])
+    assert fitted.log.series("score", kind="epoch")[0] == [5, 10, 15]
+    state, step = best_state(fitted, RunOptions(folder=tmp_path))
+    assert (float(state), step) == (60 + 20, 6)
+
+
+@pytest.mark.parametrize("stops", [(3,), (4, 13), (5, 6), (7,), (12,), (14,)])
+def test_a_run_in_parts_chooses_the_same_best(tmp_path, stops):
+    """A part that ends where the whole run does not measure must not choose that step."""
+    scores = {step: SCORES.get(step, 0.1) for step in range(1, 16)}
+    whole = run(tmp_path / "whole", monitor=monitor(scores))
+    for stop in stops:
+        part = run(tmp_path / "parts", max_steps=stop, monitor=monitor(scores))
+        if scores[stop] == 0.1:
+            assert part.best == Best(stop, 0.1)
+            again = run(tmp_path / "parts", max_steps=stop, monitor=monitor(scores))
+            assert again.best == part.best
+            assert best_state(part, RunOptions(folder=tmp_path / "parts"))[1] == stop
+    parts = run(tmp_path / "parts", monitor=monitor(scores))
+    assert parts.best == whole.best == Best(6, 2.0)
+    assert without_times(parts.log) == without_times(whole.log)
+    assert CheckpointStore(tmp_path / "parts" / "checkpoints").steps[0] == 6
+
+
+def test_training_goes_on_exactly_from_the_best_checkpoint(tmp_path):
+    whole = run(tmp_path / "whole", monitor=monitor())
+    shutil.copytree(tmp_path / "whole", tmp_path / "best")
+    for step in (10, 15):
+        shutil.rmtree(tmp_path / "best" / "checkpoints" / str(step))
+    again = run(tmp_path / "best", monitor=monitor())
+    assert (again.resumed_from, again.best) == (6, whole.best)
+    assert float(again.state) == float(whole.state)
+    assert without_times(again.log) == without_times(whole.log)
+
+
+def test_the_final_state_stands_in_for_a_damaged_best_one(tmp_path):
+    reporter = Notes()
+    fitted = run(tmp_path, monitor=monitor())
+    manifest = tmp_path / "checkpoints" / "6" / "manifest.json"
+    manifest.write_bytes(manifest.read_bytes()[:-9])
+    state, step = best_state(fitted, RunOptions(folder=tmp_path, reporter=reporter))
+    assert (float(state), step) == (float(fitted.state), 15)
+    assert "the best state is lost" in reporter.lines[0]
+
+
+def test_scores_are_told_beside_the_best(tmp_path):
+    reporter = Notes()
+    run(tmp_path, monitor=monitor(), reporter=reporter)
+    assert reporter.lines[0] == "Epoch 1, step 3: score 9, other 33 (best so far)"
+    assert reporter.lines[3] == "Epoch 2, step 9: score 2, other 146 (best 2 at step 6)"
+    assert "score nan" in reporter.lines[4]
+
+
+def test_without_a_finite_score_there_is_no_best():
+    fitted = run(monitor=monitor(dict.fromkeys(range(1, 16), math.nan)))
+    assert fitted.best is None
+    assert best_state(fitted, RunOptions()) == (fitted.state, 15)
+
+
+class Notes(Silent):
+    """Keeps what is told."""
+
+    def __init__(self):
+        self.lines = []
+
+    def message(self, text):
+        self.lines.append(text)
