@@ -2,6 +2,7 @@
 
 from jaxdl._face import face
 from jaxdl.training import (
+    averaging,
     classifier,
     collapse,
     early_stopping,
@@ -27,6 +28,7 @@ __all__ = [
     "GANState",
     "NetworkState",
     "Objective",
+    "averaging",
     "classifier",
     "collapse",
     "early_stopping",

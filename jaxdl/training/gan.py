@@ -29,21 +29,37 @@ from jaxdl.distributed.parallel import Shard
 from jaxdl.errors import ConfigError, ShapeError
 from jaxdl.losses.adversarial import NON_SATURATING, AdversarialLoss
 from jaxdl.models import Discriminator, Generator
+from jaxdl.training.averaging import ema_decay, update_ema
 from jaxdl.training.reprs import short_repr
 from jaxdl.training.rngs import Stream, normal_per_sample, stream, uniform_per_sample
 from jaxdl.training.state import NetworkState, average_over
 
 Metrics = dict[str, jax.Array]
+PyTree = Any
 
 
 class GANState(flax.struct.PyTreeNode):
-    """Generator and discriminator with their optimisers' states, and the number of steps done."""
+    """Generator and discriminator with their optimisers' states, and the number of steps done.
+
+    Attributes:
+        average: the moving average of G's ``params`` and ``batch_stats``; {} if none is kept.
+    """
 
     step: jax.Array
     generator: NetworkState
     discriminator: NetworkState
+    average: PyTree = flax.struct.field(default_factory=dict)
 
     __repr__ = short_repr
+
+    @property
+    def averaged_generator(self) -> NetworkState:
+        """G with its averaged parameters and statistics; G itself if no average is kept."""
+        return self.generator.replace(**self.average)
+
+    def with_average(self) -> "GANState":
+        """The state with an average of G that starts at G's present variables."""
+        return self.replace(average=jax.tree.map(jnp.copy, self.generator.variables()))
 
 
 def create_state(
@@ -86,11 +102,14 @@ class GANRecipe(NamedTuple):
         batch_size: images in the global batch.
         loss: the adversarial loss.
         discriminator_steps: updates of D per update of G, each on new real and generated batches.
+        ema_half_life: images after which the average of G has forgotten half of the past, for a
+            state that keeps one (:meth:`GANState.with_average`).
     """
 
     batch_size: int = 100
     loss: AdversarialLoss = NON_SATURATING
     discriminator_steps: int = 1
+    ema_half_life: float = 2000.0
 
     def steps_per_epoch(self, num_images: int) -> int:
         """Steps that find full batches of their own among so many images.
@@ -324,7 +343,14 @@ def batch_step(
     # The last batch serves D and G. Draws depend on state.step, which only train_step increments.
     for turn in range(turns - 1):
         state = discriminator_step(state, **arguments(turn))
-    return train_step(state, **arguments(turns - 1))
+    done = state.step
+    state, metrics = train_step(state, **arguments(turns - 1))
+    if state.average:
+        decay = ema_decay(recipe.ema_half_life, recipe.batch_size)
+        state = state.replace(
+            average=update_ema(state.average, state.generator.variables(), decay, done)
+        )
+    return state, metrics
 
 
 def _key(root: jax.Array, name: str, step: jax.Array, more: int) -> jax.Array:
@@ -334,8 +360,9 @@ def _key(root: jax.Array, name: str, step: jax.Array, more: int) -> jax.Array:
 
 
 def generate(state: GANState, noise: jax.Array) -> jax.Array:
-    """Images (N, H, W, C) in [-1, 1] from noise (N, latent_dim), using the running statistics.
+    """Images (N, H, W, C) in [-1, 1] from noise (N, latent_dim), by the average of G if it is kept.
 
-    In evaluation mode an image depends only on its own z, not on the rest of the batch.
+    In evaluation mode, with running statistics, an image depends only on its own z, not on the rest
+    of the batch.
     """
-    return state.generator.predict(noise)
+    return state.averaged_generator.predict(noise)

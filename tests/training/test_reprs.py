@@ -40,7 +40,7 @@ def test_states_are_a_few_lines(classifier, pair):
     assert repr(classifier).startswith("ClassifierState(\n    step=0,\n    network=NetworkState(")
     assert repr(pair).startswith("GANState(\n    step=0,\n    generator=NetworkState(params=<")
     for state in (classifier, pair):
-        assert len(repr(state).splitlines()) <= 5
+        assert len(repr(state).splitlines()) <= 6
 
 
 def test_the_best_weights_show_where_they_are_kept(classifier):
