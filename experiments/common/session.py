@@ -103,6 +103,7 @@ def open_session(
     console.message(dataset.description)
     check(config, dataset)
     with contextlib.ExitStack() as stack:
+        stack.callback(console.close)
         workdir = None
         if not config.dry_run:
             record = run_record(program, config, devices, dataset)

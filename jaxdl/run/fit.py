@@ -17,8 +17,8 @@ from jaxdl.run.checkpoint import CheckpointStore
 from jaxdl.run.divergence import NonFiniteError
 from jaxdl.run.log import RunLog
 from jaxdl.run.loop import Progress, Training
-from jaxdl.run.opening import checkpoint_folder, compile_task, log_path, open_store, progress_of
-from jaxdl.run.progress import default_reporter
+from jaxdl.run.opening import compile_task, log_path, open_store, progress_of
+from jaxdl.run.progress import UntilStopped, default_reporter
 from jaxdl.run.saving import SavePolicy
 from jaxdl.run.schedule import Schedule
 from jaxdl.run.signals import StopSignals, signal_name
@@ -113,8 +113,13 @@ def _fit(task: Task, schedule: Schedule, options: RunOptions) -> Fitted:
     run_steps = compile_task(task, options)
     with open_store(options, schedule) as store:
         state, start = _restore(store, task.state, options)
+        if 0 < start.step < schedule.total_steps and not start.stopped:
+            options.reporter.message(
+                f"Continuing after step {start.step} of {schedule.total_steps}"
+            )
         log = RunLog(log_path(options), start.step, options.name, write=jax.process_index() == 0)
         with StopSignals() as signals:
+            options = dataclasses.replace(options, reporter=UntilStopped(options.reporter, signals))
             saved = start.step or None
             policy = SavePolicy(
                 store, signals, options.save_every_steps, options.save_every_seconds, saved

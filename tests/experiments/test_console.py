@@ -24,6 +24,8 @@ def test_the_console_prints_lines_without_a_screen(capsys):
         "Epoch: [2/2] Step: [10/10] middle ",
         "a message",
     ]
+    assert "left" not in out.splitlines()[0], "nothing is known yet"
+    assert out.splitlines()[1].endswith(" Time: 3s (120 images/s, 0s left)")
     assert err == ""
 
 
@@ -32,5 +34,5 @@ def test_the_console_shows_a_bar_on_a_terminal_and_nothing_when_quiet(open_termi
     drive(Console(lambda record: "middle", quiet=True))
     assert (terminal.getvalue(), capsys.readouterr().out) == ("", "")
     drive(Console(lambda record: "middle"))
-    assert "Step: [05/10] middle" in terminal.getvalue()
+    assert "left middle Epoch: [1/2] Step: [05/10]" in terminal.getvalue()
     assert capsys.readouterr().out.strip() == "a message"

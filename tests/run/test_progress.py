@@ -1,9 +1,14 @@
 """Progress: a bar where there is a screen, nothing elsewhere; a switch decides."""
 
+import re
+import signal
 import sys
 
+import pytest
+
 from jaxdl.run import Point, Schedule
-from jaxdl.run.progress import ProgressBar, Silent, default_reporter, has_screen
+from jaxdl.run.progress import ProgressBar, Silent, UntilStopped, default_reporter, has_screen
+from jaxdl.run.signals import StopSignals
 
 SCHEDULE = Schedule(steps_per_epoch=10, epochs=2, max_steps=None, examples_per_step=4)
 
@@ -31,15 +36,86 @@ def test_nothing_is_shown_where_nobody_looks(capsys):
     assert capsys.readouterr() == ("", "")
 
 
+def frames(terminal):
+    """What was drawn, one text after the other."""
+    return [text.rstrip() for text in terminal.getvalue().split("\r") if text.strip()]
+
+
 def test_a_terminal_shows_a_bar(open_terminal, capsys):
     terminal = open_terminal()
     reporter = default_reporter()
     drive(reporter)
-    shown = terminal.getvalue()
-    assert "Epoch: [1/2] Step: [05/10] loss 0.5 Time: 3s (120 images/s, " in shown
-    assert shown.rstrip().split("\r")[-1].startswith("100%|")
-    assert " 0s left)" in shown
+    first, second, third, last = frames(terminal)[:4]
+    assert "left" not in first, "nothing is known yet"
+    assert re.fullmatch(r" 25%\|##5 +\| 0s left loss 0.5 Epoch: \[1/2\] Step: \[05/10\].*", second)
+    assert third.startswith(" 50%|")
+    assert last.startswith("100%|")
     assert capsys.readouterr().out.strip() == "a message"
+
+
+def describe(record):
+    return "Loss-D: 1.1853 Loss-G: 0.6883 D(x): 0.6150 D(G(z)): [0.5024/0.5025] (of 2 seeds)"
+
+
+@pytest.mark.parametrize(
+    ("columns", "shown"),
+    [
+        (40, " 60% 1h13m left Loss-D: 1.1853"),
+        (80, " 60%|######    | 1h13m left Loss-D: 1.1853 Loss-G: 0.6883 D(x): 0.6150"),
+        (
+            200,
+            f" 60%|######    | 1h13m left {describe({})} Epoch: [2/2] Step: [02/10] (120 images/s)",
+        ),
+    ],
+)
+def test_the_bar_fits_the_terminal(open_terminal, monkeypatch, columns, shown):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    terminal, reporter = open_terminal(), ProgressBar(describe)
+    now = iter([0.0, 5500.0, 5500.0])
+    monkeypatch.setattr("jaxdl.run.progress.time.perf_counter", lambda: next(now))
+    for step in (2, 12):
+        reporter.update(Point(2, step, SCHEDULE), record(step))
+    assert len(shown) < columns - len("^C")
+    assert frames(terminal)[-1] == shown
+
+
+def test_a_bar_follows_the_terminal_s_width(open_terminal, monkeypatch):
+    terminal, reporter = open_terminal(), ProgressBar(describe)
+    for step, columns in enumerate((200, 40, 80), start=1):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        reporter.update(Point(1, step, SCHEDULE), record(step))
+    assert [len(frame) // 40 for frame in frames(terminal)] == [3, 0, 1]
+
+
+def test_a_notebook_s_bar_says_everything(open_terminal, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setitem(sys.modules, "ipykernel", sys)
+    terminal = open_terminal()
+    ProgressBar(describe).update(Point(1, 1, SCHEDULE), record(1))
+    assert "Epoch: [1/2] Step: [01/10] (120 images/s)" in terminal.getvalue()
+
+
+def test_nothing_is_drawn_after_the_signal_that_stops_a_run(open_terminal, capsys):
+    terminal, bar = open_terminal(), ProgressBar()
+    with StopSignals() as signals:
+        reporter = UntilStopped(bar, signals)
+        reporter.update(Point(1, 5, SCHEDULE), record(5))
+        signal.raise_signal(signal.SIGINT)
+        before = terminal.getvalue()
+        reporter.update(Point(2, 20, SCHEDULE), record(20))
+        reporter.message("stopped")
+        bar.close()
+    assert terminal.getvalue()[len(before) :].strip() == ""
+    assert capsys.readouterr().out == "stopped\n"
+
+
+def test_a_complete_bar_stays_though_a_message_came_last(open_terminal):
+    terminal, bar = open_terminal(), ProgressBar()
+    bar.update(Point(2, 20, SCHEDULE), record(20))
+    bar.message("a warning")
+    cleared = len(terminal.getvalue())
+    bar.close()
+    assert terminal.getvalue()[cleared:].startswith("\r100%|")
 
 
 def test_a_switch_decides_over_the_screen(open_terminal):
