@@ -28,6 +28,16 @@ def with_huge_pages(environment: Mapping[str, str]) -> dict[str, str]:
     return {**environment, SETTING: ":".join([*settings, f"{TUNABLE}=1"])}
 
 
+def uses_huge_pages(environment: Mapping[str, str]) -> bool:
+    """Whether a process with this environment has them, or was asked to.
+
+    Example:
+        >>> uses_huge_pages(with_huge_pages({}))
+        True
+    """
+    return f"{TUNABLE}=1" in environment.get(SETTING, "").split(":")
+
+
 def can_use_huge_pages() -> bool:
     """Whether this system's allocator and kernel support them."""
     name, version = platform.libc_ver()
@@ -60,10 +70,9 @@ def restart_with_huge_pages() -> None:
     """
     if not _wants_huge_pages(os.environ) or not can_use_huge_pages() or not sys.orig_argv:
         return
-    print(f"Restarting with huge pages for the allocator ({SWITCH}=0 turns this off).")
     sys.stdout.flush()
     sys.stderr.flush()
     try:
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], with_huge_pages(os.environ))
     except OSError as error:
-        print(f"Restart failed ({error.strerror}): continuing without them.")
+        print(f"Restarting with huge pages failed ({error.strerror}): {SWITCH}=0 turns it off.")

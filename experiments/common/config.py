@@ -125,6 +125,14 @@ class DataConfig(Config):
     )
     data_source: str | None = option(None, "force one source of the data", choices=data.SOURCES)
 
+    def __post_init__(self) -> None:
+        """Checks every field, and that none of them hides the other."""
+        super().__post_init__()
+        if self.data_dir is not None and self.data_source == "embedded":
+            raise ConfigError(
+                f"--data_dir {self.data_dir} is not read with --data_source embedded: leave one out"
+            )
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingConfig(DataConfig):

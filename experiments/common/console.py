@@ -1,8 +1,11 @@
-"""Progress on the console: a bar on a terminal or in a notebook, plain lines elsewhere."""
+"""The console: progress (a bar, or plain lines without a screen), and lines about the set-up."""
 
 import time
 from collections.abc import Callable
 
+from jaxdl.data import Dataset
+from jaxdl.data.sources.loading import DATA_DIR_VARIABLE
+from jaxdl.distributed.devices import Devices
 from jaxdl.run.log import Record
 from jaxdl.run.progress import ProgressBar, has_screen
 from jaxdl.run.schedule import Point
@@ -44,3 +47,37 @@ class Console(ProgressBar):
         """Ends a run; the next one starts a new bar."""
         super().close()
         self._last_line = 0.0
+
+
+def data_line(dataset: Dataset) -> str:
+    """A short line about the data; and one more if the user named a folder without them.
+
+    Example:
+        >>> from jaxdl import data
+        >>> data_line(data.load("mnist", source="embedded"))
+        'mnist: 4,000 training and 1,000 test images, a sample and not the full data set'
+    """
+    num_test = len(dataset.labels) - dataset.num_train
+    if dataset.source == "embedded":
+        whence = ", a sample and not the full data set"
+    else:
+        whence = f" from {dataset.location}"
+    line = f"{dataset.name}: {dataset.num_train:,} training and {num_test:,} test images{whence}"
+    wrong = [text for text in dataset.notice.splitlines() if DATA_DIR_VARIABLE in text]
+    return "\n".join([line, *wrong])
+
+
+def device_line(devices: Devices, batch_size: int, default_batch_size: int | None) -> str:
+    """A short line about the devices.
+
+    Args:
+        devices: the devices.
+        batch_size: the batch they share.
+        default_batch_size: what it would be on one device; None if the user chose it.
+    """
+    line = f"Devices: {devices.total} × {devices.kind}"
+    if devices.messages:
+        line += ", virtual (they share the cores)"
+    if default_batch_size not in (None, batch_size):
+        line += f"; batch size rounded up to {batch_size}"
+    return line

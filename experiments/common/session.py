@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import os
 import platform
 from collections.abc import Callable, Iterator
 from importlib import metadata
@@ -9,8 +10,9 @@ from typing import Any, NamedTuple
 
 import jax
 
+from experiments.common.allocator import uses_huge_pages
 from experiments.common.config import TrainingConfig
-from experiments.common.console import Console
+from experiments.common.console import Console, data_line, device_line
 from experiments.common.workdir import CONFIG, Workdir
 from jaxdl import data
 from jaxdl.distributed import peers
@@ -91,16 +93,16 @@ def open_session(
     """
     devices = find_run_devices(config)
     console = Console(describe, quiet=not devices.is_main)
-    for line in devices.messages:
-        console.message(line)
-    batch_size = _settle_batch_size(config, devices.total, console)
+    batch_size = _settle_batch_size(config, devices.total)
+    default = config.default_batch_size if config.batch_size is None else None
     config = dataclasses.replace(
         config,
         batch_size=batch_size,
         workdir=config.workdir or default_workdir(program, config.preset),
     )
     dataset = data.load(config.dataset, config.data_dir, source=config.data_source)
-    console.message(dataset.description)
+    console.message(data_line(dataset))
+    console.message(device_line(devices, batch_size, default))
     check(config, dataset)
     with contextlib.ExitStack() as stack:
         stack.callback(console.close)
@@ -117,19 +119,13 @@ def open_session(
         yield Session(config, devices, dataset, workdir, console)
 
 
-def _settle_batch_size(config: TrainingConfig, devices: int, console: Console) -> int:
+def _settle_batch_size(config: TrainingConfig, devices: int) -> int:
     """Returns the requested size, or the default rounded up to equal shares."""
     shares, name = devices, "devices"
     if config.virtual_shards:
         check_shards(config.virtual_shards, devices)
         shares, name = config.virtual_shards, "virtual shards"
-    default = config.default_batch_size
-    batch_size = batch_size_for(shares, config.batch_size, default, name)
-    if config.batch_size is None and batch_size != default:
-        console.message(
-            f"Batch size {default} rounded up to {batch_size}, a multiple of {shares} {name}."
-        )
-    return batch_size
+    return batch_size_for(shares, config.batch_size, config.default_batch_size, name)
 
 
 def _enter_workdir(
@@ -163,6 +159,7 @@ def run_record(
             "platform": devices.local[0].platform,
             "number": devices.total,
             "processes": jax.process_count(),
+            "huge_pages": uses_huge_pages(os.environ),
         },
         "data": {
             "name": dataset.name,
@@ -172,4 +169,5 @@ def run_record(
             "test": len(dataset.labels) - dataset.num_train,
             "fingerprint": dataset.fingerprint,
         },
+        "notices": [*dataset.notice.splitlines(), *devices.messages],
     }

@@ -17,6 +17,7 @@ import numpy as np
 
 from experiments.common import command_line, lesson
 from experiments.common.config import DataConfig, option
+from experiments.common.console import data_line
 from experiments.common.table import text_table
 from jaxdl import data, nn, plot
 from jaxdl.models import CNN
@@ -150,7 +151,7 @@ def run(config: ConvolutionFiltersConfig) -> lesson.Result:
     """Filters, counts, prints, draws, and writes the folder."""
     digits = data.load("mnist", config.data_dir, source=config.data_source)
     folder = lesson.begin("convolution_filters", config)
-    print(digits.description)
+    print(data_line(digits))
     images = data.to_unit_range(digits.test.images[: config.digits])
     maps = {name: filtered(images, kernel) for name, kernel in KERNELS.items()}
 

@@ -22,6 +22,7 @@ import numpy as np
 
 from experiments.common import command_line, lesson
 from experiments.common.config import DataConfig, option
+from experiments.common.console import data_line
 from experiments.common.table import text_table
 from jaxdl import data, plot
 from jaxdl.exercises import tinynet
@@ -166,7 +167,7 @@ def run(config: TinyNetConfig) -> lesson.Result:
     """Checks the gradients, trains, and writes the folder."""
     digits = data.load("mnist", config.data_dir, source=config.data_source)
     folder = lesson.begin("tinynet", config)
-    print(digits.description)
+    print(data_line(digits))
     train_part, test_part = prepare(digits.train), prepare(digits.test)
     weights = initial_weights(config.seed)
 

@@ -25,6 +25,7 @@ import numpy as np
 
 from experiments.common import command_line, lesson
 from experiments.common.config import DataConfig, option
+from experiments.common.console import data_line
 from experiments.common.table import text_table
 from jaxdl import data, losses, plot
 from jaxdl.exercises import TwoLayerNet, two_layer
@@ -179,7 +180,7 @@ def run(config: TwoLayerNetworkConfig) -> lesson.Result:
     """Trains from every start, prints the table, and writes the folder."""
     digits = data.load("mnist", config.data_dir, source=config.data_source)
     folder = lesson.begin("two_layer_network", config)
-    print(digits.description)
+    print(data_line(digits))
     arrays = prepare(digits, config.examples)
     print(f"\n{len(arrays.images):,} images per step, {config.iterations} steps from each start")
     seeds = range(config.seed, config.seed + config.starts)

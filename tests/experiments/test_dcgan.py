@@ -261,7 +261,7 @@ def test_eight_virtual_devices_from_the_command_line(tmp_path):
         *("--workdir", str(tmp_path), "--max_steps", "2", "--conv", "lax"),
     )
     assert done.returncode == 0, done.stderr
-    assert "8 virtual CPU devices share this machine's cores" in done.stdout
+    assert "Devices: 8 × cpu, virtual (they share the cores)\n" in done.stdout
     assert re.search(
         r"Epoch: \[1/1\] Step: \[002/312\] Loss-D: \d\.\d{4} Loss-G: \d\.\d{4} D\(x\): \d\.\d{4} "
         r"D\(G\(z\)\): \[\d\.\d{4}/\d\.\d{4}\] Time: ",
@@ -276,7 +276,7 @@ SMALL = {"image_size": 16, "features": 4, "data_source": "embedded", "dry_run": 
 def test_the_course_s_batch_is_rounded_up_to_the_devices(tmp_path, capsys):
     dcgan.run(dcgan.DCGANConfig(**SMALL, workdir=str(tmp_path), num_devices=8))
     printed = capsys.readouterr().out
-    assert "Batch size 100 rounded up to 104, a multiple of 8 devices." in printed
+    assert "; batch size rounded up to 104\n" in printed
     assert re.search(r"batch_size +104", printed)
 
 
@@ -287,7 +287,7 @@ def test_a_batch_is_a_multiple_of_the_virtual_shards_on_one_device_too(
     fields = SMALL | {"workdir": str(tmp_path), "num_devices": 1, "virtual_shards": 8}
     dcgan.run(dcgan.DCGANConfig(**fields))
     printed = capsys.readouterr().out
-    assert "Batch size 100 rounded up to 104, a multiple of 8 virtual shards." in printed
+    assert "Devices: 1 × cpu; batch size rounded up to 104\n" in printed
     assert int(os.environ["NPROC"]) >= 8
     with pytest.raises(ConfigError, match=r"batch_size 100 .* by 8 virtual shards; .* 96 and 104"):
         dcgan.run(dcgan.DCGANConfig(**fields, batch_size=100))

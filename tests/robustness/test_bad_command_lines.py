@@ -182,6 +182,8 @@ def test_data_that_is_not_there(refused, tmp_path, name):
         assert folder[:9] in refused(name, "--data_dir", folder)
         assert folder[:9] in refused(name, "--data_dir", folder, "--data_source", "idx")
     assert "empty" in refused(name, "--data_dir", "")
+    unread = ("--data_dir", "nowhere", "--data_source", "embedded")
+    assert "--data_dir nowhere is not read" in refused(name, *unread)
     assert "a folder" in refused(name, "--data_source", "idx")
     assert "choose idx, tfds, embedded" in refused(name, "--data_source", "web")
 
