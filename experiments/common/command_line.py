@@ -9,12 +9,14 @@ from typing import Any, NoReturn
 
 from experiments.common.allocator import restart_with_huge_pages
 from experiments.common.config import Config, TrainingConfig, field_type
+from experiments.common.output import (
+    STATUS_FAULT,
+    STATUS_INTERRUPTED,
+    STATUS_USER_ERROR,
+    quiet_when_unread,
+)
 from jaxdl.distributed import peers
 from jaxdl.errors import ConfigError, DivergenceError, JaxdlError, UserError
-
-STATUS_USER_ERROR = 2
-STATUS_FAULT = 1
-STATUS_INTERRUPTED = 130
 
 
 class _Parser(argparse.ArgumentParser):
@@ -131,7 +133,7 @@ def main(
     """Runs a program and exits with 0, with 2 for errors the user can fix, or with 1 for faults.
 
     A run stopped by Ctrl-C exits with 130, one stopped by SIGTERM with 143; programs report this in
-    their result's ``exit_status``.
+    their result's ``exit_status``. With 141 it ends if nobody reads its output any more.
 
     Args:
         program: the module's name within ``experiments``.
@@ -140,6 +142,19 @@ def main(
         description: the program's docstring.
         arguments: the command line; None for this process's.
     """
+    with quiet_when_unread():
+        status = _run(program, config_class, run, description, arguments)
+    sys.exit(status)
+
+
+def _run(
+    program: str,
+    config_class: type[Config],
+    run: Callable[[Any], Any],
+    description: str,
+    arguments: Sequence[str] | None,
+) -> int:
+    """Runs a program, reports its error, and returns its exit status."""
     try:
         own = arguments is None
         config = parse(program, config_class, description, sys.argv[1:] if own else arguments)
@@ -147,12 +162,12 @@ def main(
             restart_with_huge_pages()
         with peers.lost_peers_are_errors():
             result = run(config)
-        status = getattr(result, "exit_status", None) or 0
+        return getattr(result, "exit_status", None) or 0
     except JaxdlError as error:
         print(f"error: {error}{_advice(error)}", file=sys.stderr)
         status = STATUS_USER_ERROR if isinstance(error, UserError) else STATUS_FAULT
         peers.leave(str(error), status)
+        return status
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        status = STATUS_INTERRUPTED
-    sys.exit(status)
+        return STATUS_INTERRUPTED

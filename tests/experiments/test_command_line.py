@@ -1,8 +1,11 @@
 import dataclasses
 import os
+import subprocess
+import sys
 
 import pytest
 
+from experiments.__main__ import program_of
 from experiments.common.command_line import build_parser, main, parse
 from experiments.dcgan import DCGANConfig
 from jaxdl.errors import ConfigError, TrainingError
@@ -110,9 +113,6 @@ def test_bugs_keep_their_traceback():
 
 def test_parsing_starts_no_backend():
     """Virtual devices can only be made before JAX starts, so flags are read without it."""
-    import subprocess
-    import sys
-
     code = (
         "from experiments.dcgan import DCGANConfig\n"
         "from experiments.common.command_line import parse\n"
@@ -123,3 +123,42 @@ def test_parsing_starts_no_backend():
     )
     environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
     subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+
+
+def start(*arguments, **options):
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "JAXDL_HUGE_PAGES": "0"}
+    command = [sys.executable, "-m", "experiments", *arguments]
+    return subprocess.run(command, env=environment, text=True, check=False, **options)
+
+
+DRY_RUN = ("mlp_l2", "--dry_run", "--data_source", "embedded")
+
+
+@pytest.mark.parametrize("arguments", [(), DRY_RUN])
+def test_output_that_nobody_reads_ends_a_program_quietly(arguments):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w") as unread:
+        done = start(*arguments, stdout=unread, stderr=subprocess.PIPE)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_a_program_can_be_named_in_the_list_s_place():
+    done = start("mlp-l2", "--sed", "3", capture_output=True)
+    assert done.returncode == 2
+    assert done.stderr == "error: unknown argument --sed; did you mean --seed?\n"
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("dcgn", "there is no program 'dcgn'; did you mean dcgan?"),
+        ("xyz", "there is no program 'xyz'; python -m experiments lists them"),
+        ("--preset", "--preset needs a program: python -m experiments.NAME --preset; "),
+    ],
+)
+def test_what_to_type_is_said_of_a_program_that_is_not_there(capsys, argument, message):
+    with pytest.raises(SystemExit) as caught:
+        program_of(argument)
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err
