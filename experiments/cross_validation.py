@@ -18,6 +18,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from experiments.common import command_line
+from experiments.common.comparison import differences_from_course
 from experiments.common.config import option
 from experiments.common.session import Session
 from experiments.common.study import (
@@ -174,7 +175,7 @@ def summarize_choice(
             }
         },
         "data": session.dataset.source,
-        "comparable_with_course": session.dataset.source != "embedded",
+        "comparable_with_course": not differences_from_course(session),
         "device": session.devices.kind,
         "num_devices": session.devices.total,
     }

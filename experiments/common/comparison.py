@@ -1,9 +1,14 @@
 """Summary of repeated runs: figures over seeds, paired differences, and their table."""
 
+import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from experiments.common.session import Session
 from experiments.common.table import text_table
+from experiments.common.workdir import FREE_FIELDS
+from jaxdl.distributed.parallel import batch_size_for
 from jaxdl.metrics.statistics import Summary, paired_difference, summarize, verdict
 
 
@@ -12,6 +17,14 @@ class Course(NamedTuple):
 
     test_loss: float
     test_accuracy: float
+
+
+COURSE_IMAGES = 60_000  # MNIST's training images
+# Flags that leave the figures alone, or only draw other random numbers.
+SAME_FIGURES = FREE_FIELDS - {"epochs", "max_steps"} | {
+    *("seed", "seeds", "virtual_shards", "log_every", "sample_every"),
+}
+POSSIBLE = {"test_accuracy": (0.0, 1.0), "test_loss": (0.0, math.inf)}
 
 
 class Outcome(NamedTuple):
@@ -23,32 +36,52 @@ class Outcome(NamedTuple):
     course: Course | None
 
 
-def _figure_of(values: Sequence[float], course: float | None) -> dict[str, Any]:
+def differences_from_course(session: Session) -> list[str]:
+    """What a run does otherwise than the course: fewer data, and flags that change its figures."""
+    config, found = session.config, []
+    if session.dataset.num_train < COURSE_IMAGES:
+        found.append(f"{session.dataset.num_train:,} training images")
+    shares = config.virtual_shards or session.devices.total
+    usual = {"batch_size": batch_size_for(shares, None, config.COURSE_BATCH_SIZE)}
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if field.name not in SAME_FIGURES and value != usual.get(field.name, field.default):
+            found.append(f"--{field.name} {value}")
+    return found
+
+
+def _summary_of(outcome: Outcome, metric: str) -> Summary:
+    return summarize(getattr(outcome, metric), possible=POSSIBLE[metric])
+
+
+def _figure_of(outcome: Outcome, metric: str, comparable: bool) -> dict[str, Any]:
     """One metric of one run, for ``summary.json``."""
-    summary = summarize(values)
+    summary = _summary_of(outcome, metric)
     entry = {
         "mean": summary.mean,
         "sd": summary.sd,
-        "values": list(values),
+        "values": list(getattr(outcome, metric)),
         "interval": [summary.low, summary.high],
         "prediction_interval": list(summary.prediction_interval),
     }
-    if course is not None:
-        entry["course"] = course
-        entry["course_in_interval"] = summary.mean_interval_contains(course)
-        entry["course_in_prediction_interval"] = summary.prediction_interval_contains(course)
+    if outcome.course is not None:
+        course = entry["course"] = getattr(outcome.course, metric)
+        inside = summary.mean_interval_contains, summary.prediction_interval_contains
+        names = "course_in_interval", "course_in_prediction_interval"
+        for name, contains in zip(names, inside, strict=True):
+            entry[name] = contains(course) if comparable else None
     return entry
 
 
-def compare(outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """Returns every run's figures, and its differences from the first run, seed by seed."""
+def compare(outcomes: Sequence[Outcome], comparable: bool = True) -> dict[str, Any]:
+    """Returns every run's figures, and its differences from the first run, seed by seed.
+
+    Unless they are ``comparable`` with the course's, nothing is said about how the two compare.
+    """
     first = outcomes[0]
     runs: dict[str, Any] = {}
     for outcome in outcomes:
-        entry: dict[str, Any] = {}
-        for metric in ("test_accuracy", "test_loss"):
-            course = getattr(outcome.course, metric) if outcome.course else None
-            entry[metric] = _figure_of(getattr(outcome, metric), course)
+        entry = {metric: _figure_of(outcome, metric, comparable) for metric in POSSIBLE}
         if outcome is not first:
             entry[f"difference_to_{first.name}"] = _differences(outcome, first)
         runs[outcome.name] = entry
@@ -67,10 +100,13 @@ def _differences(outcome: Outcome, first: Outcome) -> dict[str, Any]:
 
 
 def _with_sd(summary: Summary, scale: float, decimals: int) -> str:
-    return f"{scale * summary.mean:.{decimals}f} ± {scale * summary.sd:.{decimals}f}"
+    mean, sd = f"{scale * summary.mean:.{decimals}f}", f"{scale * summary.sd:.{decimals}f}"
+    return mean if summary.n == 1 else f"{mean} ± {sd}"
 
 
 def _interval(summary: Summary, scale: float, decimals: int) -> str:
+    if summary.n == 1:
+        return "–"
     return f"{scale * summary.low:.{decimals}f} … {scale * summary.high:.{decimals}f}"
 
 
@@ -82,30 +118,34 @@ def _beside(value: float | None, summary: Summary, form: str) -> str:
     return form.format(value) + {True: " (within)", False: " (outside)", None: ""}[inside]
 
 
-def comparison_table(outcomes: Sequence[Outcome], runs: Mapping[str, Any]) -> str:
-    """The study's table: test figures, intervals, the course's figures, and the verdicts."""
-    header = ("run", "test accuracy %", "95% interval", "course", "test loss", "course ")
-    rows = []
+def comparison_table(
+    outcomes: Sequence[Outcome], runs: Mapping[str, Any], comparable: bool = True
+) -> str:
+    """The study's table: test figures, intervals, verdicts, and the course's if ``comparable``."""
+    rows: list[dict[str, str]] = []
     for outcome in outcomes:
-        accuracy, loss = summarize(outcome.test_accuracy), summarize(outcome.test_loss)
-        course = outcome.course
-        rows.append(
-            (
-                outcome.name,
-                _with_sd(accuracy, 100, 2),
-                _interval(accuracy, 100, 2),
-                _beside(course and course.test_accuracy, accuracy, "{:.2%}"),
-                _with_sd(loss, 1, 4),
-                _beside(course and course.test_loss, loss, "{:.4f}"),
-            )
-        )
+        accuracy = _summary_of(outcome, "test_accuracy")
+        loss = _summary_of(outcome, "test_loss")
+        cells = {
+            "run": outcome.name,
+            "test accuracy %": _with_sd(accuracy, 100, 2),
+            "95% interval": _interval(accuracy, 100, 2),
+            "course": _beside(outcome.course and outcome.course.test_accuracy, accuracy, "{:.2%}"),
+            "test loss": _with_sd(loss, 1, 4),
+            "course ": _beside(outcome.course and outcome.course.test_loss, loss, "{:.4f}"),
+        }
+        rows.append({n: c for n, c in cells.items() if comparable or n.strip() != "course"})
     first = outcomes[0].name
-    lines = [text_table(header, rows)]
+    lines = [text_table(list(rows[0]), [list(cells.values()) for cells in rows])]
     lines.append(
-        "Figures are mean ± standard deviation over the seeds; the interval is the mean's "
-        "(Student's t).\nThe course's figure is one run: “within” the interval in which one more "
-        "run of ours is expected, or not."
+        "Figures are mean ± standard deviation over the seeds; the interval is the mean's\n"
+        "(Student's t, cut to 0 … 100)."
     )
+    if comparable:
+        lines.append(
+            "The course's figure is one run: “within” the interval in which one more run of\n"
+            "ours is expected, or not."
+        )
     for outcome in outcomes[1:]:
         found = runs[outcome.name][f"difference_to_{first}"]
         lines.append(

@@ -14,7 +14,13 @@ import jax
 import numpy as np
 import optax
 
-from experiments.common.comparison import Course, Outcome, compare, comparison_table
+from experiments.common.comparison import (
+    Course,
+    Outcome,
+    compare,
+    comparison_table,
+    differences_from_course,
+)
 from experiments.common.config import TrainingConfig, option
 from experiments.common.session import Session, open_session
 from experiments.common.table import flag_table
@@ -244,9 +250,11 @@ def weights_of(fitted: FittedClassifier) -> np.ndarray:
     return np.concatenate([kernel.reshape(len(kernel), -1) for kernel in kernels], axis=1)
 
 
-def figures_of(outcomes: Sequence[Outcome], fitted: Mapping[str, FittedClassifier]) -> dict:
-    """Accuracy per seed, and every run's training loss with its band."""
-    course = {o.name: 100 * o.course.test_accuracy for o in outcomes if o.course}
+def figures_of(
+    outcomes: Sequence[Outcome], fitted: Mapping[str, FittedClassifier], comparable: bool
+) -> dict:
+    """Accuracy per seed (beside the course's if comparable), and every run's loss with its band."""
+    course = {o.name: 100 * o.course.test_accuracy for o in outcomes if o.course and comparable}
     accuracy = plot.values_per_seed(
         {o.name: 100 * np.array(o.test_accuracy) for o in outcomes},
         ylabel="Test accuracy (%)",
@@ -288,7 +296,8 @@ def finish(
         more_figures: further figures by name.
         more: further entries for runs in ``summary.json``.
     """
-    runs = compare(outcomes)
+    differences = differences_from_course(session)
+    runs = compare(outcomes, comparable=not differences)
     for name, entries in (more or {}).items():
         runs[name] |= entries
     for name, one in fitted.items():
@@ -298,25 +307,25 @@ def finish(
         "program": program,
         "runs": runs,
         "seeds": list(session.config.all_seeds),
-        "interval": "mean ± t(n-1, 97.5%) · sd / √n over seeds; differences paired by seed",
+        "interval": "mean ± t(n-1, 97.5%) · sd / √n over seeds, cut to possible values; "
+        "differences paired by seed",
         "data": session.dataset.source,
-        "comparable_with_course": session.dataset.source != "embedded",
+        "comparable_with_course": not differences,
+        "differences_from_course": differences,
         "device": session.devices.kind,
         "num_devices": session.devices.total,
         "training_seconds": sum(one.fitted.progress.seconds for one in fitted.values()),
     }
     figures: dict[str, Any] = {}
     if session.devices.is_main:
-        figures = {**figures_of(outcomes, fitted), **(more_figures or {})}
+        figures = {**figures_of(outcomes, fitted, not differences), **(more_figures or {})}
         for name, figure in figures.items():
             plot.save_figure(figure, session.workdir.path / f"{name}.png")
         session.workdir.write_summary(summary)
     tell = session.console.message
-    tell(comparison_table(outcomes, runs))
-    if session.dataset.source == "embedded":
-        tell(
-            "These are the embedded digits: not comparable with the course's figures on full MNIST."
-        )
+    tell(comparison_table(outcomes, runs, comparable=not differences))
+    if differences:
+        tell(f"Not comparable with the course's figures: {', '.join(differences)}.")
     tell(
         f"Trained in {clock(summary['training_seconds'])}; pictures are in {session.config.workdir}"
     )

@@ -3,6 +3,9 @@
 All intervals are Student's t intervals: seeds are treated as independent draws from a normal
 distribution with unknown mean and variance. With the five seeds of a small study such an interval
 is wide (t = 2.78, not 1.96), and honestly so.
+
+Figures that are bounded, such as accuracies, have their intervals cut to the possible values. Such
+an interval covers the truth exactly as often as the uncut one, since the truth is possible.
 """
 
 import dataclasses
@@ -12,6 +15,8 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from jaxdl.errors import ConfigError, ShapeError
+
+ANY = (-math.inf, math.inf)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +34,7 @@ class Summary:
         low, high: ends of the mean's interval; NaN for one value.
         n: number of values.
         confidence: coverage probability of the intervals.
+        possible: smallest and largest possible value; the intervals are cut there.
 
     Example:
         >>> summary = summarize([0.88, 0.90, 0.92])
@@ -44,17 +50,18 @@ class Summary:
     high: float
     n: int
     confidence: float
+    possible: tuple[float, float] = ANY
 
     @property
     def half_width(self) -> float:
-        """t·sd/√n, half the width of the mean's interval."""
+        """t·sd/√n, half the width of the mean's interval before it is cut."""
         return _t_quantile(self.confidence, self.n) * self.sd / math.sqrt(self.n)
 
     @property
     def prediction_interval(self) -> tuple[float, float]:
         """Mean ± t·sd·√(1 + 1/n), where one more run is expected; NaN for one value."""
         spread = _t_quantile(self.confidence, self.n) * self.sd * math.sqrt(1 + 1 / self.n)
-        return self.mean - spread, self.mean + spread
+        return _cut(self.mean - spread, self.mean + spread, self.possible)
 
     def mean_interval_contains(self, value: float) -> bool | None:
         """Whether ``value`` can be the average over all seeds; None if there is only one value."""
@@ -75,7 +82,9 @@ class PairedDifference(Summary):
     """:class:`Summary` of the differences, value − baseline, of runs that share their seeds."""
 
 
-def summarize(values: ArrayLike, confidence: float = 0.95) -> Summary:
+def summarize(
+    values: ArrayLike, confidence: float = 0.95, possible: tuple[float, float] = ANY
+) -> Summary:
     r"""Mean, standard deviation and Student's t interval of a figure over several seeds.
 
     .. math:: \bar x \pm t_{n-1,\,(1+c)/2}\; \frac{s}{\sqrt n}, \qquad
@@ -87,6 +96,8 @@ def summarize(values: ArrayLike, confidence: float = 0.95) -> Summary:
     Args:
         values: one figure per seed, shape (n,), n at least 1.
         confidence: c, strictly between 0 and 1.
+        possible: smallest and largest possible value, such as (0, 1) for accuracies; the intervals
+            are cut there.
 
     Raises:
         ShapeError: ``values`` is not one-dimensional, or is empty.
@@ -96,11 +107,15 @@ def summarize(values: ArrayLike, confidence: float = 0.95) -> Summary:
         >>> summary = summarize([1.0, 2.0, 3.0, 4.0, 5.0])
         >>> summary.mean, round(summary.low, 4), round(summary.high, 4)
         (3.0, 1.0368, 4.9632)
+        >>> accuracy = summarize([0.90, 0.99], possible=(0, 1))
+        >>> round(accuracy.low, 4), accuracy.high
+        (0.3732, 1)
 
     References:
         Student, The Probable Error of a Mean, 1908.
     """
-    return Summary(*_statistics(_as_vector(values, "values"), confidence))
+    mean, sd, low, high, n, _ = _statistics(_as_vector(values, "values"), confidence)
+    return Summary(mean, sd, *_cut(low, high, possible), n, confidence, possible)
 
 
 def paired_difference(
@@ -193,6 +208,11 @@ def _t_quantile(confidence: float, n: int) -> float:
     if not 0 < confidence < 1:
         raise ConfigError(f"confidence is {confidence}: it must lie between 0 and 1, as 0.95 does")
     return float(t.ppf((1 + confidence) / 2, n - 1)) if n > 1 else math.nan
+
+
+def _cut(low: float, high: float, possible: tuple[float, float]) -> tuple[float, float]:
+    # NaN stays NaN: max and min return their first argument if a comparison with it is false.
+    return max(low, possible[0]), min(high, possible[1])
 
 
 def _contains(interval: tuple[float, float], value: float) -> bool | None:

@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
@@ -19,10 +20,13 @@ from experiments import (
     mlp_early_stopping,
     mlp_l2,
 )
+from experiments.common.comparison import differences_from_course
 from experiments.common.console import Console
+from experiments.common.session import Session
 from experiments.common.study import Course, Outcome, compare, comparison_table
 from jaxdl.data import stratified_train_test_split
 from jaxdl.data.sources.embedded import load_embedded
+from jaxdl.distributed.devices import Devices
 from jaxdl.errors import ConfigError
 from jaxdl.training.early_stopping import EarlyStopping
 from jaxdl.training.rngs import root_key
@@ -116,6 +120,7 @@ def test_a_study_trains_every_run_and_writes_its_folder(program, studied):
     assert list(summary["runs"]) == names
     assert summary["seeds"] == [1, 2]
     assert summary["comparable_with_course"] is False
+    assert summary["differences_from_course"][:2] == ["4,000 training images", "--max_steps 4"]
     for name in names:
         found = summary["runs"][name]["test_accuracy"]
         values = result.fitted[name].final("test_accuracy")
@@ -132,7 +137,9 @@ def test_a_study_trains_every_run_and_writes_its_folder(program, studied):
     for figure in ("accuracy_per_seed", "training_loss", "weights", "weights_near_zero"):
         with Image.open(folder / f"{figure}.png") as picture:
             assert np.asarray(picture).std() > 0
-    assert "embedded digits: not comparable" in printed
+    assert "Not comparable with the course's figures: 4,000 training images, --max_" in printed
+    assert "88.01%" not in printed
+    assert summary["runs"]["baseline"]["test_accuracy"]["course_in_interval"] is None
     assert f"{names[-1]} against baseline, seed by seed: accuracy " in printed
 
 
@@ -284,12 +291,48 @@ def test_the_table_shows_figures_course_and_verdicts():
     assert "better against baseline, seed by seed: accuracy better by 2.0 ± 0.2 points" in table
 
 
+def test_a_run_is_comparable_with_the_course_s_if_nothing_of_weight_differs():
+    full = load_embedded()._replace(source="idx", num_train=60_000)
+
+    def differences(dataset=full, devices=1, **fields):
+        config = mlp_l2.MLPL2Config(**{"batch_size": 64, **fields})
+        found = Devices(jax.local_devices()[:1], devices, 0, [])
+        return differences_from_course(Session(config, found, dataset, None, None))
+
+    assert differences() == []
+    assert differences(seed=7, seeds=2, log_every=1, workdir="x", save_every_seconds=1.0) == []
+    assert differences(devices=3, batch_size=66) == [], "rounded up to equal shares"
+    assert differences(dataset=load_embedded()) == ["4,000 training images"]
+    assert differences(batch_size=128, epochs=2) == ["--epochs 2", "--batch_size 128"]
+    assert differences(preset="quick", max_steps=300) == ["--max_steps 300"]
+    assert differences(dataset=full, learning_rate=1e-4) == ["--learning_rate 0.0001"]
+
+
+def test_a_table_that_is_not_comparable_leaves_the_course_out():
+    table = comparison_table(MADE_UP, compare(MADE_UP, comparable=False), comparable=False)
+    assert "course" not in table
+    assert max(map(len, table.splitlines()[:6])) <= 80
+    assert "better against baseline, seed by seed: accuracy better by 2.0 ± 0.2 points" in table
+
+
+def test_intervals_of_accuracies_are_possible_accuracies():
+    wild = [Outcome("baseline", [0.1, 2.3], [0.10, 0.95], Course(0.41, 0.85))]
+    runs = compare(wild)
+    found = runs["baseline"]
+    assert found["test_accuracy"]["interval"] == [0, 1]
+    assert found["test_accuracy"]["prediction_interval"] == [0, 1]
+    assert found["test_loss"]["interval"][0] == 0
+    assert "0.00 … 100.00" in comparison_table(wild, runs)
+
+
 def test_one_seed_shows_nothing():
     single = [Outcome(o.name, o.test_loss[:1], o.test_accuracy[:1], o.course) for o in MADE_UP]
     runs = compare(single)
     assert runs["better"]["difference_to_baseline"]["accuracy_verdict"] == "one seed shows nothing"
     assert runs["better"]["test_accuracy"]["course_in_interval"] is None
-    assert "within" not in comparison_table(single, runs).split("\n")[2]
+    line = comparison_table(single, runs).split("\n")[2]
+    assert "within" not in line
+    assert "nan" not in line
 
 
 def test_a_study_keeps_checkpoints_and_warns_of_a_network_that_learns_nothing(tmp_path, capsys):

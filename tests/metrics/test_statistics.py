@@ -67,6 +67,17 @@ def test_intervals_cover_as_often_as_they_promise(rng, n):
     assert naive_share < 0.85  # a run is no mean
 
 
+def test_intervals_are_cut_to_possible_values():
+    free, cut = summarize([0.90, 0.99]), summarize([0.90, 0.99], possible=(0, 1))
+    assert free.high > 1
+    assert (cut.low, cut.high) == (free.low, 1)
+    assert cut.prediction_interval == (max(0, free.prediction_interval[0]), 1)
+    assert (cut.mean, cut.sd, cut.half_width) == (free.mean, free.sd, free.half_width)
+    one = summarize([0.9], possible=(0, 1))
+    assert math.isnan(one.low)
+    assert math.isnan(one.prediction_interval[1])
+
+
 def test_one_seed_makes_no_claim():
     summary = summarize([0.9])
     assert (summary.mean, summary.n) == (0.9, 1)

@@ -1,8 +1,10 @@
 """Progress: a bar where there is a screen, nothing elsewhere; a switch decides."""
 
+import os
 import re
 import signal
 import sys
+import termios
 
 import pytest
 
@@ -77,6 +79,26 @@ def test_the_bar_fits_the_terminal(open_terminal, monkeypatch, columns, shown):
         reporter.update(Point(2, step, SCHEDULE), record(step))
     assert len(shown) < columns - len("^C")
     assert frames(terminal)[-1] == shown
+
+
+@pytest.mark.parametrize(
+    ("columns", "last"),
+    [(60, "Loss-D: 1.1853 Loss-G: 0.6883"), (0, "D(x): 0.6150")],
+    ids=["60", "unknown"],
+)
+def test_a_real_terminal_is_asked_for_its_width(monkeypatch, columns, last):
+    monkeypatch.setenv("COLUMNS", "80")  # for one that does not know
+    master, slave = os.openpty()
+    termios.tcsetwinsize(slave, (0, columns))
+    with open(slave, "w") as screen:
+        monkeypatch.setattr(sys, "stderr", screen)
+        bar = ProgressBar(describe)
+        bar.update(Point(1, 1, SCHEDULE), record(1))
+        shown = os.read(master, 4096).decode()
+        bar.close()
+    os.close(master)
+    assert shown.startswith("\r  5%|")
+    assert shown.endswith(f" {last}")
 
 
 def test_a_bar_follows_the_terminal_s_width(open_terminal, monkeypatch):
