@@ -53,6 +53,7 @@ __all__ = [
     "average_precision",
     "box_iou",
     "course_rmse",
+    "generative",
     "mae",
     "mask_iou",
     "match_detections",
