@@ -7,6 +7,7 @@ ConfigError. Distances are computed blockwise: memory grows with the samples, no
 """
 
 from jaxdl._face import face
+from jaxdl.metrics.generative.classes import ClassHistogram, class_histogram
 from jaxdl.metrics.generative.frechet import (
     FeatureStatistics,
     feature_statistics,
@@ -18,14 +19,21 @@ from jaxdl.metrics.generative.likelihood import (
     feature_likelihood_divergence,
     likelihood_baseline,
 )
+from jaxdl.metrics.generative.memorization import authenticity, data_copying
 from jaxdl.metrics.generative.neighbors import PRDC, Neighbors, nearest_neighbors, prdc
+from jaxdl.metrics.generative.sliced_wasserstein import SlicedWasserstein, sliced_wasserstein
 
 __all__ = [
     "FLD",
     "PRDC",
+    "ClassHistogram",
     "FeatureStatistics",
     "KernelDistance",
     "Neighbors",
+    "SlicedWasserstein",
+    "authenticity",
+    "class_histogram",
+    "data_copying",
     "feature_likelihood_divergence",
     "feature_statistics",
     "frechet_distance",
@@ -33,6 +41,7 @@ __all__ = [
     "likelihood_baseline",
     "nearest_neighbors",
     "prdc",
+    "sliced_wasserstein",
 ]
 
 __getattr__, __dir__ = face(__name__, __all__)

@@ -67,12 +67,9 @@ def prdc(features: ArrayLike, reference: ArrayLike, nearest_k: int = 5) -> PRDC:
     real_radii, fake_radii = (nearest(x, x, nearest_k + 1)[0][:, -1] for x in (real, fake))
     balls, _ = _inside(fake, real, real_radii)
     recalled, distances = _inside(real, fake, fake_radii)
-    return PRDC(
-        precision=float((balls > 0).mean()),
-        recall=float((recalled > 0).mean()),
-        density=float(balls.mean() / nearest_k),
-        coverage=float((distances < real_radii).mean()),
-    )
+    shares = balls > 0, recalled > 0, balls, distances < real_radii
+    precision, recall, density, coverage = (float(np.asarray(share).mean()) for share in shares)
+    return PRDC(precision, recall, density / nearest_k, coverage)
 
 
 @jax.jit

@@ -62,12 +62,12 @@ def test_kernel_distance_by_hand():
 
 
 def test_kernel_distance_is_zero_in_the_mean_and_reproducible(rng):
-    x, y = rng.normal(size=(2, 2000, 8))
-    found = kernel_distance(x, y, KEY, 100, 200)
-    assert abs(found.mean) < 3 * found.sd / 10
-    assert kernel_distance(x, y, KEY, 100, 200) == found
-    assert kernel_distance(x, y, jax.random.key(1), 100, 200).mean != found.mean
-    assert kernel_distance(x, y + 0.3, KEY, 100, 200).mean > found.mean + 3 * found.sd
+    x, y = rng.normal(size=(2, 500, 8))
+    found = kernel_distance(x, y, KEY, 30, 100)
+    assert abs(found.mean) < found.sd
+    assert kernel_distance(x, y, KEY, 30, 100) == found
+    assert kernel_distance(x, y, jax.random.key(1), 30, 100).mean != found.mean
+    assert kernel_distance(x, y + 0.3, KEY, 30, 100).mean > found.mean + 3 * found.sd
 
 
 def test_kernel_distance_refuses_subsets_larger_than_a_set(rng):
@@ -101,7 +101,7 @@ def test_prdc_by_its_definition(rng, sizes, k):
 
 
 def test_two_samples_of_one_distribution(rng):
-    x, y = rng.normal(size=(2, 3000, 8))
+    x, y = rng.normal(size=(2, 2000, 8))
     found = prdc(x, y)
     assert found.density == pytest.approx(1, abs=0.05)
     assert found.coverage == pytest.approx(1 - 0.5**5, abs=0.01)  # 0.969

@@ -50,6 +50,15 @@ def test_likelihood_divergence_is_flds(stored, case):
     assert found.gap == pytest.approx(stored[f"{case}/fld_gap"], rel=1e-3)
 
 
+@pytest.mark.parametrize("case", CASES)
+def test_memorisation_is_flds(stored, case):
+    features, test, train = (stored[name] for name in (case, "test", "train"))
+    found = generative.data_copying(features, test, train, KEY)
+    assert found == pytest.approx(stored[f"{case}/c_t"], rel=1e-5)
+    share = generative.authenticity(features, train)
+    assert 100 * share - 50 == pytest.approx(stored[f"{case}/auth"], rel=1e-5)
+
+
 FUNCTIONS = {
     "frechet": generative.frechet_distance,
     "kernel": lambda x, y: generative.kernel_distance(x, y, KEY, 2, 10),
@@ -57,6 +66,8 @@ FUNCTIONS = {
     "neighbors": generative.nearest_neighbors,
     "fld": lambda x, y: generative.feature_likelihood_divergence(x, y, y, KEY),
     "fld train": lambda x, y: generative.feature_likelihood_divergence(y, y, x, KEY),
+    "c_t": lambda x, y: generative.data_copying(x, y, y, KEY),
+    "auth": lambda x, y: generative.authenticity(y, x),
 }
 
 
@@ -78,7 +89,7 @@ def test_bad_features_are_refused(rng, name):
         score(bad, good)
 
 
-@pytest.mark.parametrize("name", set(FUNCTIONS) - {"neighbors"})
+@pytest.mark.parametrize("name", [name for name in FUNCTIONS if name != "neighbors"])
 def test_too_few_samples_are_refused(rng, name):
     good = rng.normal(size=(20, 3))
     with pytest.raises((ShapeError, ConfigError), match="sample"):
