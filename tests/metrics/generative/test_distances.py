@@ -43,6 +43,12 @@ def test_frechet_distance_with_features_that_never_change(rng):
     assert frechet_distance(same, same) == 0
 
 
+def test_frechet_distance_of_dependent_features(rng):
+    x = rng.normal(size=(50, 2)) @ rng.normal(size=(2, 20))  # rounding makes eigenvalues negative
+    expected = np.sum(x.mean(0) ** 2) + np.trace(np.cov(x.T))
+    assert frechet_distance(x, 2 * x) == pytest.approx(expected, rel=1e-6)
+
+
 def test_statistics_need_more_samples_than_features(rng):
     feature_statistics(rng.normal(size=(5, 4)))
     with pytest.raises(ShapeError, match="need more than 4 samples"):
