@@ -1,10 +1,10 @@
-"""State dict files: three formats to read, two to write.
+"""State dict files: three formats.
 
-| suffix | read | written | format |
-|---|---|---|---|
-| `.safetensors` | yes | yes | a JSON table and raw numbers |
-| `.npz` | yes | yes | NumPy's archive |
-| `.pt`, `.pth` | yes | no | `torch.save`'s archive; its pickle is interpreted, never executed |
+| suffix | format |
+|---|---|
+| `.safetensors` | a JSON table and raw numbers |
+| `.npz` | NumPy's archive |
+| `.pt`, `.pth` | `torch.save`'s archive; its pickle is interpreted, never executed |
 
 Files are untrusted: readers check every size a file claims against the bytes present before they
 allocate anything. Bad files raise a :class:`~jaxdl.errors.WeightsError` that names the file.
@@ -13,6 +13,7 @@ allocate anything. Bad files raise a :class:`~jaxdl.errors.WeightsError` that na
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -22,13 +23,7 @@ from jaxdl.files import open_regular, write_atomically
 from jaxdl.interop import npz, safetensors, torch_file
 from jaxdl.interop.arrays import as_arrays
 
-_DECODERS = {
-    ".safetensors": safetensors.decode,
-    ".npz": npz.decode,
-    ".pt": torch_file.decode,
-    ".pth": torch_file.decode,
-}
-_ENCODERS = {".safetensors": safetensors.encode, ".npz": npz.encode}
+_FORMATS = {".safetensors": safetensors, ".npz": npz, ".pt": torch_file, ".pth": torch_file}
 
 
 def load_state_dict(path: str | os.PathLike) -> dict[str, np.ndarray]:
@@ -55,7 +50,7 @@ def load_state_dict(path: str | os.PathLike) -> dict[str, np.ndarray]:
         {'fc.bias': array([1., 2.])}
     """
     path = Path(path)
-    decode = _by_suffix(_DECODERS, path, "read")
+    decode = _format(path).decode
     try:
         with open_regular(path) as file:
             data = file.read()
@@ -73,8 +68,8 @@ def save_state_dict(path: str | os.PathLike, state_dict: Mapping[str, ArrayLike]
     """Writes a state dict atomically.
 
     Args:
-        path: a `.safetensors` file, which orders entries by type and name, or an `.npz` file, which
-            keeps the order given. An existing file is replaced.
+        path: a `.safetensors` file, which orders entries by type and name, or an `.npz`, `.pt` or
+            `.pth` file, which keep the order given. An existing file is replaced.
         state_dict: arrays or PyTorch tensors by name; bfloat16 tensors are written as float32.
 
     Raises:
@@ -82,7 +77,7 @@ def save_state_dict(path: str | os.PathLike, state_dict: Mapping[str, ArrayLike]
         WorkdirError: the file cannot be written.
     """
     path = Path(path)
-    encode = _by_suffix(_ENCODERS, path, "written")
+    encode = _format(path).encode
     try:
         data = encode(as_arrays(state_dict))
     except WeightsError as error:
@@ -90,11 +85,11 @@ def save_state_dict(path: str | os.PathLike, state_dict: Mapping[str, ArrayLike]
     write_atomically(path, data)
 
 
-def _by_suffix(table: dict, path: Path, verb: str) -> object:
+def _format(path: Path) -> ModuleType:
     try:
-        return table[path.suffix]
+        return _FORMATS[path.suffix]
     except KeyError:
         raise WeightsError(
-            f"{path}: weights in {path.suffix or 'a file without suffix'} cannot be {verb}; "
-            f"possible: {', '.join(table)}"
+            f"{path}: weights are not kept in {path.suffix or 'a file without suffix'}; "
+            f"possible: {', '.join(_FORMATS)}"
         ) from None

@@ -1,13 +1,19 @@
-"""`torch.save` archives of state dicts, read without PyTorch and without unpickling.
+"""`torch.save` archives of state dicts, without PyTorch: read without unpickling, and written.
 
 The archive is an uncompressed zip file: `NAME/data.pkl` describes the tensors, and `NAME/data/KEY`
 holds the numbers of each storage. A tensor is a strided view of a storage, so the arrays returned
 are views of the file's bytes, and no claim in the file makes us allocate anything.
+
+References:
+    PyTorch's "Serialization semantics", https://docs.pytorch.org/docs/stable/notes/serialization.html
 """
 
+import io
 import math
+import pickle
 import re
 import zipfile
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jax.numpy as jnp
@@ -19,6 +25,7 @@ from jaxdl.interop.arrays import view
 from jaxdl.interop.restricted_pickle import STORAGE_KINDS, StorageRef, TensorRef, interpret
 
 CHECKPOINT_KEYS = ("state_dict", "model_state_dict", "model")
+ALIGNMENT = 64  # bytes; as torch.save's, so that PyTorch can map the numbers into memory
 
 
 def decode(data: bytes) -> dict[str, np.ndarray]:
@@ -52,6 +59,77 @@ def decode(data: bytes) -> dict[str, np.ndarray]:
     arrays = {name: _view(name, tensor, numbers) for name, tensor in tensors.items()}
     check_growth(sum(array.nbytes for array in arrays.values()), len(data))
     return arrays
+
+
+def encode(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """Returns the content of a `.pt` file that holds a state dict; equal arrays give equal bytes.
+
+    `torch.load` reads it with `weights_only=True`. Each tensor has a storage of its own.
+
+    Raises:
+        WeightsError: PyTorch has no storage for an array's type.
+
+    Example:
+        >>> decode(encode({"a": np.array([1, 2], "i1")}))
+        {'a': array([1, 2], dtype=int8)}
+    """
+    numbered = {str(key): array for key, array in enumerate(arrays.values())}
+    tensors = [_tensor(n, key, numbered[key]) for n, key in zip(arrays, numbered, strict=True)]
+    entries = {
+        "data.pkl": b"\x80\x02" + _ORDERED_DICT + b"(" + b"".join(tensors) + b"u.",
+        "byteorder": b"little",
+        **{f"data/{key}": _little_endian(array).tobytes() for key, array in numbered.items()},
+        "version": b"3\n",
+    }
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for name, data in entries.items():
+            member = zipfile.ZipInfo(f"archive/{name}")
+            header = content.tell() + 30 + len(member.filename) + 4  # 4: of the padding itself
+            padding = -header % ALIGNMENT
+            member.extra = b"FB" + padding.to_bytes(2, "little") + bytes(padding)
+            archive.writestr(member, data)
+    return content.getvalue()
+
+
+# Instructions of a pickle: c GLOBAL, ( MARK, t TUPLE, ) EMPTY_TUPLE, R REDUCE (a call),
+# Q BINPERSID (a storage), X BINUNICODE, \x89 NEWFALSE, u SETITEMS.
+_ORDERED_DICT = b"ccollections\nOrderedDict\n)R"
+
+
+def _tensor(name: str, key: str, array: np.ndarray) -> bytes:
+    """The instructions that push a name and its tensor, which is the whole storage ``key``."""
+    kinds = {_dtype(StorageRef(kind, key, 0)): kind for kind in STORAGE_KINDS}
+    dtype = _little_endian(array).dtype
+    if dtype not in kinds:
+        raise WeightsError(
+            f"entry {brief(name)!r} has type {dtype}, which PyTorch's files lack; possible: "
+            f"{', '.join(STORAGE_KINDS.values())}"
+        )
+    storage = (
+        b"(" + _text("storage") + b"c%b\n%b\n" % tuple(part.encode() for part in kinds[dtype])
+    ) + (_text(key) + _text("cpu") + _integer(array.size) + b"tQ")
+    stride = [math.prod(array.shape[axis + 1 :]) for axis in range(array.ndim)]
+    view = _integer(0) + _integers(array.shape) + _integers(stride)
+    arguments = b"(" + storage + view + b"\x89" + _ORDERED_DICT + b"t"
+    return _text(name) + b"ctorch._utils\n_rebuild_tensor_v2\n" + arguments + b"R"
+
+
+def _text(value: str) -> bytes:
+    raw = value.encode()
+    return b"X" + len(raw).to_bytes(4, "little") + raw
+
+
+def _integer(value: int) -> bytes:
+    return pickle.dumps(value, 2)[2:-1]  # without PROTO and STOP
+
+
+def _integers(values: Iterable[int]) -> bytes:
+    return b"(" + b"".join(map(_integer, values)) + b"t"
+
+
+def _little_endian(array: np.ndarray) -> np.ndarray:
+    return array.astype(array.dtype.newbyteorder("<"), order="C", copy=False)
 
 
 class _Entries:

@@ -10,14 +10,14 @@ ARRAYS = {
 }
 
 
-@pytest.mark.parametrize("suffix", ["safetensors", "npz"])
+@pytest.mark.parametrize("suffix", ["safetensors", "npz", "pt", "pth"])
 def test_what_is_saved_comes_back(tmp_path, suffix):
     path = tmp_path / f"deep/weights.{suffix}"
     interop.save_state_dict(path, {"old": np.ones(1)})
     interop.save_state_dict(str(path), ARRAYS)
     back = interop.load_state_dict(str(path))
     assert set(back) == set(ARRAYS)
-    if suffix == "npz":  # safetensors has an order of its own
+    if suffix != "safetensors":  # which has an order of its own
         assert list(back) == list(ARRAYS)
     for name, array in ARRAYS.items():
         assert back[name].dtype == array.dtype
@@ -52,10 +52,10 @@ def test_a_missing_file_or_a_folder_is_named(tmp_path):
 
 
 def test_other_suffixes_are_refused_with_the_possible_ones(tmp_path):
-    with pytest.raises(WeightsError, match=r"\.h5 cannot be read; possible: .safetensors, .npz"):
+    with pytest.raises(WeightsError, match=r"kept in \.h5; possible: .safetensors, .npz, .pt"):
         interop.load_state_dict(tmp_path / "weights.h5")
-    with pytest.raises(WeightsError, match=r"\.pt cannot be written; possible: .safetensors, .npz"):
-        interop.save_state_dict(tmp_path / "weights.pt", ARRAYS)
+    with pytest.raises(WeightsError, match=r"kept in \.onnx; possible: .safetensors, .npz, .pt"):
+        interop.save_state_dict(tmp_path / "weights.onnx", ARRAYS)
     with pytest.raises(WeightsError, match="without suffix"):
         interop.load_state_dict(tmp_path / "weights")
 
