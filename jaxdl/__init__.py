@@ -15,6 +15,7 @@ nothing to the time of ``import jax``.
 - ``jaxdl.distributed``: devices, data parallelism, several processes
 - ``jaxdl.plot``: grids, curves, animation
 - ``jaxdl.interop``: PyTorch weights in and out
+- ``jaxdl.generation``: trained generators: load, draw, walk, export
 - ``jaxdl.errors``, ``jaxdl.files``: exceptions, atomic writes
 
 Example:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
         errors,
         exercises,
         files,
+        generation,
         interop,
         losses,
         metrics,
@@ -53,6 +55,7 @@ __all__ = [
     "errors",
     "exercises",
     "files",
+    "generation",
     "interop",
     "losses",
     "metrics",

@@ -22,6 +22,7 @@ BELOW = {
     "training": GROUND | {"nn", "losses", "optim", "metrics", "data", "models", "distributed"},
 }
 BELOW["run"] = BELOW["training"] | {"training"}
+BELOW["generation"] = BELOW["run"] | {"run", "interop", "exercises", "plot"}
 
 
 def imported(path):

@@ -66,10 +66,14 @@ def decode(data: bytes) -> dict[str, np.ndarray]:
     return {name: _array(name, entries[name]) for name in table if name != _METADATA}
 
 
-def encode(arrays: Mapping[str, np.ndarray]) -> bytes:
+def encode(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None) -> bytes:
     """Returns the content of a safetensors file; equal arrays give equal bytes.
 
     The format orders arrays by type, then by name.
+
+    Args:
+        arrays: by name.
+        metadata: texts about the weights, such as the architecture, for other programs to read.
 
     Raises:
         WeightsError: the format does not allow a name or a type.
@@ -82,7 +86,18 @@ def encode(arrays: Mapping[str, np.ndarray]) -> bytes:
                 f"entry {brief(name)!r} has type {array.dtype}, which is not written to "
                 f"safetensors; possible: {', '.join(str(known) for known in _DTYPES.values())}"
             )
-    return safetensors.numpy.save({n: np.asarray(a, order="C") for n, a in arrays.items()})
+    dense = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    data = safetensors.numpy.save(dense)
+    return _with_metadata(data, metadata) if metadata else data
+
+
+def _with_metadata(data: bytes, metadata: Mapping[str, str]) -> bytes:
+    """Adds metadata to a file's table; the package would order its entries at random."""
+    length = int.from_bytes(data[:8], "little")
+    table = {_METADATA: dict(metadata), **json.loads(data[8 : 8 + length])}
+    text = json.dumps(table, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + data[8 + length :]
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -37,6 +37,8 @@ class Stream(enum.StrEnum):
     """Which examples are shown in figures."""
     MADE_UP = "made up"
     """A lesson's synthetic data."""
+    GENERATION = "generation"
+    """The z of images drawn from a trained generator."""
     PENALTY = "penalty"
     """Random points of a penalty on D's inputs."""
 

@@ -4,6 +4,7 @@ from contextlib import suppress
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import safetensors
 
 from jaxdl.errors import WeightsError
 from jaxdl.interop.safetensors import MAX_TABLE_BYTES, decode, encode
@@ -155,3 +156,18 @@ def test_what_cannot_be_written_is_refused():
         encode({"a": np.array([None])})
     with pytest.raises(WeightsError, match="__metadata__"):
         encode({"__metadata__": np.ones(2)})
+
+
+def test_metadata_is_for_other_programs(tmp_path):
+    arrays = {"a": np.arange(3.0), "b": np.ones((2, 2), np.float32)}
+    metadata = {"model": "a “network”", "size": "3"}
+    data = encode(arrays, metadata)
+    assert encode(arrays, metadata) == data
+    back = decode(data)
+    assert set(back) == set(arrays)
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(back[name], array)
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(data)
+    with safetensors.safe_open(path, "numpy") as file:
+        assert file.metadata() == metadata

@@ -1,0 +1,148 @@
+"""A trained generator as something that draws images.
+
+Images are drawn in passes of one fixed size, so that an image's bits depend on its z and its place
+in its pass, not on how many are drawn or on how many devices there are. z number ``i`` of a seed
+is a draw of its own (see :func:`jaxdl.training.rngs.normal_per_sample`).
+"""
+
+import functools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import ArrayLike
+
+from jaxdl.distributed.precision import products_as
+from jaxdl.errors import ConfigError, ShapeError
+from jaxdl.models import Generator
+from jaxdl.training.rngs import Stream, normal_per_sample, root_key, stream
+
+PASS = 64  # images per forward pass
+MOST_SAMPLES = 2**31 - 1  # z's are numbered by int32
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class TrainedGenerator:
+    """A generator with its weights; get one from :func:`jaxdl.generation.load_generator`.
+
+    Attributes:
+        model: the network.
+        variables: its parameters and running statistics, the collections ``model.apply`` takes.
+        source: where they come from, for messages.
+
+    Example:
+        >>> model = Generator(features=4, image_size=16)
+        >>> init = jax.jit(lambda key: model.init(key, jnp.zeros((1, 100)), train=False))
+        >>> variables = init(jax.random.key(0))
+        >>> generator = TrainedGenerator(model, variables, "nowhere")
+        >>> generator.sample(3, seed=1).shape
+        (3, 16, 16, 1)
+        >>> generator
+        TrainedGenerator(16×16×1 images, features=4, latent_dim=100, from nowhere)
+    """
+
+    model: Generator
+    variables: dict[str, Any]
+    source: str = "memory"
+
+    def __repr__(self) -> str:
+        model = self.model
+        return (
+            f"{type(self).__name__}({model.image_size}×{model.image_size}×{model.channels} images, "
+            f"features={model.features}, latent_dim={model.latent_dim}, from {self.source})"
+        )
+
+    def images(self, z: ArrayLike) -> np.ndarray:
+        """Maps noise (N, latent_dim) to images (N, H, W, C), float32 in [-1, 1].
+
+        Raises:
+            ShapeError: z has another shape, or values that are not finite numbers.
+        """
+        z = check_noise(z, self.model.latent_dim)
+        return np.concatenate(list(self._passes(_in_passes(z), pixels=False)))
+
+    def sample(self, count: int, seed: int = 0) -> np.ndarray:
+        """Draws images (count, H, W, C), float32 in [-1, 1]; a smaller count gives the first ones.
+
+        Raises:
+            ConfigError: ``count`` is below 1.
+        """
+        batches = self.noise_batches(count, seed)
+        return np.concatenate(list(self._passes(batches, pixels=False)))
+
+    def pixels(self, batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """Images as uint8 (N, H, W, C), for batches of at most 64 z's, with constant memory."""
+        return self._passes(batches, pixels=True)
+
+    def noise(self, numbers: ArrayLike, seed: int = 0) -> np.ndarray:
+        """The z's of a seed with the given numbers, counted from 0: float32 (N, latent_dim).
+
+        ``sample(count, seed)`` draws from the numbers 0 to count - 1.
+        """
+        numbers = np.asarray(numbers)
+        if numbers.ndim != 1 or not np.issubdtype(numbers.dtype, np.integer):
+            raise ConfigError(f"numbers of z's must be a list of whole numbers, not {numbers!r}")
+        if numbers.size and not 0 <= numbers.min() <= numbers.max() < MOST_SAMPLES:
+            raise ConfigError(f"numbers of z's must be from 0 to {MOST_SAMPLES - 1}")
+        return np.asarray(_noise(seed, numbers, self.model.latent_dim))
+
+    def noise_batches(self, count: int, seed: int = 0) -> Iterator[np.ndarray]:
+        """The first ``count`` z's of a seed, in batches for :meth:`pixels`."""
+        if not 1 <= count <= MOST_SAMPLES:
+            raise ConfigError(f"count is {count}: it must be from 1 to {MOST_SAMPLES}")
+        return (
+            self.noise(np.arange(first, min(first + PASS, count)), seed)
+            for first in range(0, count, PASS)
+        )
+
+    def _passes(self, batches: Iterable[np.ndarray], pixels: bool) -> Iterator[np.ndarray]:
+        """The images of each batch; the next pass runs while a batch is in use."""
+        waiting = None
+        for z in batches:
+            padded = np.concatenate([z, np.zeros((PASS - len(z), z.shape[1]), np.float32)])
+            with products_as("float32", jax.default_backend()):
+                running = _draw(self.model, pixels, self.variables, padded), len(z)
+            if waiting is not None:
+                yield np.asarray(waiting[0])[: waiting[1]]
+            waiting = running
+        if waiting is not None:
+            yield np.asarray(waiting[0])[: waiting[1]]
+
+
+def check_noise(z: ArrayLike, latent_dim: int) -> np.ndarray:
+    """Returns noise as float32 (N, latent_dim).
+
+    Raises:
+        ShapeError: it has another shape, no rows, or values that are not finite numbers.
+    """
+    array = np.asarray(z)
+    if array.ndim != 2 or array.shape[1] != latent_dim or len(array) == 0:
+        raise ShapeError(
+            f"z has shape {array.shape}; this generator needs (N, {latent_dim}), N at least 1"
+        )
+    if not (np.issubdtype(array.dtype, np.floating) or np.issubdtype(array.dtype, np.integer)):
+        raise ShapeError(f"z has type {array.dtype}; it must hold real numbers")
+    array = array.astype(np.float32)
+    if not np.isfinite(array).all():
+        raise ShapeError("z holds values that are not finite float32 numbers")
+    return array
+
+
+def _in_passes(z: np.ndarray) -> Iterator[np.ndarray]:
+    return (z[first : first + PASS] for first in range(0, len(z), PASS))
+
+
+@functools.partial(jax.jit, static_argnums=2)
+def _noise(seed: int, numbers: jax.Array, size: int) -> jax.Array:
+    return normal_per_sample(stream(root_key(seed), Stream.GENERATION), numbers, size)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _draw(model: Generator, pixels: bool, variables: dict[str, Any], z: jax.Array) -> jax.Array:
+    images = model.apply(variables, z, train=False)
+    if not pixels:
+        return images
+    return jnp.floor((jnp.clip(images, -1, 1) + 1) * 127.5 + 0.5).astype(jnp.uint8)

@@ -1,0 +1,81 @@
+"""The generator in a run's folder."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxdl.errors import CheckpointError, WorkdirError
+from jaxdl.generation.generator import TrainedGenerator
+from jaxdl.models import Generator
+from jaxdl.run.reading import CheckpointPart, read_newest
+from jaxdl.training.leaves import leaf_table, table_differences
+
+PARTS = ("generator/params", "generator/batch_stats")
+
+
+def load_run(folder: Path) -> TrainedGenerator:
+    """Loads the generator of a run from its newest undamaged checkpoint.
+
+    Raises:
+        WorkdirError: it is not the folder of a run.
+        CheckpointError: the run has no undamaged checkpoint yet, or trains no generator.
+    """
+    program = _program(folder)
+    part = read_newest(folder / "checkpoints", PARTS)
+    if part is None and not list((folder / "checkpoints").glob("*/*/manifest.json")):
+        raise CheckpointError(
+            f"{folder} has no checkpoint yet: train on, at least to the end of the first epoch"
+        )
+    if part is None or not part.tree:
+        raise CheckpointError(
+            f"{folder} is a run of {program!r}, which trains no generator; give a run of DCGAN"
+        )
+    return TrainedGenerator(*_network(part, folder), _source(part, folder))
+
+
+def _program(folder: Path) -> str:
+    """The name of the program whose run is in the folder."""
+    try:
+        return str(json.loads((folder / "config.json").read_bytes())["program"])
+    except FileNotFoundError:
+        raise WorkdirError(
+            f"{folder} is not the folder of a run: it has no config.json; give a run's folder or a "
+            "file of weights"
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise WorkdirError(f"{folder / 'config.json'} cannot be read: {error}") from error
+
+
+def _network(part: CheckpointPart, folder: Path) -> tuple[Generator, dict[str, Any]]:
+    """The generator in a checkpoint, the network by the shapes of its kernels."""
+    variables = jax.tree.map(jnp.asarray, _variables(part.tree))
+    layers = variables.get("params", {})
+    doublings = len([name for name in layers if name.startswith("conv_transpose_")]) - 1
+    try:
+        base, _, latent_dim, _ = layers["conv_transpose_0"]["kernel"].shape
+        *_, features, channels = layers[f"conv_transpose_{doublings}"]["kernel"].shape
+        model = Generator(features, latent_dim, base * 2**doublings, channels)
+        expected = _shapes(model)
+    except (KeyError, ValueError) as error:
+        raise CheckpointError(f"the generator in {folder} is not a DCGAN: {error}") from error
+    if differences := table_differences(leaf_table(variables), leaf_table(expected)):
+        raise CheckpointError(f"the generator in {folder} is not a DCGAN: {differences}")
+    return model, variables
+
+
+def _variables(tree: dict[str, Any]) -> dict[str, Any]:
+    """The variables that images are drawn with, of those in a checkpoint."""
+    return tree["generator"]
+
+
+def _shapes(model: Generator) -> Any:
+    z = jax.ShapeDtypeStruct((1, model.latent_dim), jnp.float32)
+    return jax.eval_shape(lambda key, z: model.init(key, z, train=False), jax.random.key(0), z)
+
+
+def _source(part: CheckpointPart, folder: Path) -> str:
+    newer = ", ".join(map(str, part.damaged))
+    return f"{folder}, step {part.step}" + (f" (damaged: {newer})" if newer else "")
