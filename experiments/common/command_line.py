@@ -8,13 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from experiments.common.allocator import restart_with_huge_pages
-from experiments.common.config import Config, TrainingConfig, field_type
-from experiments.common.output import (
-    STATUS_FAULT,
-    STATUS_INTERRUPTED,
-    STATUS_USER_ERROR,
-    quiet_when_unread,
-)
+from experiments.common.config import Flags, TrainingConfig, field_type, shown_name
 from jaxdl.distributed import peers
 from jaxdl.errors import ConfigError, DivergenceError, JaxdlError, UserError
 
@@ -57,13 +51,15 @@ _PARSERS: dict[type, Callable[[str], Any]] = {
 
 def _help(field: dataclasses.Field) -> str:
     text = field.metadata["help"]
+    if field.metadata["positional"]:
+        return text.replace("%", "%%")
     if field.metadata["choices"]:
         text += f"; one of {', '.join(field.metadata['choices'])}"
     default = "unset" if field.default is None else field.default
     return f"{text} (default: {default})".replace("%", "%%")
 
 
-def build_parser(program: str, config_class: type[Config], description: str) -> _Parser:
+def build_parser(program: str, config_class: type[Flags], description: str) -> _Parser:
     """Builds a parser with one flag per field of a configuration class."""
     presets = "; ".join(
         f"{name}: " + ", ".join(f"{k} {v}" for k, v in values.items())
@@ -85,7 +81,11 @@ def build_parser(program: str, config_class: type[Config], description: str) -> 
             parser.add_argument(
                 f"--no_{field.name}", dest=field.name, action="store_false", help=argparse.SUPPRESS
             )
-        parser.add_argument(f"--{field.name}", help=_help(field), **extra)
+        if field.metadata["positional"]:
+            extra = {"nargs": "?", "metavar": shown_name(field)}
+            parser.add_argument(field.name, help=_help(field), **extra)
+            continue
+        parser.add_argument(shown_name(field), help=_help(field), **extra)
     return parser
 
 
@@ -98,8 +98,8 @@ def _with_underscores(argument: str) -> str:
 
 
 def parse(
-    program: str, config_class: type[Config], description: str, arguments: Sequence[str]
-) -> Config:
+    program: str, config_class: type[Flags], description: str, arguments: Sequence[str]
+) -> Flags:
     """Reads the command line.
 
     Raises:
@@ -108,7 +108,7 @@ def parse(
     parser = build_parser(program, config_class, description)
     known, unknown = parser.parse_known_args([_with_underscores(a) for a in arguments])
     if unknown:
-        flags = [f"--{field.name}" for field in dataclasses.fields(config_class)]
+        flags = [shown_name(field) for field in dataclasses.fields(config_class)]
         near = difflib.get_close_matches(unknown[0].split("=")[0], flags, n=1)
         hint = f"; did you mean {near[0]}?" if near else "; --help lists the flags"
         raise ConfigError(f"unknown argument {unknown[0]}{hint}")
@@ -125,7 +125,7 @@ def _advice(error: JaxdlError) -> str:
 
 def main(
     program: str,
-    config_class: type[Config],
+    config_class: type[Flags],
     run: Callable[[Any], Any],
     description: str,
     arguments: Sequence[str] | None = None,

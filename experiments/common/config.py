@@ -20,6 +20,7 @@ def option(
     high: float | None = None,
     above: float | None = None,
     choices: tuple[str, ...] | None = None,
+    positional: bool = False,
 ) -> Any:
     """Declares a field and its flag.
 
@@ -30,9 +31,16 @@ def option(
         high: largest value.
         above: the value must be larger than this.
         choices: the allowed words.
+        positional: the argument has no flag: ``NAME``, not ``--name NAME``.
     """
-    metadata = {"help": help, "low": low, "high": high, "above": above, "choices": choices}
+    bounds = {"low": low, "high": high, "above": above, "choices": choices}
+    metadata = {"help": help, **bounds, "positional": positional}
     return dataclasses.field(default=default, metadata=metadata)
+
+
+def shown_name(field: dataclasses.Field) -> str:
+    """A field's name on the command line: ``--name``, or ``NAME`` if it has no flag."""
+    return field.name.upper() if field.metadata.get("positional") else f"--{field.name}"
 
 
 def field_type(config_class: type, name: str) -> tuple[type, bool]:
@@ -54,7 +62,7 @@ def _is_text(value: str) -> bool:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config:
+class Flags:
     """Base of every program's configuration: checked on creation, with presets by name.
 
     Attributes:
@@ -63,20 +71,15 @@ class Config:
 
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {}
 
-    workdir: str | None = option(None, "folder for the results; unset: runs/PROGRAM[-PRESET]")
-    preset: str | None = option(None, "a named set of defaults; other flags override it")
-    seed: int = option(0, "root of every random draw", low=0, high=2**31 - 1)
-
     def __post_init__(self) -> None:
         """Checks every field.
 
         Raises:
             ConfigError: a field has the wrong type or is out of its range.
         """
-        if self.preset is not None and self.preset not in self.PRESETS:
-            raise ConfigError(
-                f"--preset {self.preset}: there is {', '.join(self.PRESETS) or 'none'}"
-            )
+        preset = getattr(self, "preset", None)
+        if preset is not None and preset not in self.PRESETS:
+            raise ConfigError(f"--preset {preset}: there is {', '.join(self.PRESETS) or 'none'}")
         for field in dataclasses.fields(self):
             self._check(field)
 
@@ -85,25 +88,28 @@ class Config:
         kind, optional = field_type(type(self), field.name)
         if value is None and optional:
             return
+        name = shown_name(field)
+        if value is None and meta.get("positional"):
+            raise ConfigError(f"{name} is missing: {meta['help']}")
         accepted = (int, float) if kind is float else kind
         if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
-            raise ConfigError(f"--{field.name} {value!r}: expected {kind.__name__}")
+            raise ConfigError(f"{name} {value!r}: expected {kind.__name__}")
         if kind is float and not math.isfinite(value):
-            raise ConfigError(f"--{field.name} {value}: expected a finite number")
+            raise ConfigError(f"{name} {value}: expected a finite number")
         if kind is float and abs(value) > LARGEST:
-            raise ConfigError(f"--{field.name} {value}: expected at most {LARGEST:g} either way")
+            raise ConfigError(f"{name} {value}: expected at most {LARGEST:g} either way")
         if kind is str and not _is_text(value):
-            raise ConfigError(f"--{field.name} {value!r}: expected text without control characters")
+            raise ConfigError(f"{name} {value!r}: expected text without control characters")
         if meta.get("choices") and value not in meta["choices"]:
-            raise ConfigError(f"--{field.name} {value}: choose {', '.join(meta['choices'])}")
-        for name, ok, text in (
+            raise ConfigError(f"{name} {value}: choose {', '.join(meta['choices'])}")
+        for limit, ok, text in (
             ("low", lambda bound: value >= bound, "at least"),
             ("high", lambda bound: value <= bound, "at most"),
             ("above", lambda bound: value > bound, "more than"),
         ):
-            bound = meta.get(name)
+            bound = meta.get(limit)
             if bound is not None and not ok(bound):
-                raise ConfigError(f"--{field.name} {value}: expected {text} {bound}")
+                raise ConfigError(f"{name} {value}: expected {text} {bound}")
 
     @classmethod
     def from_preset(cls, preset: str | None, **fields: Any) -> Self:
@@ -113,7 +119,18 @@ class Config:
             ConfigError: no such preset, or a field out of its range.
         """
         defaults = cls.PRESETS.get(preset, {}) if preset else {}
-        return cls(**{**defaults, "preset": preset, **fields})
+        if preset is not None:
+            fields = {"preset": preset, **fields}
+        return cls(**{**defaults, **fields})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(Flags):
+    """Flags of every program with a folder of its own."""
+
+    workdir: str | None = option(None, "folder for the results; unset: runs/PROGRAM[-PRESET]")
+    preset: str | None = option(None, "a named set of defaults; other flags override it")
+    seed: int = option(0, "root of every random draw", low=0, high=2**31 - 1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

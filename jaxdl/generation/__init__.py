@@ -10,17 +10,22 @@ Example:
 """
 
 from jaxdl._face import face
-from jaxdl.generation import generator, run_folder, weights
+from jaxdl.generation import generator, run_folder, weights, writing
 from jaxdl.generation.generator import TrainedGenerator
 from jaxdl.generation.weights import load_generator, save_generator
+from jaxdl.generation.writing import check_out, generate_images, read_noise
 
 __all__ = [
     "TrainedGenerator",
+    "check_out",
+    "generate_images",
     "generator",
     "load_generator",
+    "read_noise",
     "run_folder",
     "save_generator",
     "weights",
+    "writing",
 ]
 
 __getattr__, __dir__ = face(__name__, __all__)

@@ -61,8 +61,7 @@ class TrainedGenerator:
         Raises:
             ShapeError: z has another shape, or values that are not finite numbers.
         """
-        z = check_noise(z, self.model.latent_dim)
-        return np.concatenate(list(self._passes(_in_passes(z), pixels=False)))
+        return np.concatenate(list(self._passes(self.given_batches(z), pixels=False)))
 
     def sample(self, count: int, seed: int = 0) -> np.ndarray:
         """Draws images (count, H, W, C), float32 in [-1, 1]; a smaller count gives the first ones.
@@ -98,6 +97,18 @@ class TrainedGenerator:
             for first in range(0, count, PASS)
         )
 
+    def given_batches(self, z: ArrayLike) -> Iterator[np.ndarray]:
+        """Noise (N, latent_dim) as float32, checked, in batches for :meth:`pixels`."""
+        z = np.asarray(z)
+        if z.ndim != 2 or z.shape[1] != self.model.latent_dim or len(z) == 0:
+            raise ShapeError(
+                f"z has shape {z.shape}; this generator needs (N, {self.model.latent_dim}), N at "
+                "least 1"
+            )
+        if not np.issubdtype(z.dtype, np.floating) and not np.issubdtype(z.dtype, np.integer):
+            raise ShapeError(f"z has type {z.dtype}; it must hold real numbers")
+        return (_finite(z[first : first + PASS]) for first in range(0, len(z), PASS))
+
     def _passes(self, batches: Iterable[np.ndarray], pixels: bool) -> Iterator[np.ndarray]:
         """The images of each batch; the next pass runs while a batch is in use."""
         waiting = None
@@ -112,27 +123,12 @@ class TrainedGenerator:
             yield np.asarray(waiting[0])[: waiting[1]]
 
 
-def check_noise(z: ArrayLike, latent_dim: int) -> np.ndarray:
-    """Returns noise as float32 (N, latent_dim).
-
-    Raises:
-        ShapeError: it has another shape, no rows, or values that are not finite numbers.
-    """
-    array = np.asarray(z)
-    if array.ndim != 2 or array.shape[1] != latent_dim or len(array) == 0:
-        raise ShapeError(
-            f"z has shape {array.shape}; this generator needs (N, {latent_dim}), N at least 1"
-        )
-    if not (np.issubdtype(array.dtype, np.floating) or np.issubdtype(array.dtype, np.integer)):
-        raise ShapeError(f"z has type {array.dtype}; it must hold real numbers")
-    array = array.astype(np.float32)
-    if not np.isfinite(array).all():
+def _finite(z: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        z = z.astype(np.float32)
+    if not np.isfinite(z).all():
         raise ShapeError("z holds values that are not finite float32 numbers")
-    return array
-
-
-def _in_passes(z: np.ndarray) -> Iterator[np.ndarray]:
-    return (z[first : first + PASS] for first in range(0, len(z), PASS))
+    return z
 
 
 @functools.partial(jax.jit, static_argnums=2)

@@ -63,7 +63,7 @@ def test_pixels_are_those_of_a_grid(generator):
     ],
 )
 def test_z_s_that_do_not_fit_are_refused(generator, z, message):
-    with np.errstate(over="ignore"), pytest.raises(ShapeError, match=message):
+    with pytest.raises(ShapeError, match=message):
         generator.images(z)
 
 
