@@ -1,0 +1,44 @@
+"""A generator as StableHLO, which runs with JAX alone: without flax and without this library.
+
+It is read back by ``jax.export.deserialize(data).call(z)``, for any number of z's, on a CPU or a
+CUDA GPU. JAX keeps such files readable for at least six months.
+
+References:
+    https://docs.jax.dev/en/latest/export/export.html
+"""
+
+import jax
+import jax.numpy as jnp
+
+from jaxdl.errors import ConfigError
+from jaxdl.generation.generator import TrainedGenerator
+
+PLATFORMS = ("cpu", "cuda")
+
+
+def encode(generator: TrainedGenerator) -> bytes:
+    """Returns a function from z, float32 (N, latent_dim), to images (N, H, W, C) in [-1, 1].
+
+    The weights are part of it. Products are float32 on a GPU too, and convolutions are plain ones,
+    which each platform's compiler lowers in its own way.
+
+    Raises:
+        ConfigError: the package `flatbuffers` is not installed.
+    """
+    from jax import export
+
+    model = generator.model.clone(conv="lax", dtype=jnp.float32)
+    count, latent_dim = export.symbolic_shape(f"n, {model.latent_dim}")
+    z = jax.ShapeDtypeStruct((count, latent_dim), jnp.float32)
+
+    @jax.jit
+    def draw(z: jax.Array) -> jax.Array:
+        return model.apply(generator.variables, z, train=False)
+
+    try:
+        with jax.default_matmul_precision("highest"):
+            return bytes(export.export(draw, platforms=PLATFORMS)(z).serialize())
+    except ImportError as error:
+        raise ConfigError(
+            "StableHLO files need the package flatbuffers: pip install flatbuffers"
+        ) from error
