@@ -127,7 +127,7 @@ def _write_pictures(folder: Path, batches: Iterable[np.ndarray], count: int) -> 
     for batch in batches:
         for number, image in enumerate(batch, done):
             pixels = image[..., 0] if image.shape[-1] == 1 else image
-            (folder / f"{number:0{digits}d}.png").write_bytes(png_bytes(pixels))
+            (folder / f"{number:0{digits}d}.png").write_bytes(png_bytes(pixels, level=1))
         if done < IN_GRID:
             first.append(batch[: IN_GRID - done])
         done += len(batch)
