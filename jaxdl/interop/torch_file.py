@@ -10,7 +10,6 @@ References:
 
 import io
 import math
-import pickle
 import re
 import zipfile
 from collections.abc import Iterable, Mapping
@@ -93,7 +92,7 @@ def encode(arrays: Mapping[str, np.ndarray]) -> bytes:
 
 
 # Instructions of a pickle: c GLOBAL, ( MARK, t TUPLE, ) EMPTY_TUPLE, R REDUCE (a call),
-# Q BINPERSID (a storage), X BINUNICODE, \x89 NEWFALSE, u SETITEMS.
+# Q BINPERSID (a storage), X BINUNICODE, \x8a LONG1, \x89 NEWFALSE, u SETITEMS.
 _ORDERED_DICT = b"ccollections\nOrderedDict\n)R"
 
 
@@ -121,7 +120,7 @@ def _text(value: str) -> bytes:
 
 
 def _integer(value: int) -> bytes:
-    return pickle.dumps(value, 2)[2:-1]  # without PROTO and STOP
+    return b"\x8a\x08" + value.to_bytes(8, "little")
 
 
 def _integers(values: Iterable[int]) -> bytes:
