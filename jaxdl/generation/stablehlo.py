@@ -27,7 +27,7 @@ def encode(generator: TrainedGenerator) -> bytes:
     """
     from jax import export
 
-    model = generator.model.clone(conv="lax", dtype=jnp.float32)
+    model = generator.exact_model
     count, latent_dim = export.symbolic_shape(f"n, {model.latent_dim}")
     z = jax.ShapeDtypeStruct((count, latent_dim), jnp.float32)
 

@@ -25,7 +25,7 @@ def test_an_npz_file_has_the_images_and_their_z(generator, tmp_path):
     assert images.shape == (PASS + 6, 16, 16, 1)
     assert images.std() > 20
     exact = (generator.sample(PASS + 6, seed=2) + 1) * 127.5
-    assert np.abs(images - exact).max() <= 0.501
+    assert np.abs(images - exact).max() <= 0.51
     np.testing.assert_array_equal(z, generator.noise(range(PASS + 6), seed=2))
     assert set(interop.load_state_dict(path)) == {"images", "z"}
     before = path.read_bytes()
