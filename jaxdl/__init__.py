@@ -15,7 +15,7 @@ nothing to the time of ``import jax``.
 - ``jaxdl.distributed``: devices, data parallelism, several processes
 - ``jaxdl.plot``: grids, curves, animation
 - ``jaxdl.interop``: PyTorch weights in and out
-- ``jaxdl.generation``: trained generators: load, draw, walk, export
+- ``jaxdl.evaluation``: generated images judged by a trained classifier
 - ``jaxdl.errors``, ``jaxdl.files``: exceptions, atomic writes
 
 Example:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         data,
         distributed,
         errors,
+        evaluation,
         exercises,
         files,
         generation,
@@ -53,6 +54,7 @@ __all__ = [
     "data",
     "distributed",
     "errors",
+    "evaluation",
     "exercises",
     "files",
     "generation",

@@ -46,6 +46,10 @@ class WeightsError(UserError, ValueError):
     """A weight file is damaged, unsafe, or does not fit the network."""
 
 
+class JudgeError(UserError, ValueError):
+    """Scores of different judges were to be compared."""
+
+
 class TrainingError(JaxdlError, RuntimeError):
     """A fault inside a run, for example a loss that is no longer finite."""
 

@@ -21,6 +21,8 @@ BELOW = {
     "distributed": GROUND,
     "training": GROUND | {"nn", "losses", "optim", "metrics", "data", "models", "distributed"},
 }
+# Above the metrics, which are functions of arrays: a judge is a network, read from a file.
+BELOW["evaluation"] = GROUND | {"nn", "metrics", "data", "interop"}
 BELOW["run"] = BELOW["training"] | {"training"}
 BELOW["generation"] = BELOW["run"] | {"run", "interop", "exercises", "plot"}
 
