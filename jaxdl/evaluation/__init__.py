@@ -1,21 +1,11 @@
 """Generated images judged: by a trained classifier, against real images, with a verdict.
 
-A :class:`Judge` turns images into features and class scores; see :func:`load_judge`.
+A :class:`Judge` turns images into features and class scores.
 """
 
 from jaxdl._face import face
-from jaxdl.evaluation.judge import (
-    Judge,
-    Seen,
-    check_images,
-    check_same_judge,
-    decode_judge,
-    load_judge,
-    look,
-    make_judge,
-    save_judge,
-    to_judge_size,
-)
+from jaxdl.evaluation import judge
+from jaxdl.evaluation.judge import Judge, Seen, load_judge, make_judge, save_judge, to_judge_size
 from jaxdl.evaluation.network import JudgeNetwork
 from jaxdl.evaluation.reading import read_images
 
@@ -23,11 +13,8 @@ __all__ = [
     "Judge",
     "JudgeNetwork",
     "Seen",
-    "check_images",
-    "check_same_judge",
-    "decode_judge",
+    "judge",
     "load_judge",
-    "look",
     "make_judge",
     "read_images",
     "save_judge",

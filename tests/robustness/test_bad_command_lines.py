@@ -213,6 +213,7 @@ def test_data_of_no_known_name(refused, name):
 
 HUGE = {
     "dcgan": ("features", "latent_dim", "image_size", "batch_size", "num_devices"),
+    "evaluator": ("hidden", "shift", "batch_size", "num_devices"),
     "mlp_l2": ("width", "seeds", "batch_size", "num_devices"),
     "mlp_dropout": ("width", "wide", "seeds", "batch_size"),
     "mlp_augmentation": ("width", "seeds", "batch_size"),
