@@ -1,23 +1,34 @@
 """Generated images judged: by a trained classifier, against real images, with a verdict.
 
-A :class:`Judge` turns images into features and class scores.
+A :class:`Judge` turns images into features and class scores. :func:`quick_scores` compares a few
+thousand of them with real ones during training.
 """
 
 from jaxdl._face import face
-from jaxdl.evaluation import judge
+from jaxdl.evaluation import judge, pixels, references, scores
 from jaxdl.evaluation.judge import Judge, Seen, load_judge, make_judge, save_judge, to_judge_size
 from jaxdl.evaluation.network import JudgeNetwork
 from jaxdl.evaluation.reading import read_images
+from jaxdl.evaluation.references import References, look_at_dataset
+from jaxdl.evaluation.scores import Reference, make_reference, quick_scores
 
 __all__ = [
     "Judge",
     "JudgeNetwork",
+    "Reference",
+    "References",
     "Seen",
     "judge",
     "load_judge",
+    "look_at_dataset",
     "make_judge",
+    "make_reference",
+    "pixels",
+    "quick_scores",
     "read_images",
+    "references",
     "save_judge",
+    "scores",
     "to_judge_size",
 ]
 

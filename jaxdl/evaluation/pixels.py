@@ -1,0 +1,83 @@
+"""What is seen in the pixels alone: copies of training images, repetitions, blur and noise."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxdl.evaluation.judge import to_judge_size
+
+BATCH = 1000
+COMPONENTS = 64
+
+
+class Basis(NamedTuple):
+    """Principal components of real images, in which distances ignore most of the noise.
+
+    Attributes:
+        mean: (pixels,).
+        components: (pixels, 64).
+        size: height and width to which images are resized.
+    """
+
+    mean: np.ndarray
+    components: np.ndarray
+    size: int
+
+
+class Looks(NamedTuple):
+    """What is known of each image's pixels.
+
+    Attributes:
+        codes: coordinates in a basis, float32 (N, 64); pixels count from -1 to 1.
+        detail: mean square difference between neighbouring pixels, (N,); blur lowers it, noise
+            raises it.
+    """
+
+    codes: np.ndarray
+    detail: np.ndarray
+
+
+def make_basis(images: np.ndarray, size: int) -> Basis:
+    """The principal components of real images uint8 (N, H, W, C), resized to ``size``."""
+    batches = [images[first : first + BATCH] for first in range(0, len(images), BATCH)]
+    rows = np.concatenate(
+        [np.asarray(to_judge_size(batch, size)).reshape(len(batch), -1) for batch in batches]
+    )
+    mean = rows.mean(0)
+    _, vectors = np.linalg.eigh((rows - mean).T @ (rows - mean))
+    return Basis(mean, np.ascontiguousarray(vectors[:, ::-1][:, :COMPONENTS]), size)
+
+
+def look_at(images: np.ndarray, basis: Basis) -> Looks:
+    """Codes and detail of uint8 images (N, H, W, C) of any size."""
+    size = min(BATCH, len(images))
+    found = []
+    for first in range(0, len(images), size):
+        batch = images[first : first + size]
+        missing = size - len(batch)
+        padded = np.concatenate([batch, np.zeros((missing, *batch.shape[1:]), np.uint8)])
+        codes, detail = _look(padded, basis.mean, basis.components, basis.size)
+        found.append((np.asarray(codes)[: len(batch)], np.asarray(detail)[: len(batch)]))
+    return Looks(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+
+
+@jax.jit(static_argnums=3)
+def _look(
+    images: jax.Array, mean: jax.Array, components: jax.Array, size: int
+) -> tuple[jax.Array, jax.Array]:
+    pixels = to_judge_size(images, size)
+    down, right = jnp.diff(pixels, axis=1), jnp.diff(pixels, axis=2)
+    detail = (jnp.square(down).mean((1, 2, 3)) + jnp.square(right).mean((1, 2, 3))) / 2
+    rows = pixels.reshape(len(pixels), -1) - mean[None]
+    return jnp.dot(rows, components, precision=jax.lax.Precision.HIGHEST), detail
+
+
+def alike_pairs(codes: np.ndarray, distance: float) -> float:
+    """Share of the pairs of images whose codes (N, 64) are nearer than ``distance``."""
+    squares = np.square(codes).sum(1)
+    squared = squares[:, None] + squares[None] - 2 * codes @ codes.T
+    alike = squared < distance**2
+    np.fill_diagonal(alike, False)
+    return float(alike.sum() / (alike.size - len(alike)))

@@ -1,0 +1,123 @@
+"""Scores of generated images, each beside the score that real images reach."""
+
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from jaxdl.errors import ShapeError
+from jaxdl.evaluation.judge import Seen, check_same_judge
+from jaxdl.evaluation.references import pick
+from jaxdl.metrics import generative
+
+SURE = 0.9  # a class probability above this counts as sure
+KID_SUBSETS, KID_SIZE = 100, 1000
+QUICK_KID_SUBSETS = 10
+
+
+class Reference(NamedTuple):
+    """What a judge saw in real images, prepared for comparisons.
+
+    Attributes:
+        seen: features and class scores of the real images.
+        statistics: of all features, for the Fréchet distance.
+    """
+
+    seen: Seen
+    statistics: generative.FeatureStatistics
+
+
+def make_reference(seen: Seen) -> Reference:
+    """Prepares real images that a judge saw, once, for any number of comparisons.
+
+    Raises:
+        ShapeError: there are no more images than features.
+    """
+    check_enough(seen)
+    return Reference(seen, generative.feature_statistics(seen.features))
+
+
+def quick_scores(samples: Seen, reference: Reference, seed: int = 0) -> dict[str, float]:
+    """A few scores of generated images, in a fraction of a second for 2,000 of them.
+
+    They depend on the number of samples: compare values of equal numbers only.
+
+    Args:
+        samples: what the judge saw in the generated images; more of them than features.
+        reference: the same judge's view of real images, usually the test images.
+        seed: of the subsets that the kernel distance draws.
+
+    Returns:
+        ``fid`` and ``kid``, distances (the smaller the better); ``precision``, the share of samples
+        that look real, and ``recall``, the share of real images that samples resemble; ``sure``,
+        the share of samples whose class the judge gives more than 90%; ``class_entropy`` of the
+        predicted classes in nats, at most the logarithm of their number.
+
+    Raises:
+        JudgeError: samples and reference were seen by different judges.
+        ShapeError: there are no more samples than features.
+    """
+    found = scores_against(samples, reference, seed, QUICK_KID_SUBSETS)
+    names = ("fid", "kid", "precision", "recall")
+    return {name: found[name] for name in names} | class_scores(samples)
+
+
+def scores_against(
+    samples: Seen, reference: Reference, seed: int = 0, kid_subsets: int = KID_SUBSETS
+) -> dict[str, float]:
+    """Fréchet and kernel distance, precision, recall, density and coverage.
+
+    The last four compare with as many real images as there are samples; the other
+    arguments and the errors are those of :func:`quick_scores`.
+    """
+    check_same_judge(samples, reference.seen)
+    check_enough(samples)
+    real = reference.seen.features
+    kid = generative.kernel_distance(
+        samples.features,
+        real,
+        jax.random.key(seed),
+        subsets=kid_subsets,
+        subset_size=min(KID_SIZE, len(samples.features), len(real)),
+    )
+    some = real[pick(len(real), len(samples.features))]
+    return {
+        "fid": generative.frechet_distance(
+            generative.feature_statistics(samples.features), reference.statistics
+        ),
+        "kid": kid.mean,
+        "kid_sd": kid.sd,
+        **generative.prdc(samples.features, some)._asdict(),
+    }
+
+
+def class_scores(seen: Seen) -> dict[str, float]:
+    """Share of images the judge is sure of, and the entropy of their classes in nats."""
+    shares = class_shares(seen)
+    shares = shares[shares > 0]
+    return {
+        "sure": float((probabilities(seen) > SURE).any(-1).mean()),
+        "class_entropy": float(-(shares * np.log(shares)).sum()),
+    }
+
+
+def class_shares(seen: Seen) -> np.ndarray:
+    """Share of each class among the judge's answers, (C,)."""
+    counts = np.bincount(seen.logits.argmax(-1), minlength=seen.logits.shape[-1])
+    return counts / counts.sum()
+
+
+def probabilities(seen: Seen) -> np.ndarray:
+    """Class probabilities (N, C)."""
+    powers = np.exp(seen.logits - seen.logits.max(-1, keepdims=True))
+    return powers / powers.sum(-1, keepdims=True)
+
+
+def check_enough(seen: Seen) -> None:
+    """Raises a ShapeError if there are no more images than features."""
+    count, width = seen.features.shape
+    if count <= width:
+        raise ShapeError(
+            f"{count} images are too few: the judge has {width} features, and their covariance "
+            "needs more images than that; 2,000 or more make good scores"
+        )

@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+
+from jaxdl import data, evaluation
+from jaxdl.errors import JudgeError, ShapeError
+from jaxdl.evaluation import scores
+
+
+@pytest.fixture(scope="module")
+def judge():
+    return evaluation.load_judge()
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return data.load("mnist", source="embedded")
+
+
+@pytest.fixture(scope="module")
+def reference(judge, digits):
+    return evaluation.make_reference(judge.see(digits.test.images))
+
+
+def test_real_digits_score_better_than_damaged_ones(judge, digits, reference, rng):
+    real = digits.train.images[:500]
+    few = real[digits.train.labels[:500] < 5]
+    noisy = np.clip(real + rng.normal(0, 40, real.shape), 0, 255).astype(np.uint8)
+    good, missing, bad = (
+        evaluation.quick_scores(judge.see(x), reference) for x in (real, few, noisy)
+    )
+    assert set(good) == {"fid", "kid", "precision", "recall", "sure", "class_entropy"}
+    assert all(isinstance(value, float) for value in good.values())
+    assert good["fid"] < 0.2 * missing["fid"]
+    assert good["fid"] < 0.2 * bad["fid"]
+    assert good["kid"] < missing["kid"] < bad["kid"]
+    assert good["precision"] > 0.8 > bad["precision"]
+    assert good["recall"] > 0.8 > missing["recall"]
+    assert good["sure"] > 0.95 > bad["sure"]
+    assert good["class_entropy"] == pytest.approx(np.log(10), abs=0.01)
+    assert missing["class_entropy"] < np.log(5.5)
+
+
+def test_scores_are_the_same_each_time(judge, digits, reference):
+    seen = judge.see(digits.train.images[:300])
+    assert evaluation.quick_scores(seen, reference) == evaluation.quick_scores(seen, reference)
+
+
+def test_too_few_images_or_another_judge_are_refused(judge, digits, reference):
+    seen = judge.see(digits.train.images[:64])
+    with pytest.raises(ShapeError, match="64 images are too few: the judge has 64 features"):
+        evaluation.quick_scores(seen, reference)
+    with pytest.raises(ShapeError, match="too few"):
+        evaluation.make_reference(seen)
+    many = judge.see(digits.train.images[:100])._replace(judge="another")
+    with pytest.raises(JudgeError, match="different judges"):
+        evaluation.quick_scores(many, reference)
+
+
+def test_class_scores_by_hand():
+    logits = np.array([[9.0, 0, 0], [0, 9, 0], [0, 9, 0], [1, 1, 1.5]], np.float32)
+    seen = evaluation.Seen(np.zeros((4, 2), np.float32), logits, "j")
+    assert scores.class_shares(seen).tolist() == [0.25, 0.5, 0.25]
+    found = scores.class_scores(seen)
+    assert found["sure"] == 0.75
+    assert found["class_entropy"] == pytest.approx(1.5 * np.log(2))
