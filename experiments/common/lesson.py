@@ -38,14 +38,14 @@ def begin(program: str, config: Config) -> Path:
     """
     enable_cache()
     folder = Path(config.workdir or default_workdir(program, config.preset))
-    _check_own(folder, program)
+    check_own(folder, program)
     record = {"program": program, "config": dataclasses.asdict(config), "versions": versions()}
     write_atomically(folder / CONFIG, to_json(record, indent=2) + "\n")
     return folder
 
 
-def _check_own(folder: Path, program: str) -> None:
-    """Refuses a folder that holds another program's results."""
+def check_own(folder: Path, program: str) -> None:
+    """Raises a WorkdirError if a folder holds another program's results, or cannot be one."""
     try:
         earlier = json.loads((folder / CONFIG).read_text())["program"]
     except FileNotFoundError:

@@ -10,6 +10,7 @@ from jaxdl.files import open_regular
 from jaxdl.interop import npz
 
 ENTRY = "images"
+GRID = "grid.png"  # beside the images that experiments.generate draws
 _CHANNELS = {"L": 1, "RGB": 3}  # Pillow's modes
 
 
@@ -17,8 +18,9 @@ def read_images(path: str | os.PathLike, limit: int | None = None) -> np.ndarray
     """Reads uint8 images (N, H, W, C).
 
     Args:
-        path: a folder of PNG files of one size, grey or RGB, taken in the order of their names; or
-            an ``.npz`` file with an array ``images`` (N, H, W, C) or (N, H, W).
+        path: a folder of PNG files of one size, grey or RGB, taken in the order of their names
+            (``grid.png`` is left out); or an ``.npz`` file with an array ``images``,
+            (N, H, W, C) or (N, H, W).
         limit: read no more than this many.
 
     Raises:
@@ -40,9 +42,10 @@ def read_images(path: str | os.PathLike, limit: int | None = None) -> np.ndarray
 
 def _read_folder(folder: Path, limit: int | None) -> np.ndarray:
     try:
-        files = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+        names = sorted(path.name for path in folder.iterdir())
     except OSError as error:
         raise DataError(f"cannot read {folder}: {error.strerror or error}") from error
+    files = [folder / name for name in names if not name.startswith(".") and name != GRID]
     for path in files:
         if path.suffix.lower() != ".png" or path.is_dir():
             raise DataError(

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from jaxdl.errors import ShapeError
-from jaxdl.evaluation.judge import Seen, check_same_judge
+from jaxdl.evaluation.judge import Judge, Seen, check_same_judge
 from jaxdl.evaluation.references import pick
 from jaxdl.metrics import generative
 
@@ -33,7 +33,7 @@ def make_reference(seen: Seen) -> Reference:
     Raises:
         ShapeError: there are no more images than features.
     """
-    check_enough(seen)
+    _check_count(*seen.features.shape)
     return Reference(seen, generative.feature_statistics(seen.features))
 
 
@@ -71,7 +71,7 @@ def scores_against(
     arguments and the errors are those of :func:`quick_scores`.
     """
     check_same_judge(samples, reference.seen)
-    check_enough(samples)
+    _check_count(*samples.features.shape)
     real = reference.seen.features
     kid = generative.kernel_distance(
         samples.features,
@@ -113,11 +113,14 @@ def probabilities(seen: Seen) -> np.ndarray:
     return powers / powers.sum(-1, keepdims=True)
 
 
-def check_enough(seen: Seen) -> None:
-    """Raises a ShapeError if there are no more images than features."""
-    count, width = seen.features.shape
+def check_count(count: int, judge: Judge) -> None:
+    """Raises a ShapeError if there are no more images than the judge has features."""
+    _check_count(count, judge.network.hidden)
+
+
+def _check_count(count: int, width: int) -> None:
     if count <= width:
         raise ShapeError(
-            f"{count} images are too few: the judge has {width} features, and their covariance "
-            "needs more images than that; 2,000 or more make good scores"
+            f"{count} image{'s are' if count > 1 else ' is'} too few: the judge has {width} "
+            "features, whose covariance needs more images than that; 2,000 or more make good scores"
         )

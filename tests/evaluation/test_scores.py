@@ -1,29 +1,19 @@
 import numpy as np
 import pytest
 
-from jaxdl import data, evaluation
+from jaxdl import evaluation
 from jaxdl.errors import JudgeError, ShapeError
 from jaxdl.evaluation import scores
 
 
 @pytest.fixture(scope="module")
-def judge():
-    return evaluation.load_judge()
-
-
-@pytest.fixture(scope="module")
-def digits():
-    return data.load("mnist", source="embedded")
-
-
-@pytest.fixture(scope="module")
 def reference(judge, digits):
-    return evaluation.make_reference(judge.see(digits.test.images))
+    return evaluation.make_reference(judge.see(digits[0].test.images))
 
 
 def test_real_digits_score_better_than_damaged_ones(judge, digits, reference, rng):
-    real = digits.train.images[:500]
-    few = real[digits.train.labels[:500] < 5]
+    real = digits[0].train.images[:500]
+    few = real[digits[0].train.labels[:500] < 5]
     noisy = np.clip(real + rng.normal(0, 40, real.shape), 0, 255).astype(np.uint8)
     good, missing, bad = (
         evaluation.quick_scores(judge.see(x), reference) for x in (real, few, noisy)
@@ -41,17 +31,17 @@ def test_real_digits_score_better_than_damaged_ones(judge, digits, reference, rn
 
 
 def test_scores_are_the_same_each_time(judge, digits, reference):
-    seen = judge.see(digits.train.images[:300])
+    seen = judge.see(digits[0].train.images[:300])
     assert evaluation.quick_scores(seen, reference) == evaluation.quick_scores(seen, reference)
 
 
 def test_too_few_images_or_another_judge_are_refused(judge, digits, reference):
-    seen = judge.see(digits.train.images[:64])
+    seen = judge.see(digits[0].train.images[:64])
     with pytest.raises(ShapeError, match="64 images are too few: the judge has 64 features"):
         evaluation.quick_scores(seen, reference)
     with pytest.raises(ShapeError, match="too few"):
         evaluation.make_reference(seen)
-    many = judge.see(digits.train.images[:100])._replace(judge="another")
+    many = judge.see(digits[0].train.images[:100])._replace(judge="another")
     with pytest.raises(JudgeError, match="different judges"):
         evaluation.quick_scores(many, reference)
 

@@ -4,6 +4,7 @@ import dataclasses
 import importlib
 import os
 
+import numpy as np
 import pytest
 
 from experiments.__main__ import programs
@@ -20,6 +21,7 @@ TRAINING = [
 TOOLS = ["export", "generate", "interpolate"]  # no folder of their own; a first argument
 WITH_DATA = [
     *TRAINING,
+    "evaluate",
     *("lessons.convolution_filters", "lessons.tinynet", "lessons.two_layer_network"),
 ]
 
@@ -37,6 +39,11 @@ def load_program(name):
     return module, config_class
 
 
+def first_argument(name):
+    """What a program needs to be told before its flags matter."""
+    return ["run"] if name in TOOLS else ["digits.npz"] if name == "evaluate" else []
+
+
 @pytest.fixture
 def refused(tmp_path, monkeypatch, capfd):
     """Calls a program as its module does; checks how it ends, and returns its message."""
@@ -45,6 +52,8 @@ def refused(tmp_path, monkeypatch, capfd):
     monkeypatch.setenv("JAXDL_MNIST_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("JAXDL_FASHION_MNIST_URL", "http://127.0.0.1:9")
     monkeypatch.delenv("JAXDL_DATA_DIR", raising=False)
+
+    np.savez(tmp_path / "digits.npz", images=np.zeros((65, 28, 28, 1), np.uint8))
 
     def call(name, *arguments):
         module, config_class = load_program(name)
@@ -120,9 +129,10 @@ UNREADABLE_BY_OTHERS = [
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_flags_that_every_program_has(refused, name):
-    own = UNREADABLE_BY_TOOLS if name in TOOLS else UNREADABLE_BY_OTHERS
-    for arguments, message in UNREADABLE + own:
+    for arguments, message in UNREADABLE + (UNREADABLE_BY_TOOLS if name in TOOLS else []):
         assert message in refused(name, *arguments)
+    for arguments, message in [] if name in TOOLS else UNREADABLE_BY_OTHERS:
+        assert message in refused(name, *first_argument(name), *arguments)
 
 
 def out_of_range(config_class):
@@ -161,7 +171,7 @@ def test_every_flag_out_of_its_range(refused, name):
     cases = list(out_of_range(load_program(name)[1]))
     assert len(cases) >= 6 or name == "export"
     for case in cases:
-        message = refused(name, *(["run"] if name in TOOLS else []), case)
+        message = refused(name, *first_argument(name), case)
         assert case.partition("=")[0].removeprefix("--no_").strip("-") in message
 
 
@@ -172,7 +182,7 @@ def test_a_workdir_that_is_no_folder(refused, tmp_path, name):
     (tmp_path / "null").symlink_to("/dev/null")
     more = ("--data_source", "embedded") if name in WITH_DATA else ()
     for workdir in ("file", "file/below", "link", "null", "w" * 300):
-        assert workdir in refused(name, "--workdir", workdir, *more)
+        assert workdir in refused(name, *first_argument(name), "--workdir", workdir, *more)
     assert (tmp_path / "file").read_text() == "mine"
 
 
@@ -186,21 +196,20 @@ def test_a_workdir_of_another_program(refused, tmp_path, name):
         contents += [b"[]", b"3", b"null", b'"x"', b"", b"\xff\xfe", b"[" * 100_000]
     for content in contents:
         (folder / "config.json").write_bytes(content)
-        assert "taken" in refused(name, "--workdir", "taken", *more)
+        assert "taken" in refused(name, *first_argument(name), "--workdir", "taken", *more)
 
 
 @pytest.mark.parametrize("name", WITH_DATA)
 def test_data_that_is_not_there(refused, tmp_path, name):
     (tmp_path / "file").write_text("")
     (tmp_path / "empty" / "mnist").mkdir(parents=True)
+    first = first_argument(name)
     for folder in ("nowhere", "file", "empty", "file/below", "~nobody-of-this-name/x", "d" * 5000):
-        assert folder[:9] in refused(name, "--data_dir", folder)
-        assert folder[:9] in refused(name, "--data_dir", folder, "--data_source", "idx")
-    assert "empty" in refused(name, "--data_dir", "")
-    unread = ("--data_dir", "nowhere", "--data_source", "embedded")
-    assert "--data_dir nowhere is not read" in refused(name, *unread)
-    assert "a folder" in refused(name, "--data_source", "idx")
-    assert "choose idx, tfds, embedded" in refused(name, "--data_source", "web")
+        assert folder[:9] in refused(name, *first, "--data_dir", folder)
+        assert folder[:9] in refused(name, *first, "--data_dir", folder, "--data_source", "idx")
+    assert "empty" in refused(name, *first, "--data_dir", "")
+    assert "a folder" in refused(name, *first, "--data_source", "idx")
+    assert "choose idx, tfds, embedded" in refused(name, *first, "--data_source", "web")
 
 
 @pytest.mark.parametrize("name", TRAINING)

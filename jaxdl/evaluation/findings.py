@@ -1,0 +1,98 @@
+"""A verdict in words, from scores and what real images reach."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from jaxdl.evaluation.report import Evaluation
+
+FEW_DISTINCT = 100  # images in effect, of any number drawn
+COPIED = 0.1  # share of copies above that of real images
+MISSING = 0.1  # of its share among real images
+POOR = 0.5  # of real images' coverage or recall
+BLURRED, NOISY = 0.6, 1.1  # detail, relative to real images
+ALIKE = 0.9  # of real images' coverage and recall
+
+
+def verdict(evaluation: Evaluation) -> str:
+    """What is wrong with the images, the plainest first, or that nothing was found.
+
+    The thresholds are relative to what real images reach in the same number:
+
+    - fewer than 100 distinct images in effect: one or a few images are repeated;
+    - more than 10% of the images resemble one training image far more than any other: copies;
+    - coverage or recall below half: blurred if neighbouring pixels differ by less than 0.6 times as
+      much as in real images, noisy if by more than 1.1 times, else unlike the real ones;
+    - a class with less than a tenth of its share: missing. Not said of images that are repeated,
+      blurred or noisy, whose classes mean little.
+
+    Example:
+        >>> healthy = {"distinct": 1e5, "copied": 0.01, "detail": 1.0, "coverage": 0.95,
+        ...            "recall": 0.9, "precision": 0.9}
+        >>> shares = np.array([0.6, 0.4])
+        >>> found = Evaluation(healthy, healthy, shares, shares, np.zeros(0), {})
+        >>> verdict(found)
+        'no defect found: hardly to be told from real images'
+        >>> verdict(found._replace(class_shares=np.array([0.0, 1.0])))
+        'class 0 is missing'
+    """
+    repeated, copies = _repeated(evaluation), _copies(evaluation)
+    poor = "" if repeated or copies else _poor(evaluation)
+    clear = BLURRED <= evaluation.scores["detail"] <= NOISY
+    missing = _missing(evaluation) if clear and not (repeated or poor) else ""
+    sentences = [text for text in (repeated, copies, poor, missing) if text]
+    if sentences:
+        return "; ".join(sentences)
+    if all(_share(evaluation, name) >= ALIKE for name in ("coverage", "recall")):
+        return "no defect found: hardly to be told from real images"
+    weakest = min(("precision", "coverage", "recall"), key=lambda name: _share(evaluation, name))
+    return (
+        f"no defect found, but not yet like real images: {weakest} is "
+        f"{_share(evaluation, weakest):.0%} of theirs"
+    )
+
+
+def _share(evaluation: Evaluation, name: str) -> float:
+    return evaluation.scores[name] / max(evaluation.floors[name], 1e-9)
+
+
+def _repeated(evaluation: Evaluation) -> str:
+    distinct = evaluation.scores["distinct"]
+    if distinct < 1.5:
+        return "one image repeated"
+    if distinct < FEW_DISTINCT:
+        return f"few images repeated, as if there were only {distinct:.0f} different ones"
+    return ""
+
+
+def _copies(evaluation: Evaluation) -> str:
+    copied = evaluation.scores["copied"]
+    if copied < evaluation.floors["copied"] + COPIED:
+        return ""
+    noisy = evaluation.scores["detail"] > NOISY
+    return f"copies training images{' with noise' if noisy else ''} ({copied:.0%} of the samples)"
+
+
+def _poor(evaluation: Evaluation) -> str:
+    if min(_share(evaluation, "coverage"), _share(evaluation, "recall")) >= POOR:
+        return ""
+    detail = evaluation.scores["detail"]
+    if detail < BLURRED:
+        return f"blurred: neighbouring pixels differ by {detail:.0%} of what they do in real images"
+    if detail > NOISY:
+        return f"noisy: neighbouring pixels differ by {detail:.0%} of what they do in real images"
+    return ""
+
+
+def _missing(evaluation: Evaluation) -> str:
+    real, shares = evaluation.real_class_shares, evaluation.class_shares
+    missing = np.flatnonzero((real > 0) & (shares < MISSING * real))
+    if not len(missing):
+        return ""
+    return f"{_classes(missing.tolist())} missing"
+
+
+def _classes(indices: Sequence[int]) -> str:
+    """Class numbers as the subject of a sentence."""
+    *others, last = [str(index) for index in indices]
+    return f"classes {', '.join(others)} and {last} are" if others else f"class {last} is"

@@ -1,0 +1,107 @@
+"""What is said of healthy and of damaged samples."""
+
+import jax
+import numpy as np
+import pytest
+
+from jaxdl import data, evaluation
+from jaxdl.errors import JudgeError, ShapeError
+
+
+def judged(make, seed, digits, references, judge):
+    images = make(np.random.default_rng(seed), digits)
+    return evaluation.evaluate_images(images, references, judge)
+
+
+def check(found, said):
+    verdict = evaluation.verdict(found)
+    assert said in verdict, (verdict, found.scores)
+    others = {"no defect", "copies", "missing", "repeated", "blurred", "noisy"}
+    named = {word for word in others if word in verdict.replace("with noise", "")}
+    assert len(named) == 1, verdict
+
+
+@pytest.fixture(scope="module")
+def found(cases, digits, references, judge):
+    return {make.__name__: judged(make, 0, digits, references, judge) for make in cases}
+
+
+def test_damages_are_told_apart(cases, found):
+    for make, said in cases.items():
+        check(found[make.__name__], said)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(1, 10))
+def test_damages_are_told_apart_with_other_seeds(cases, digits, references, judge, seed):
+    for make, said in cases.items():
+        check(judged(make, seed, digits, references, judge), said)
+
+
+def test_scores_stand_beside_those_of_real_images(found):
+    one = found["healthy"]
+    assert set(one.scores) == set(one.floors)
+    assert all(isinstance(value, float) for value in (one.scores | one.floors).values())
+    assert one.counts == {"samples": 600, "floor": 600, "floor_train": 600}
+    assert one.floors["fid"] < one.scores["fid"] < 0.1 * found["blurred"].scores["fid"]
+    assert one.floors["copied"] < 0.03
+    assert one.floors["detail"] == pytest.approx(1, abs=0.05)
+
+
+def test_copies_and_repetitions_are_counted(found):
+    assert found["copies"].scores["copied"] == 1
+    assert found["noisy_copies"].scores["copied"] > 0.8
+    assert found["healthy"].scores["copied"] < 0.05
+    assert found["one_image"].scores["distinct"] == 1
+
+
+def test_the_nearest_training_images_are_named(found, digits, references, judge):
+    images = digits[0].train.images[100:200]
+    nearest = evaluation.evaluate_images(images, references, judge).nearest
+    assert nearest.tolist() == list(range(100, 120))
+
+
+def test_a_perfect_generator_of_larger_images_reaches_the_floor(digits, judge):
+    """Digits resized to 64×64, as its training images are, against digits on the same way."""
+    dataset, more = digits
+    images, real = more.images[:300], dataset.test.images[:300]
+    enlarged, reference = (data.resize_bilinear(part, 64, 64) for part in (images, real))
+    fid = [
+        evaluation.quick_scores(judge.see(a), evaluation.make_reference(judge.see(b)))["fid"]
+        for a, b in ((images, real), (enlarged, reference), (enlarged, real))
+    ]
+    assert fid[1] == pytest.approx(fid[0], rel=0.5)
+    assert fid[2] > 2 * fid[0]
+
+
+def test_few_images_or_another_judge_are_refused(digits, references, judge):
+    with pytest.raises(ShapeError, match="1 image is too few"):
+        evaluation.evaluate_images(digits[1].images[:1], references, judge)
+    other = judge._replace(hash="0" * 64)
+    with pytest.raises(JudgeError, match="different judges"):
+        evaluation.evaluate_images(digits[1].images[:100], references, other)
+
+
+def test_pixels_as_principal_components(rng):
+    images = rng.integers(0, 256, (50, 8, 8, 1), np.uint8)
+    basis = evaluation.pixels.make_basis(images, 8)
+    codes, detail = evaluation.pixels.look_at(images, basis)
+    rows = images.reshape(50, -1) / 127.5 - 1
+    differences = np.linalg.norm(rows[:, None] - rows[None], axis=-1)
+    # 64 pixels have 64 components, so distances are those of the pixels.
+    found = np.linalg.norm(codes[:, None] - codes[None], axis=-1)
+    np.testing.assert_allclose(found, differences, rtol=1e-3, atol=1e-3)
+    flat = np.full((1, 8, 8, 1), 7, np.uint8)
+    stripes = np.tile(np.array([0, 255], np.uint8), 32).reshape(1, 8, 8, 1)
+    assert evaluation.pixels.look_at(np.concatenate([flat, stripes]), basis).detail.tolist() == [
+        0,
+        2,
+    ]
+    assert isinstance(detail, np.ndarray)
+    assert not isinstance(codes, jax.Array)
+
+
+def test_pairs_that_are_alike():
+    codes = np.array([[0.0, 0], [0, 0], [0, 1], [9, 9]], np.float32)
+    assert evaluation.pixels.alike_pairs(codes, 0.5) == pytest.approx(2 / 12)
+    assert evaluation.pixels.alike_pairs(codes, 1.5) == pytest.approx(6 / 12)

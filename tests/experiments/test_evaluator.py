@@ -1,0 +1,60 @@
+"""evaluator: the program that trains a judge."""
+
+import json
+
+import numpy as np
+import pytest
+
+from experiments import evaluator
+from experiments.evaluator import EvaluatorConfig, command_of
+from jaxdl import data, evaluation
+
+
+def small(folder, **more):
+    flags = {"data_source": "embedded", "num_devices": 1, "max_steps": 3, "epochs": 1, "hidden": 8}
+    return EvaluatorConfig.from_preset("smoke", workdir=str(folder), **(flags | more))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("evaluator")
+    return evaluator.run(small(folder)), folder
+
+
+def test_it_writes_a_judge_with_its_record(trained):
+    result, folder = trained
+    judge = evaluation.load_judge(folder / "judge.safetensors")
+    summary = json.loads((folder / "summary.json").read_text())
+    assert judge.hash == result.judge.hash == summary["judge"]
+    assert judge.record["training_images"] == 4000
+    assert judge.record["command"] == (
+        "python -m experiments.evaluator --batch_size 50 --epochs 1 --max_steps 3 --hidden 8"
+    ).replace(
+        "--batch_size 50 --epochs 1 --max_steps 3", "--epochs 1 --max_steps 3 --batch_size 50"
+    )
+    test = data.load("mnist", source="embedded").test
+    right = judge.features(test.images)[1].argmax(-1) == test.labels
+    assert judge.record["test_accuracy"] == pytest.approx(right.mean(), abs=1e-6)
+
+
+def test_the_same_command_gives_the_same_weights_and_another_seed_others(trained, tmp_path):
+    result, folder = trained
+    out = tmp_path / "again.safetensors"
+    again = evaluator.run(small(tmp_path / "again", out=str(out)))
+    assert again.judge.hash == result.judge.hash
+    assert out.read_bytes() == (folder / "judge.safetensors").read_bytes()
+    other = evaluator.run(small(tmp_path / "other", seed=1))
+    assert other.judge.hash != result.judge.hash
+
+
+def test_the_command_leaves_out_where_and_names_the_rest():
+    usual = EvaluatorConfig(batch_size=125, workdir="x", data_dir="y", out="z.safetensors")
+    assert command_of(usual) == "python -m experiments.evaluator"
+    other = EvaluatorConfig(batch_size=125, seed=3, dataset="fashion_mnist")
+    assert command_of(other) == "python -m experiments.evaluator --seed 3 --dataset fashion_mnist"
+
+
+def test_images_are_trained_on_as_they_are_judged(rng):
+    images = rng.integers(0, 256, (4, 28, 28, 1), np.uint8)
+    inputs = evaluation.to_judge_size(images, 28)
+    np.testing.assert_allclose(inputs, images / 127.5 - 1, atol=1e-6)
