@@ -28,7 +28,7 @@ from experiments.common.table import text_table
 from jaxdl import data, evaluation, generation, plot
 from jaxdl.distributed.compilation import enable_cache
 from jaxdl.errors import ConfigError
-from jaxdl.evaluation import Evaluation, Judge, References
+from jaxdl.evaluation import Evaluation, Judge
 
 THEME = "Generative adversarial networks"
 
@@ -47,11 +47,18 @@ OWN = (
     ("fld_gap", "  generalisation gap", ".2f"),
     ("sure", "sure of the class (> 90%)", ".3f"),
     ("class_entropy", "entropy of classes (nats)", ".3f"),
+    ("class_chi_square", "chi-square of classes", ".1f"),
+    ("swd", "sliced Wasserstein distance", ".3f"),
     ("copied", "like one training image", ".3f"),
     ("distinct", "distinct images in effect", ",.0f"),
     ("detail", "detail, relative", ".3f"),
 )
 PICTURE_COLUMNS = 10
+NO_JUDGE = (
+    "their pixels alone: no judge knows these real images.\n"
+    "For labelled ones experiments.evaluator trains a judge (--judge FILE); without it the score\n"
+    "is the sliced Wasserstein distance"
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -65,6 +72,9 @@ class EvaluateConfig(DataConfig):
     )
     count: int = option(10_000, "number of images, if there are so many", low=1, high=100_000)
     dataset: str = option("mnist", "the real images to compare with")
+    reference: str | None = option(
+        None, "real images without labels instead: a folder of PNG files, or an .npz"
+    )
     judge: str | None = option(
         None, "a file that experiments.evaluator wrote; unset: the package's judge of the data set"
     )
@@ -86,16 +96,27 @@ class Result(NamedTuple):
     summary: dict[str, Any]
 
 
-def find_judge(config: EvaluateConfig) -> Judge:
-    """The judge that is named, or the package's own for the data set."""
+def find_judge(config: EvaluateConfig) -> Judge | None:
+    """The judge that is named, or the package's own of the data set; None if there is none."""
     if config.judge is not None:
         return evaluation.load_judge(config.judge)
-    if config.dataset not in evaluation.PACKAGED:
-        raise ConfigError(
-            f"there is no judge of {config.dataset} in the package: train one with python -m "
-            f"experiments.evaluator --dataset {config.dataset} --out FILE, and give --judge FILE"
-        )
-    return evaluation.load_judge(config.dataset)
+    if config.reference is None and config.dataset in evaluation.PACKAGED:
+        return evaluation.load_judge(config.dataset)
+    return None
+
+
+def load_reference(config: EvaluateConfig) -> data.Dataset:
+    """The real images: a data set, or images without labels, a fifth of them for testing."""
+    if config.reference is None:
+        return data.load(config.dataset, config.data_dir, source=config.data_source)
+    images = evaluation.read_images(config.reference)
+    is_test = np.arange(len(images)) % 5 == 4
+    train, test = (
+        data.Split(part, np.zeros(len(part), np.int32))
+        for part in (images[~is_test], images[is_test])
+    )
+    about = {"name": "images", "source": "files", "location": config.reference, "num_classes": 1}
+    return data.make_dataset(train, test, **about)
 
 
 def load_images(config: EvaluateConfig) -> np.ndarray:
@@ -113,12 +134,15 @@ def load_images(config: EvaluateConfig) -> np.ndarray:
     return evaluation.read_images(path, config.count)
 
 
-def check(images: np.ndarray, judge: Judge, dataset: data.Dataset) -> None:
-    """Raises if the judge cannot compare these images with the data set."""
-    evaluation.scores.check_count(len(images), judge)
+def check(images: np.ndarray, judge: Judge | None, dataset: data.Dataset) -> None:
+    """Raises if these images cannot be compared with the data set."""
     for part in (images, dataset.images):
-        evaluation.judge.check_images(part, judge.network.channels)
-    if judge.network.num_classes != dataset.num_classes:
+        channels = judge.network.channels if judge else dataset.images.shape[-1]
+        evaluation.judge.check_images(part, channels)
+    if judge is None:
+        return
+    evaluation.scores.check_count(len(images), judge)
+    if dataset.source != "files" and judge.network.num_classes != dataset.num_classes:
         raise ConfigError(
             f"the judge tells {judge.network.num_classes} classes apart and {dataset.name} has "
             f"{dataset.num_classes}: give a judge that was trained on it"
@@ -126,36 +150,33 @@ def check(images: np.ndarray, judge: Judge, dataset: data.Dataset) -> None:
 
 
 def score_table(found: Evaluation) -> str:
-    """The scores beside their floors."""
+    """The scores beside their floors; without a judge, those of the pixels only."""
     scores, floors = found.scores, found.floors
+    own = [
+        (text, format(scores[name], form), format(floors[name], form))
+        for name, text, form in OWN
+        if name in scores
+    ]
+    shares = zip(found.class_shares, found.real_class_shares, strict=True)
+    own += [(f"class {i}", f"{share:.1%}", f"{real:.1%}") for i, (share, real) in enumerate(shares)]
+    table = text_table(("", "samples", "real images"), own)
+    if "fid" not in scores:
+        return table
+    header = ("", "against test", "floor", "against training", "floor ")
     rows = [
         (text, *(format(of[name + end], form) for end in ("", "_train") for of in (scores, floors)))
         for name, text, form in AGAINST_BOTH
     ]
-    header = ("", "against test", "floor", "against training", "floor ")
-    own = [
-        (text, format(scores[name], form), format(floors[name], form)) for name, text, form in OWN
-    ]
-    shares = zip(found.class_shares, found.real_class_shares, strict=True)
-    classes = [
-        (f"class {label}", f"{share:.1%}", f"{real:.1%}")
-        for label, (share, real) in enumerate(shares)
-    ]
-    return "\n\n".join(
-        [
-            text_table(header, rows),
-            text_table(("", "samples", "real images"), own + classes),
-        ]
-    )
+    return f"{text_table(header, rows)}\n\n{table}"
 
 
 def draw_neighbors(
-    images: np.ndarray, found: Evaluation, dataset: data.Dataset, references: References
+    images: np.ndarray,
+    found: Evaluation,
+    dataset: data.Dataset,
 ) -> Any:
     """Rows of samples, each above the training images most like them."""
-    nearest = evaluation.references.resized(
-        dataset.train.images[found.nearest], references.image_size
-    )
+    nearest = evaluation.references.resized(dataset.train.images[found.nearest], images.shape[1:3])
     rows = []
     for first in range(0, len(nearest), PICTURE_COLUMNS):
         part = slice(first, first + PICTURE_COLUMNS)
@@ -168,7 +189,7 @@ def draw_neighbors(
 
 
 def summarize(
-    config: EvaluateConfig, found: Evaluation, judge: Judge, dataset: data.Dataset
+    config: EvaluateConfig, found: Evaluation, judge: Judge | None, dataset: data.Dataset
 ) -> dict[str, Any]:
     """The content of ``summary.json``."""
     return {
@@ -183,8 +204,8 @@ def summarize(
         },
         "class_shares": found.class_shares,
         "verdict": evaluation.verdict(found),
-        "judge": judge.hash,
-        "judge_test_accuracy": judge.record.get("test_accuracy"),
+        "judge": judge and judge.hash,
+        "judge_test_accuracy": judge and judge.record.get("test_accuracy"),
         "dataset": dataset.name,
         "data": dataset.source,
         "train": dataset.num_train,
@@ -203,11 +224,11 @@ def run(config: EvaluateConfig) -> Result:
     lesson.check_own(Path(config.workdir or default_workdir("evaluate", config.preset)), "evaluate")
     judge = find_judge(config)
     images = load_images(config)
-    dataset = data.load(config.dataset, config.data_dir, source=config.data_source)
+    dataset = load_reference(config)
     check(images, judge, dataset)
     folder = lesson.begin("evaluate", config)
     print(dataset.description)
-    print(f"{len(images):,} images of {config.source}, judged by {judge}", flush=True)
+    print(f"{len(images):,} images of {config.source}, judged by {judge or NO_JUDGE}", flush=True)
     references = evaluation.look_at_dataset(dataset, judge, images.shape[1:3])
     found = evaluation.evaluate_images(images, references, judge, config.seed)
     summary = summarize(config, found, judge, dataset)
@@ -219,7 +240,7 @@ def run(config: EvaluateConfig) -> Result:
         "against the training images. Scores depend on these numbers."
         f"\n\nVerdict: {summary['verdict']}."
     )
-    figures = {"neighbors": draw_neighbors(images, found, dataset, references)}
+    figures = {"neighbors": draw_neighbors(images, found, dataset)}
     lesson.finish(folder, summary, figures)
     return Result(found, summary["verdict"], figures, summary)
 

@@ -178,7 +178,7 @@ def command_of(config: EvaluatorConfig) -> str:
     """The command that gives the same weights, without the flags that only say where."""
     usual = dataclasses.asdict(EvaluatorConfig(batch_size=EvaluatorConfig.COURSE_BATCH_SIZE))
     given = dataclasses.asdict(config)
-    where = FREE_FIELDS - {"epochs", "max_steps"} | {"out"}
+    where = FREE_FIELDS - {"epochs", "max_steps"} | {"log_every", "out"}
     flags = [
         f"--{name} {value}"
         for name, value in given.items()

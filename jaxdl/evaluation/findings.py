@@ -10,8 +10,9 @@ FEW_DISTINCT = 100  # images in effect, of any number drawn
 COPIED = 0.1  # share of copies above that of real images
 MISSING = 0.1  # of its share among real images
 POOR = 0.5  # of real images' coverage or recall
-BLURRED, NOISY = 0.6, 1.1  # detail, relative to real images
+BLURRED, NOISY = 0.45, 1.1  # detail, relative to real images
 ALIKE = 0.9  # of real images' coverage and recall
+FAR = 3  # times real images' sliced Wasserstein distance
 
 
 def verdict(evaluation: Evaluation) -> str:
@@ -21,8 +22,9 @@ def verdict(evaluation: Evaluation) -> str:
 
     - fewer than 100 distinct images in effect: one or a few images are repeated;
     - more than 10% of the images resemble one training image far more than any other: copies;
-    - coverage or recall below half: blurred if neighbouring pixels differ by less than 0.6 times as
-      much as in real images, noisy if by more than 1.1 times, else unlike the real ones;
+    - coverage or recall below half (without a judge, a sliced Wasserstein distance above three
+      times the real one): blurred if neighbouring pixels differ by less than 0.45 times as much as
+      in real images, noisy if by more than 1.1 times;
     - a class with less than a tenth of its share: missing. Not said of images that are repeated,
       blurred or noisy, whose classes mean little.
 
@@ -43,6 +45,9 @@ def verdict(evaluation: Evaluation) -> str:
     sentences = [text for text in (repeated, copies, poor, missing) if text]
     if sentences:
         return "; ".join(sentences)
+    if not len(evaluation.class_shares):
+        times = evaluation.scores["swd"] / evaluation.floors["swd"]
+        return f"no defect found in the pixels; distance {times:.1f} times that of real images"
     if all(_share(evaluation, name) >= ALIKE for name in ("coverage", "recall")):
         return "no defect found: hardly to be told from real images"
     weakest = min(("precision", "coverage", "recall"), key=lambda name: _share(evaluation, name))
@@ -74,7 +79,11 @@ def _copies(evaluation: Evaluation) -> str:
 
 
 def _poor(evaluation: Evaluation) -> str:
-    if min(_share(evaluation, "coverage"), _share(evaluation, "recall")) >= POOR:
+    if len(evaluation.class_shares):
+        near = min(_share(evaluation, "coverage"), _share(evaluation, "recall")) >= POOR
+    else:
+        near = evaluation.scores["swd"] <= FAR * evaluation.floors["swd"]
+    if near:
         return ""
     detail = evaluation.scores["detail"]
     if detail < BLURRED:

@@ -10,12 +10,14 @@ from jaxdl.evaluation.pixels import Basis, Looks, look_at, make_basis
 
 CHUNK = 5000  # images that are resized at once
 BASIS_IMAGES = 10_000  # from which the principal components are computed
+KEPT = 2000  # images whose pixels are kept
+BASIS_SIZE = 28  # of the images whose principal components are computed, without a judge
 
 
 class Part(NamedTuple):
-    """Images as the judge and the pixels show them."""
+    """Images as the judge and the pixels show them; without a judge, ``seen`` is None."""
 
-    seen: Seen
+    seen: Seen | None
     looks: Looks
 
     @property
@@ -26,10 +28,10 @@ class Part(NamedTuple):
     def some(self, count: int) -> "Part":
         """At most ``count`` of the images, see :func:`pick`."""
         indices = pick(self.count, count)
-        features, logits, codes, detail = (
-            array[indices] for array in (*self.seen[:2], *self.looks)
+        seen = self.seen and self.seen._replace(
+            features=self.seen.features[indices], logits=self.seen.logits[indices]
         )
-        return Part(Seen(features, logits, self.seen.judge), Looks(codes, detail))
+        return Part(seen, Looks(*(array[indices] for array in self.looks)))
 
 
 class References(NamedTuple):
@@ -39,13 +41,15 @@ class References(NamedTuple):
         train: the training images.
         test: the test images.
         basis: in which pixels are compared.
-        image_size: height and width the images had when they were looked at.
+        train_images: some of the training images, resized, uint8 (n, H, W, C).
+        test_images: some of the test images, likewise.
     """
 
     train: Part
     test: Part
     basis: Basis
-    image_size: tuple[int, int]
+    train_images: np.ndarray
+    test_images: np.ndarray
 
 
 def pick(total: int, count: int) -> np.ndarray:
@@ -61,12 +65,14 @@ def pick(total: int, count: int) -> np.ndarray:
     return np.sort(np.random.default_rng(0).permutation(total)[:count])
 
 
-def look_at_images(images: np.ndarray, judge: Judge, basis: Basis) -> Part:
+def look_at_images(images: np.ndarray, judge: Judge | None, basis: Basis) -> Part:
     """What the judge and the pixels show of uint8 images (N, H, W, C)."""
-    return Part(judge.see(images), look_at(images, basis))
+    return Part(judge and judge.see(images), look_at(images, basis))
 
 
-def look_at_dataset(dataset: Dataset, judge: Judge, image_size: tuple[int, int]) -> References:
+def look_at_dataset(
+    dataset: Dataset, judge: Judge | None, image_size: tuple[int, int]
+) -> References:
     """Looks at a data set's images.
 
     Real images are first resized to the size of the generated ones, as a generator's training
@@ -75,7 +81,7 @@ def look_at_dataset(dataset: Dataset, judge: Judge, image_size: tuple[int, int])
 
     Args:
         dataset: the real images.
-        judge: looks at them.
+        judge: looks at them; None for images that no judge knows.
         image_size: height and width of the generated images.
 
     Raises:
@@ -83,7 +89,7 @@ def look_at_dataset(dataset: Dataset, judge: Judge, image_size: tuple[int, int])
     """
     train, test = dataset.train.images, dataset.test.images
     few = resized(train[pick(len(train), BASIS_IMAGES)], image_size)
-    basis = make_basis(few, judge.network.image_size)
+    basis = make_basis(few, judge.network.image_size if judge else BASIS_SIZE)
 
     def look(images: np.ndarray) -> Part:
         chunks = [
@@ -92,14 +98,17 @@ def look_at_dataset(dataset: Dataset, judge: Judge, image_size: tuple[int, int])
         ]
         return joined(chunks)
 
-    return References(look(train), look(test), basis, image_size)
+    kept = (resized(part[pick(len(part), KEPT)], image_size) for part in (train, test))
+    return References(look(train), look(test), basis, *kept)
 
 
 def joined(parts: list[Part]) -> Part:
     """Several parts as one."""
-    features, logits = (np.concatenate([p.seen[i] for p in parts]) for i in (0, 1))
-    codes, detail = (np.concatenate([p.looks[i] for p in parts]) for i in (0, 1))
-    return Part(Seen(features, logits, parts[0].seen.judge), Looks(codes, detail))
+    looks = Looks(*map(np.concatenate, zip(*(part.looks for part in parts), strict=True)))
+    if parts[0].seen is None:
+        return Part(None, looks)
+    features, logits = map(np.concatenate, zip(*(part.seen[:2] for part in parts), strict=True))
+    return Part(Seen(features, logits, parts[0].seen.judge), looks)
 
 
 def resized(images: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:

@@ -5,9 +5,10 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from jaxdl.errors import DataError
 from jaxdl.evaluation.judge import Judge
 from jaxdl.evaluation.pixels import alike_pairs
-from jaxdl.evaluation.references import Part, References, look_at_images
+from jaxdl.evaluation.references import Part, References, look_at_images, pick
 from jaxdl.evaluation.scores import (
     check_count,
     class_scores,
@@ -23,21 +24,24 @@ RARE = 0.01  # share of real images that count as copies, or as alike
 TINY = 1e-6  # distance below which images are equal
 SHOWN = 20  # images whose nearest training images are named
 
+Scores = dict[str, float]
+
 
 class Evaluation(NamedTuple):
     """What is found about generated images.
 
     Attributes:
-        scores: by name; those against the training images end in ``_train``.
+        scores: by name; those against the training images end in ``_train``. Without a judge, the
+            ones from pixels only.
         floors: what real images reach, by the same names.
-        class_shares: share of each class among the judge's answers, (C,).
+        class_shares: share of each class among the judge's answers, (C,); empty without a judge.
         real_class_shares: likewise of the test images.
         nearest: index of the training image that looks most like each of the first 20 images.
         counts: number of images behind each column: ``samples``, ``floor`` and ``floor_train``.
     """
 
-    scores: dict[str, float]
-    floors: dict[str, float]
+    scores: Scores
+    floors: Scores
     class_shares: np.ndarray
     real_class_shares: np.ndarray
     nearest: np.ndarray
@@ -45,7 +49,7 @@ class Evaluation(NamedTuple):
 
 
 def evaluate_images(
-    images: np.ndarray, references: References, judge: Judge, seed: int = 0
+    images: np.ndarray, references: References, judge: Judge | None, seed: int = 0
 ) -> Evaluation:
     """Scores images against a data set, and real images likewise.
 
@@ -55,76 +59,58 @@ def evaluate_images(
     Args:
         images: uint8 (N, H, W, C), more of them than the judge has features.
         references: the data set, seen by the same judge at the same size.
-        judge: the judge.
+        judge: the judge; None for images that no judge knows.
         seed: of random subsets.
 
     Raises:
         ShapeError: there are too few images, or they have another number of channels.
         JudgeError: the references were seen by another judge.
     """
-    check_count(len(images), judge)
+    if judge is not None:
+        check_count(len(images), judge)
+    elif len(images) < 2:
+        raise DataError("one image is too few: scores compare distributions")
     samples = look_at_images(images, judge, references.basis)
     train, test = references.train, references.test
     real_train, real_test = train.some(samples.count), test.some(samples.count)
-    of_test, of_train = make_reference(test.seen), make_reference(train.seen)
-
-    def against_both(one: Part, other: Part) -> dict[str, float]:
-        on_train = scores_against(other.seen, of_train, seed)
-        return scores_against(one.seen, of_test, seed) | {
-            f"{name}_train": value for name, value in on_train.items()
-        }
-
-    bounds = Bounds.of(real_test, references)
-    likelihood, likelihood_floor = likelihood_scores(samples, references, seed)
+    scores, floors = pixel_scores(images, samples, references, seed)
+    no_shares = np.zeros(0)
+    if judge is not None:
+        found = judged_scores(samples, references, (real_train, real_test), seed)
+        scores, floors = (one | other for one, other in zip(found, (scores, floors), strict=True))
+    nearest = generative.nearest_neighbors(samples.looks.codes[:SHOWN], train.looks.codes)
     return Evaluation(
-        scores=against_both(samples, samples)
-        | likelihood
-        | own_scores(samples, references, bounds),
-        floors=against_both(real_train, real_test)
-        | likelihood_floor
-        | own_scores(real_test, references, bounds),
-        class_shares=class_shares(samples.seen),
-        real_class_shares=class_shares(test.seen),
-        nearest=generative.nearest_neighbors(
-            samples.looks.codes[:SHOWN], train.looks.codes
-        ).indices[:, 0],
-        counts={
-            "samples": samples.count,
-            "floor": real_train.count,
-            "floor_train": real_test.count,
-        },
+        scores,
+        floors,
+        class_shares(samples.seen) if judge else no_shares,
+        class_shares(test.seen) if judge else no_shares,
+        nearest.indices[:, 0],
+        {"samples": samples.count, "floor": real_train.count, "floor_train": real_test.count},
     )
 
 
-class Bounds(NamedTuple):
-    """Below these, only one real image in a hundred lies.
+def judged_scores(
+    samples: Part, references: References, real: tuple[Part, Part], seed: int
+) -> tuple[Scores, Scores]:
+    """Scores by the judge: of the samples, and of as many real training and test images."""
+    of_test = make_reference(references.test.seen)
+    of_train = make_reference(references.train.seen)
+    real_shares = class_shares(references.test.seen)
 
-    Attributes:
-        pixel_nearness: distance to the nearest training image, divided by that to the second.
-        feature_nearness: likewise in the judge's features.
-        twin_distance: between two images that count as alike.
-    """
-
-    pixel_nearness: float
-    feature_nearness: float
-    twin_distance: float
-
-    @classmethod
-    def of(cls, real: Part, references: References) -> "Bounds":
-        """Of real images that are not in the training part."""
-        few = real.some(COMPARED)
-        pixels, features = nearness(few, references.train)
-        own = generative.nearest_neighbors(few.looks.codes, few.looks.codes, 2).distances[:, 1]
-        return cls(
-            float(np.quantile(pixels, RARE)),
-            float(np.quantile(features, RARE)),
-            float(np.quantile(own, RARE)),
+    def all_scores(one: Part, other: Part) -> Scores:
+        on_train = scores_against(other.seen, of_train, seed)
+        return (
+            scores_against(one.seen, of_test, seed)
+            | {f"{name}_train": value for name, value in on_train.items()}
+            | class_scores(other.seen, real_shares)
         )
 
+    likelihood = likelihood_scores(samples, references, seed)
+    found = all_scores(samples, samples), all_scores(*real)
+    return found[0] | likelihood[0], found[1] | likelihood[1]
 
-def likelihood_scores(
-    samples: Part, references: References, seed: int
-) -> tuple[dict[str, float], dict[str, float]]:
+
+def likelihood_scores(samples: Part, references: References, seed: int) -> tuple[Scores, Scores]:
     """Feature likelihood divergence and generalisation gap: of the samples, of real images.
 
     The real ones are half of the training images taken, fitted to the other half, so that their
@@ -141,34 +127,56 @@ def likelihood_scores(
     return {"fld": found.score, "fld_gap": found.gap}, {"fld": 0.0, "fld_gap": real.gap}
 
 
-def own_scores(part: Part, references: References, bounds: Bounds) -> dict[str, float]:
-    """What is said of images without comparing distributions.
+def pixel_scores(
+    images: np.ndarray, samples: Part, references: References, seed: int
+) -> tuple[Scores, Scores]:
+    """What the pixels tell of the samples, and of the test images.
 
     Returns:
-        ``sure`` and ``class_entropy``; ``copied``, the share of images that one training image
-        resembles far more than any other; ``distinct``, how many images there are in effect: the
-        reciprocal of the probability that two are alike (inf if none of 2,000 are); ``detail``, the
-        mean square difference between neighbouring pixels, relative to the test images'.
+        ``swd``, the sliced Wasserstein distance to the test images; ``copied``, the share of images
+        that one training image resembles far more than any other, more than in all but 1% of the
+        test images; ``distinct``, how many images there are in effect: the reciprocal of the
+        probability that two are alike, nearer than 99% of the test images' nearest neighbours and
+        than half of the median (inf if none of 2,000 are); ``detail``, the mean square difference
+        between neighbouring pixels, relative to the test images'.
     """
-    few = part.some(COMPARED)
-    pixels, features = nearness(few, references.train)
-    copied = (pixels < bounds.pixel_nearness) | (features < bounds.feature_nearness)
-    alike = alike_pairs(few.looks.codes, bounds.twin_distance)
-    return {
-        **class_scores(part.seen),
-        "copied": float(copied.mean()),
-        "distinct": 1 / alike if alike else np.inf,
-        "detail": float(part.looks.detail.mean() / references.test.looks.detail.mean()),
-    }
+    few, real = samples.some(COMPARED), references.test.some(COMPARED)
+    ratios, real_ratios = (nearness(part, references.train) for part in (few, real))
+    bounds = [np.quantile(one, RARE) for one in real_ratios]
+    own = generative.nearest_neighbors(real.looks.codes, real.looks.codes, 2).distances[:, 1]
+    # Few real images lie far apart: half of that is alike.
+    alike = float(min(np.quantile(own, RARE), np.median(own) / 2))
+    detail = references.test.looks.detail.mean()
+    count = min(len(images), len(references.train_images), len(references.test_images))
+
+    def scores(part: Part, found: list[np.ndarray], pictures: np.ndarray) -> Scores:
+        copied = np.any([one < bound for one, bound in zip(found, bounds, strict=True)], axis=0)
+        pairs = alike_pairs(part.looks.codes, alike)
+        key, others = jax.random.key(seed), references.test_images[:count]
+        return {
+            "swd": generative.sliced_wasserstein(pictures, others, key).mean,
+            "copied": float(copied.mean()),
+            "distinct": 1 / pairs if pairs else np.inf,
+            "detail": float(part.looks.detail.mean() / detail),
+        }
+
+    return (
+        scores(few, ratios, images[pick(len(images), count)]),
+        scores(real, real_ratios, references.train_images[:count]),
+    )
 
 
-def nearness(part: Part, train: Part) -> tuple[np.ndarray, np.ndarray]:
-    """Distance to the nearest training image divided by that to the second: in pixels, features.
+def nearness(part: Part, train: Part) -> list[np.ndarray]:
+    """Distance to the nearest training image divided by that to the second.
 
     For a new image both are about as far, at whatever distance. The original of a copy is nearer
     than all others, also if the copy is noisy.
+
+    Returns:
+        Ratios (N,) of distances in pixels and, with a judge, of those in its features.
     """
-    pairs = ((part.looks.codes, train.looks.codes), (part.seen.features, train.seen.features))
-    found = (generative.nearest_neighbors(*pair, 2).distances.T for pair in pairs)
-    pixels, features = (first / np.maximum(second, TINY) for first, second in found)
-    return pixels, features
+    pairs = [(part.looks.codes, train.looks.codes)]
+    if part.seen is not None:
+        pairs.append((part.seen.features, train.seen.features))
+    found = [generative.nearest_neighbors(*pair, 2).distances.T for pair in pairs]
+    return [first / np.maximum(second, TINY) for first, second in found]

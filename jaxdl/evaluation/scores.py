@@ -10,7 +10,6 @@ from jaxdl.evaluation.judge import Judge, Seen, check_same_judge
 from jaxdl.evaluation.references import pick
 from jaxdl.metrics import generative
 
-SURE = 0.9  # a class probability above this counts as sure
 KID_SUBSETS, KID_SIZE = 100, 1000
 QUICK_KID_SUBSETS = 10
 
@@ -59,7 +58,9 @@ def quick_scores(samples: Seen, reference: Reference, seed: int = 0) -> dict[str
     """
     found = scores_against(samples, reference, seed, QUICK_KID_SUBSETS)
     names = ("fid", "kid", "precision", "recall")
-    return {name: found[name] for name in names} | class_scores(samples)
+    classes = class_scores(samples)
+    del classes["class_chi_square"]
+    return {name: found[name] for name in names} | classes
 
 
 def scores_against(
@@ -91,13 +92,18 @@ def scores_against(
     }
 
 
-def class_scores(seen: Seen) -> dict[str, float]:
-    """Share of images the judge is sure of, and the entropy of their classes in nats."""
-    shares = class_shares(seen)
-    shares = shares[shares > 0]
+def class_scores(seen: Seen, real_shares: np.ndarray | None = None) -> dict[str, float]:
+    """Share of images the judge is sure of, entropy of their classes in nats, and chi-square.
+
+    ``real_shares`` (C,) of the classes among real images are what chi-square expects; None for
+    equal ones. A class without real images counts as one in a million.
+    """
+    shares = None if real_shares is None else np.maximum(real_shares, 1e-6)
+    found = generative.class_histogram(probabilities(seen), shares)
     return {
-        "sure": float((probabilities(seen) > SURE).any(-1).mean()),
-        "class_entropy": float(-(shares * np.log(shares)).sum()),
+        "sure": found.sure,
+        "class_entropy": found.entropy,
+        "class_chi_square": found.chi_square,
     }
 
 

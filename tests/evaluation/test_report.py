@@ -70,8 +70,8 @@ def test_a_perfect_generator_of_larger_images_reaches_the_floor(digits, judge):
         evaluation.quick_scores(judge.see(a), evaluation.make_reference(judge.see(b)))["fid"]
         for a, b in ((images, real), (enlarged, reference), (enlarged, real))
     ]
-    assert fid[1] == pytest.approx(fid[0], rel=0.5)
-    assert fid[2] > 2 * fid[0]
+    assert fid[1] < 1.5 * fid[0]
+    assert fid[2] > 1.5 * fid[1], fid
 
 
 def test_few_images_or_another_judge_are_refused(digits, references, judge):

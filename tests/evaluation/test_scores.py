@@ -53,3 +53,4 @@ def test_class_scores_by_hand():
     found = scores.class_scores(seen)
     assert found["sure"] == 0.75
     assert found["class_entropy"] == pytest.approx(1.5 * np.log(2))
+    assert scores.class_scores(seen, np.array([0.5, 0.5, 0]))["class_chi_square"] > 1000

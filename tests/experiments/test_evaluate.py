@@ -91,7 +91,8 @@ def test_bad_sources_are_refused_and_nothing_is_written(tmp_path, monkeypatch, c
     np.savez(tmp_path / "good.npz", images=digits)
     cases[("good.npz", "--judge", "weights.pt")] = "the judge weights.pt cannot be used"
     cases[("good.npz", "--judge", "nowhere")] = "cannot read the judge nowhere"
-    cases[("good.npz", "--dataset", "fashion_mnist")] = "no judge of fashion_mnist in the package"
+    cases[("good.npz", "--reference", "text")] = "notes.txt, which is no PNG file"
+    cases[("good.npz", "--reference", "colour.npz")] = "grey (1 channel) and"
     cases[("good.npz", "--workdir", "run")] = "holds the results of 'dcgan'"
     before = sorted(tmp_path.rglob("*"))
     for arguments, said in cases.items():
@@ -121,3 +122,23 @@ def test_a_generator_is_drawn_from(tmp_path):
     images = evaluate.load_images(evaluate.EvaluateConfig(source=str(path), count=70))
     assert images.shape == (70, 16, 16, 1)
     assert images.dtype == np.uint8
+
+
+def test_images_without_labels_are_compared_by_their_pixels(tmp_path, capsys, digits):
+    np.savez(tmp_path / "real.npz", images=digits[:150])
+    np.savez(
+        tmp_path / "noise.npz",
+        images=np.random.default_rng(0).integers(0, 256, (60, 28, 28, 1), np.uint8),
+    )
+    result = evaluate.run(
+        evaluate.EvaluateConfig(
+            source=str(tmp_path / "noise.npz"),
+            reference=str(tmp_path / "real.npz"),
+            workdir=str(tmp_path / "out"),
+        )
+    )
+    assert "sliced Wasserstein distance" in capsys.readouterr().out
+    assert set(result.summary["floors"]) == {"swd", "copied", "distinct", "detail", "n", "n_train"}
+    assert result.summary["judge"] is None
+    assert result.summary["swd"] > 3 * result.summary["floors"]["swd"]
+    assert "noisy" in result.verdict

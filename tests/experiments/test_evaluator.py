@@ -27,11 +27,9 @@ def test_it_writes_a_judge_with_its_record(trained):
     summary = json.loads((folder / "summary.json").read_text())
     assert judge.hash == result.judge.hash == summary["judge"]
     assert judge.record["training_images"] == 4000
-    assert judge.record["command"] == (
-        "python -m experiments.evaluator --batch_size 50 --epochs 1 --max_steps 3 --hidden 8"
-    ).replace(
-        "--batch_size 50 --epochs 1 --max_steps 3", "--epochs 1 --max_steps 3 --batch_size 50"
-    )
+    flags = judge.record["command"].split(" --")
+    assert flags[0] == "python -m experiments.evaluator"
+    assert sorted(flags[1:]) == ["batch_size 50", "epochs 1", "hidden 8", "max_steps 3"]
     test = data.load("mnist", source="embedded").test
     right = judge.features(test.images)[1].argmax(-1) == test.labels
     assert judge.record["test_accuracy"] == pytest.approx(right.mean(), abs=1e-6)
@@ -51,7 +49,8 @@ def test_the_command_leaves_out_where_and_names_the_rest():
     usual = EvaluatorConfig(batch_size=125, workdir="x", data_dir="y", out="z.safetensors")
     assert command_of(usual) == "python -m experiments.evaluator"
     other = EvaluatorConfig(batch_size=125, seed=3, dataset="fashion_mnist")
-    assert command_of(other) == "python -m experiments.evaluator --seed 3 --dataset fashion_mnist"
+    flags = set(command_of(other).split(" --")[1:])
+    assert flags == {"seed 3", "dataset fashion_mnist"}
 
 
 def test_images_are_trained_on_as_they_are_judged(rng):
