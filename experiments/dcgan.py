@@ -9,8 +9,9 @@ Expected: after ten epochs (70,000 images, batch 100) the course reports losses 
           and 1.04, losses of G between 0.9 and 4.9, and D(x) between 0.66 and 0.99, at 108 to 117
           seconds per epoch on its GPU. The quick preset's samples are recognisable digits too.
 
-G's loss does not measure quality, so no "best" generator is picked by it. The course meant to, but
-compared with a threshold that never moved. Look at the samples.
+G's loss does not measure quality. The course meant to keep the generator of the lowest loss, but
+compared with a threshold that never moved. Here a judge scores the samples of each epoch; the
+pictures and the exported generator are of the epoch with the best score.
 """
 
 import dataclasses
@@ -22,8 +23,10 @@ from typing import Any, ClassVar, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
-from experiments.common import command_line
+from experiments.common import command_line, quality
+from experiments.common.comparison import differences_from_course
 from experiments.common.config import TrainingConfig, option
 from experiments.common.session import Session, open_session
 from experiments.common.table import flag_table, text_table
@@ -34,12 +37,14 @@ from jaxdl.distributed import parallel
 from jaxdl.distributed.memory import check_fits
 from jaxdl.distributed.precision import PRECISIONS, find_precision, products_as
 from jaxdl.errors import ConfigError, DataError
+from jaxdl.evaluation.references import resized
+from jaxdl.generation import TrainedGenerator, save_generator
 from jaxdl.run.divergence import Inspection
-from jaxdl.run.fit import Fitted
+from jaxdl.run.fit import Fitted, best_state
 from jaxdl.run.log import Record, RunLog
 from jaxdl.run.progress import clock
 from jaxdl.run.schedule import Point, Schedule
-from jaxdl.run.task import Hook, Task
+from jaxdl.run.task import Hook, Monitor, Task
 from jaxdl.training import gan, rngs
 from jaxdl.training.collapse import collapse_warnings, sample_figures
 from jaxdl.training.reprs import short_repr
@@ -59,6 +64,7 @@ COURSE = {
 }
 # Methods for the layers they apply to; the other layers use "auto".
 CONV_METHODS = ("auto", "lax", "winograd", "winograd4")
+GENERATOR_FILES = ("generator.safetensors", "model.pt")
 GRID = 100  # images in a sample grid, 10 × 10 as in the course
 
 generate = jax.jit(gan.generate)  # one, so that a run's hooks and figures share a compilation
@@ -70,7 +76,8 @@ class DCGANConfig(TrainingConfig):
 
     COURSE_BATCH_SIZE: ClassVar[int] = 100
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
-        # Half the width and 32×32 pixels: enough steps for digits in minutes on two cores.
+        # Half the width and 32×32 pixels: enough steps for digits in minutes on two cores. So few
+        # steps must be ten times as long as the course's; the average over them calms the end.
         "quick": {
             "image_size": 32,
             "features": 32,
@@ -78,6 +85,10 @@ class DCGANConfig(TrainingConfig):
             "max_steps": 3000,
             "epochs": 100,
             "sample_every": 250,
+            "learning_rate": 2e-3,
+            "ema_half_life": 10_000.0,
+            "evaluate_every": 250,
+            "evaluate_epochs": 0,
         },
         "smoke": {
             "image_size": 16,
@@ -86,10 +97,14 @@ class DCGANConfig(TrainingConfig):
             "max_steps": 24,
             "epochs": 2,
             "sample_every": 8,
+            "evaluate_samples": 100,
         },
     }
 
     learning_rate: float = option(2e-4, "Adam's step size, for both networks", above=0)
+    decay_steps: int | None = option(
+        None, "step at which the step sizes have fallen to 0, by a cosine; unset: constant", low=1
+    )
     beta1: float = option(0.5, "Adam's decay of the gradient's mean", low=0, high=0.999)
     image_size: int = option(64, "height and width of the images in pixels", low=1)
     features: int = option(64, "channels of the widest maps (ngf and ndf)", low=1, high=10_000)
@@ -101,16 +116,29 @@ class DCGANConfig(TrainingConfig):
         "float32", "precision of products; lower is faster on a GPU", choices=tuple(PRECISIONS)
     )
     conv: str = option("auto", "how to compute convolutions, for study", choices=CONV_METHODS)
+    ema_half_life: float = option(
+        2000.0, "images in which the average of G forgets half of its past; 0: no average", low=0
+    )
+    evaluate_every: int | None = option(
+        None, "also judge G every this many steps; unset: each epoch only", low=1
+    )
+    evaluate_epochs: int = option(
+        1, "judge G at the end of every so many epochs; 0: at the end of the run", low=0
+    )
+    evaluate_samples: int = option(2000, "images that are judged each time; 0: none", low=0)
+    judge: str | None = option(
+        None, "a judge's file (experiments.evaluator); unset: the digits' own, or no network"
+    )
 
 
 class Result(NamedTuple):
     """What :func:`run` returns.
 
     Attributes:
-        state: both trained networks, on one device.
+        state: both trained networks at the end, on one device.
         history: every logged step and epoch.
-        figures: "training_images", "curves" and "real_and_generated" as Matplotlib figures, and
-            the animation.
+        figures: "training_images", "curves", "quality" and "real_and_generated" as Matplotlib
+            figures, and the animation.
         summary: the content of ``summary.json``.
         exit_status: None if complete. If the run was stopped, the program's exit status; then only
             state and history are filled.
@@ -144,6 +172,9 @@ def check(config: DCGANConfig, dataset: data.Dataset) -> None:
         raise ConfigError(
             f"--batch_size {config.batch_size} is more than the {len(dataset.images)} images"
         )
+    if config.evaluate_samples:
+        judge = quality.find_judge(config.judge, dataset)
+        quality.check_samples(config.evaluate_samples, judge)
     count, channels = len(dataset.images), dataset.images.shape[-1]
     state = jax.eval_shape(lambda: create_state(config, channels))
     images = jax.ShapeDtypeStruct((count, config.image_size, config.image_size, channels), np.uint8)
@@ -152,15 +183,19 @@ def check(config: DCGANConfig, dataset: data.Dataset) -> None:
 
 def create_state(config: DCGANConfig, channels: int) -> gan.GANState:
     """Creates both networks before the first step; their weights depend only on the seed."""
-    adam = optim.adam(config.learning_rate, b1=config.beta1, b2=0.999)
+    rate = config.learning_rate
+    if config.decay_steps:
+        rate = optax.cosine_decay_schedule(rate, config.decay_steps)
+    adam = optim.adam(rate, b1=config.beta1, b2=0.999)
     how = {"conv": config.conv, "dtype": find_precision(config.precision).dtype}
-    return gan.create_state(
+    state = gan.create_state(
         rngs.stream(rngs.root_key(config.seed), rngs.Stream.WEIGHTS),
         models.Generator(config.features, config.latent_dim, config.image_size, channels, **how),
         models.Discriminator(config.features, config.image_size, **how),
         adam,
         adam,
     )
+    return state.with_average() if config.ema_half_life else state
 
 
 def fixed_noise(config: DCGANConfig) -> jax.Array:
@@ -186,11 +221,34 @@ def sample_writer(config: DCGANConfig, workdir: Workdir, name: str) -> Hook:
     return Hook(write, config.sample_every if "step" in name else None)
 
 
+def monitor(config: DCGANConfig, dataset: data.Dataset) -> tuple[Monitor | None, str | None]:
+    """What scores G during training, and the judge's hash; None for what is not there."""
+    if not config.evaluate_samples:
+        return None, None
+    judge = quality.find_judge(config.judge, dataset)
+    key = rngs.stream(rngs.root_key(config.seed), rngs.Stream.EVALUATION)
+    noise = rngs.normal_per_sample(key, jnp.arange(config.evaluate_samples), config.latent_dim)
+    test_images = resized(dataset.test.images, (config.image_size,) * 2)
+    scores = quality.generator_monitor(
+        judge, test_images, noise, config.evaluate_every, config.evaluate_epochs
+    )
+    return scores, judge.hash if judge else None
+
+
+class Trained(NamedTuple):
+    """A trained run, the state with its best score, and the hash of the judge that scored it."""
+
+    fitted: Fitted
+    best: gan.GANState
+    judge: str | None
+
+
 def train(
     config: DCGANConfig, session: Session, images: jax.Array, schedule: Schedule
-) -> Fitted | None:
+) -> Trained | None:
     """Runs the adversarial training; None if it only repeated steps for debugging."""
-    root, recipe = rngs.root_key(config.seed), gan.GANRecipe(config.batch_size)
+    root = rngs.root_key(config.seed)
+    recipe = gan.GANRecipe(config.batch_size, ema_half_life=config.ema_half_life or 1.0)
     images = parallel.replicate(images, session.devices.local)
     shuffle = rngs.stream(root, rngs.Stream.SHUFFLE)
     permutation = jax.jit(data.epoch_permutation, static_argnums=2)
@@ -208,8 +266,16 @@ def train(
         inputs_for_epoch,
         inspection=Inspection(recipe.batches),
     )
-    options = run_options(session, hooks=hooks, warnings=collapse_warnings)
-    return fit_or_replay(task, schedule, options, config.debug_step)
+    scores, judge = monitor(config, session.dataset)
+    options = run_options(
+        session,
+        hooks=hooks,
+        warnings=collapse_warnings,
+        monitor=scores,
+        identity={**session.workdir.identity, "judge": judge},
+    )
+    fitted = fit_or_replay(task, schedule, options, config.debug_step)
+    return None if fitted is None else Trained(fitted, best_state(fitted, options)[0], judge)
 
 
 def loss_curves(history: RunLog, steps_per_epoch: int) -> Any:
@@ -258,19 +324,22 @@ def sample_frames(folder: Path, schedule: Schedule) -> tuple[list[np.ndarray], l
 
 
 def draw_figures(
-    config: DCGANConfig, session: Session, images: jax.Array, schedule: Schedule, fitted: Fitted
+    config: DCGANConfig, session: Session, images: jax.Array, schedule: Schedule, trained: Trained
 ) -> dict[str, Any]:
-    """Draws the course's figures and writes them into the folder."""
+    """Draws the course's figures and writes them into the folder; G is the best one."""
+    fitted = trained.fitted
     root = rngs.root_key(config.seed)
     order = data.epoch_permutation(rngs.stream(root, rngs.Stream.PICTURES), 0, len(images))
     real = data.to_signed_range(images[order[:GRID]])
-    fake = generate(fitted.state, fixed_noise(config))
+    fake = generate(trained.best, fixed_noise(config))
     frames, titles = sample_frames(session.workdir.path / SAMPLES, schedule)
     figures = {
         "training_images": plot.image_grid(np.asarray(real), title="Training images"),
         "curves": loss_curves(fitted.log, schedule.steps_per_epoch),
         "real_and_generated": plot.compare_grids(np.asarray(real), np.asarray(fake)),
     }
+    if scored := quality.quality_figure(fitted.log, fitted.best):
+        figures["quality"] = scored
     for name, figure in figures.items():
         plot.save_figure(figure, session.workdir.path / f"{name}.png")
     animation = plot.Animation(frames, titles)
@@ -279,15 +348,23 @@ def draw_figures(
     return {**figures, "animation": animation}
 
 
-def summarize(fitted: Fitted, session: Session, wall_seconds: float) -> dict[str, Any]:
+def summarize(trained: Trained, session: Session, wall_seconds: float) -> dict[str, Any]:
     """The final figures beside the course's."""
+    fitted = trained.fitted
     last = [record for record in fitted.log.records if record["kind"] == "epoch"][-1]
     step, seconds = fitted.progress.step, fitted.progress.seconds
+    differences = differences_from_course(session)
     return {
         "program": "dcgan",
         "what": "means over the last epoch",
         **{name: last[name] for name in METRICS},
         "course": COURSE,
+        "comparable_with_course": not differences,
+        "differences_from_course": differences,
+        "judge": trained.judge,
+        "scores": quality.scores_at(fitted.log, step),
+        "best": fitted.best
+        and {"step": fitted.best.step, **quality.scores_at(fitted.log, fitted.best.step)},
         "epoch": last["epoch"],
         "step": step,
         "data": session.dataset.source,
@@ -323,7 +400,7 @@ def run(config: DCGANConfig) -> Result | None:
         >>> import tempfile
         >>> result = run(DCGANConfig.from_preset(
         ...     "smoke", workdir=tempfile.mkdtemp(), data_source="embedded", num_devices=1,
-        ...     max_steps=2))
+        ...     max_steps=2, evaluate_samples=0))
         mnist: 4,000 training and 1,000 test images...
         >>> int(result.state.step)
         2
@@ -352,24 +429,28 @@ def train_and_draw(session: Session, begin: float) -> Result | None:
     images = data.resize_bilinear(session.dataset.images, size, size)
     tell(
         f"{schedule.total_steps} steps of {config.batch_size} images, "
-        f"{schedule.steps_per_epoch} an epoch, on {session.devices.total} × "
-        f"{session.devices.kind}; results in {config.workdir}"
+        f"{schedule.steps_per_epoch} an epoch; results in {config.workdir}"
     )
     platform = session.devices.local[0].platform
     if platform == "cpu" and config.precision != "float32":
         tell(f"A CPU gains nothing from --precision {config.precision}.")
     with products_as(config.precision, platform):
-        fitted = train(config, session, images, schedule)
+        trained = train(config, session, images, schedule)
     session.console.close()
-    if fitted is None:
+    if trained is None:
         return None
+    fitted = trained.fitted
     if fitted.stopped_by is not None or not session.devices.is_main:
         return Result(fitted.state, fitted.log, {}, {}, exit_status(fitted))
-    figures = draw_figures(config, session, images, schedule, fitted)
-    summary = summarize(fitted, session, time.perf_counter() - begin)
-    trained = fitted.progress.step > (fitted.resumed_from or 0)
+    figures = draw_figures(config, session, images, schedule, trained)
+    best = trained.best.averaged_generator
+    for file in GENERATOR_FILES:
+        generator = TrainedGenerator(best.model, best.variables())
+        save_generator(generator, session.workdir.path / file)
+    summary = summarize(trained, session, time.perf_counter() - begin)
+    went_on = fitted.progress.step > (fitted.resumed_from or 0)
     # A run that was killed after its last step has no summary yet.
-    if trained or not (session.workdir.path / SUMMARY).exists():
+    if went_on or not (session.workdir.path / SUMMARY).exists():
         session.workdir.write_summary(summary)
     tell(closing_lines(summary, fitted, config))
     return Result(fitted.state, fitted.log, figures, summary)
@@ -379,13 +460,21 @@ def closing_lines(summary: dict[str, Any], fitted: Fitted, config: DCGANConfig) 
     """The last lines on the console."""
     if fitted.resumed_from == fitted.progress.step:
         return f"{config.workdir} was complete at step {summary['step']}: nothing to train."
-    rows = [(name, f"{summary[name]:.4f}", f"{COURSE[name]:.4f}") for name in METRICS]
+    header, differences = ("", "mean of last epoch"), summary["differences_from_course"]
+    rows = [(name, f"{summary[name]:.4f}") for name in METRICS]
+    note = f"\nNot comparable with the course's figures: {', '.join(differences)}."
+    if not differences:
+        header, note = (*header, "course, last step"), ""
+        rows = [(*row, f"{COURSE[row[0]]:.4f}") for row in rows]
+    name = quality.JUDGED if summary["judge"] else quality.UNJUDGED
+    kept = quality.describe_best(fitted.best, summary["step"], name)
     step_seconds, rate = summary["seconds_per_step"], summary["images_per_second"]
     return (
         f"{summary['step']} steps in {clock(summary['training_seconds'])} ({step_seconds:.3f} s a "
         f"step, {rate:.0f} images/s; compiled in {summary['compile_seconds']:.1f} s)\n"
-        + text_table(("", "mean of last epoch", "course, last step"), rows)
-        + f"\nPictures, curves and the animation are in {config.workdir}"
+        + text_table(header, rows)
+        + f"{note}\n{kept}"
+        + f"\nPictures, curves, the animation and the generator (model.pt) are in {config.workdir}"
     )
 
 

@@ -16,6 +16,7 @@ nothing to the time of ``import jax``.
 - ``jaxdl.plot``: grids, curves, animation
 - ``jaxdl.interop``: PyTorch weights in and out
 - ``jaxdl.evaluation``: generated images judged by a trained classifier
+- ``jaxdl.generation``: trained generators: load, draw, walk, export
 - ``jaxdl.errors``, ``jaxdl.files``: exceptions, atomic writes
 
 Example:

@@ -9,6 +9,12 @@ from typing import Any, NoReturn
 
 from experiments.common.allocator import restart_with_huge_pages
 from experiments.common.config import Flags, TrainingConfig, field_type, shown_name
+from experiments.common.output import (
+    STATUS_FAULT,
+    STATUS_INTERRUPTED,
+    STATUS_USER_ERROR,
+    quiet_when_unread,
+)
 from jaxdl.distributed import peers
 from jaxdl.errors import ConfigError, DivergenceError, JaxdlError, UserError
 
@@ -149,7 +155,7 @@ def main(
 
 def _run(
     program: str,
-    config_class: type[Config],
+    config_class: type[Flags],
     run: Callable[[Any], Any],
     description: str,
     arguments: Sequence[str] | None,

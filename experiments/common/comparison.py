@@ -23,6 +23,7 @@ COURSE_IMAGES = 60_000  # MNIST's training images
 # Flags that leave the figures alone, or only draw other random numbers.
 SAME_FIGURES = FREE_FIELDS - {"epochs", "max_steps"} | {
     *("seed", "seeds", "virtual_shards", "log_every", "sample_every"),
+    *("ema_half_life", "evaluate_every", "evaluate_epochs", "evaluate_samples", "judge"),
 }
 POSSIBLE = {"test_accuracy": (0.0, 1.0), "test_loss": (0.0, math.inf)}
 

@@ -10,26 +10,28 @@ import jax.numpy as jnp
 from jaxdl.errors import CheckpointError, WorkdirError
 from jaxdl.generation.generator import TrainedGenerator
 from jaxdl.models import Generator
-from jaxdl.run.reading import CheckpointPart, read_newest
+from jaxdl.run.reading import CheckpointPart, read_best
 from jaxdl.training.leaves import leaf_table, table_differences
 
-PARTS = ("generator/params", "generator/batch_stats")
+PARTS = ("average", "generator/params", "generator/batch_stats")
 
 
 def load_run(folder: Path) -> TrainedGenerator:
-    """Loads the generator of a run from its newest undamaged checkpoint.
+    """Loads the generator of a run, averaged if the run keeps an average of it.
+
+    It is of the checkpoint with the best score, or of the newest if the run keeps no scores.
 
     Raises:
         WorkdirError: it is not the folder of a run.
         CheckpointError: the run has no undamaged checkpoint yet, or trains no generator.
     """
     program = _program(folder)
-    part = read_newest(folder / "checkpoints", PARTS)
+    part = read_best(folder / "checkpoints", PARTS)
     if part is None and not list((folder / "checkpoints").glob("*/*/manifest.json")):
         raise CheckpointError(
             f"{folder} has no checkpoint yet: train on, at least to the end of the first epoch"
         )
-    if part is None or not part.tree:
+    if part is None or "generator" not in part.tree:
         raise CheckpointError(
             f"{folder} is a run of {program!r}, which trains no generator; give a run of DCGAN"
         )
@@ -68,7 +70,7 @@ def _network(part: CheckpointPart, folder: Path) -> tuple[Generator, dict[str, A
 
 def _variables(tree: dict[str, Any]) -> dict[str, Any]:
     """The variables that images are drawn with, of those in a checkpoint."""
-    return tree["generator"]
+    return tree.get("average") or tree["generator"]
 
 
 def _shapes(model: Generator) -> Any:

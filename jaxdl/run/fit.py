@@ -17,7 +17,7 @@ from jaxdl.run.checkpoint import CheckpointStore
 from jaxdl.run.divergence import NonFiniteError
 from jaxdl.run.log import RunLog
 from jaxdl.run.loop import Progress, Training
-from jaxdl.run.opening import compile_task, log_path, open_store, progress_of
+from jaxdl.run.opening import checkpoint_folder, compile_task, log_path, open_store, progress_of
 from jaxdl.run.progress import UntilStopped, default_reporter
 from jaxdl.run.saving import SavePolicy
 from jaxdl.run.schedule import Schedule

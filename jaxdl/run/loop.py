@@ -162,7 +162,7 @@ class Training:
             self._run_to(self._next_boundary(intervals), inputs, policy.wants_pause)
             point, extra = self.point, self._call_hooks()
             scores = self._score()
-            if scores and self.options.monitor.is_due_within(point):
+            if scores and not point.completes_epoch and self.options.monitor.is_due(point):
                 self.log.append({"kind": "score", **point.counters, **scores})
                 scores = {}
             if point.ends_epoch:
@@ -242,16 +242,16 @@ class Training:
         """Scores the state if that is due, and notes whether it is the best; for the log."""
         monitor, point = self.options.monitor, self.point
         self._best_at_end = ()
-        if monitor is None or not (monitor.is_due_within(point) or point.ends_epoch):
+        if monitor is None or not (monitor.is_due(point) or self.is_over):
             return {}
         scores = dict(monitor.measure(point, unreplicate(self.state)))
         score = of_first(scores[monitor.name])
         if math.isfinite(score) and (not self._best or score < self._best[1]):
-            if monitor.is_due_within(point) or point.completes_epoch:
+            if monitor.is_due(point):
                 self._best = (point.step, score)
             else:
                 self._best_at_end = (point.step, score)
-        self.options.reporter.message(_scored(point, scores, monitor.name, self.best))
+        self.options.reporter.message(_scored(point, monitor.describe(scores), self.best))
         return {name: value if math.isfinite(value) else None for name, value in scores.items()}
 
     def _end_epoch(self, extra: Mapping[str, Any]) -> None:
@@ -277,10 +277,8 @@ class Training:
         self.log.append(record)
 
 
-def _scored(point: Point, scores: Mapping[str, float], name: str, best: Best | None) -> str:
-    """A line about a measurement, the deciding score first."""
-    names = [name, *(other for other in scores if other != name)]
-    values = ", ".join(f"{each} {scores[each]:.4g}" for each in names)
+def _scored(point: Point, values: str, best: Best | None) -> str:
+    """A line about a measurement."""
     where = "best so far" if best and best.step == point.step else "no score so far"
     if best and best.step != point.step:
         where = f"best {best.score:.4g} at step {best.step}"

@@ -11,15 +11,15 @@ import numpy as np
 
 from jaxdl.errors import CheckpointError
 from jaxdl.run.checkpoint import CheckpointStore
-from jaxdl.run.manifest import read_manifest
+from jaxdl.run.manifest import find_damage, read_manifest
 
 
 class CheckpointPart(NamedTuple):
-    """What :func:`read_newest` returns.
+    """What :func:`read_best` returns.
 
     Attributes:
         step: the checkpoint's step.
-        damaged: steps of newer checkpoints, which are damaged.
+        damaged: steps of better or newer checkpoints, which are damaged.
         tree: nested dictionaries of NumPy arrays.
     """
 
@@ -28,8 +28,10 @@ class CheckpointPart(NamedTuple):
     tree: dict[str, Any]
 
 
-def read_newest(folder: str | os.PathLike, prefixes: Sequence[str]) -> CheckpointPart | None:
-    """Reads the leaves below some paths from the newest undamaged checkpoint in a folder.
+def read_best(folder: str | os.PathLike, prefixes: Sequence[str]) -> CheckpointPart | None:
+    """Reads the leaves below some paths from the checkpoint with the best score in a folder.
+
+    That is the newest one if the run keeps no scores. A damaged checkpoint is passed over.
 
     Nothing is written. Only these leaves are read from disk, after every file was verified.
 
@@ -48,13 +50,21 @@ def read_newest(folder: str | os.PathLike, prefixes: Sequence[str]) -> Checkpoin
         >>> folder = tempfile.mkdtemp()
         >>> with CheckpointStore(folder) as store:
         ...     store.save(3, {"net": {"w": np.arange(2.0), "b": np.zeros(1)}, "n": np.ones(1)}, {})
-        >>> read_newest(folder, ["net/w"])
+        >>> read_best(folder, ["net/w"])
         CheckpointPart(step=3, damaged=[], tree={'net': {'w': array([0., 1.])}})
     """
     with CheckpointStore(folder, write=False) as store:
         step = store.find_sound()
-    if step is None:
-        return None
+        if step is None:
+            return None
+        damaged = [newer for newer in store.steps if newer > step]
+        meta = read_manifest(store.folder / str(step))["meta"]
+        best = meta.get("best_at_end") or meta.get("best")
+        if best and best[0] != step:
+            if find_damage(store.folder / str(best[0])):
+                damaged.append(best[0])
+            else:
+                step = best[0]
     place = Path(folder).absolute() / str(step)
     leaves = read_manifest(place)["leaves"]
     wanted = {
@@ -62,7 +72,6 @@ def read_newest(folder: str | os.PathLike, prefixes: Sequence[str]) -> Checkpoin
         for name, text in leaves.items()
         if any(name.startswith(f"{prefix}/") or name == prefix for prefix in prefixes)
     }
-    damaged = [newer for newer in store.steps if newer > step]
     return CheckpointPart(step, damaged, _restore(place / "state", _nested(wanted)))
 
 

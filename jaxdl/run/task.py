@@ -9,7 +9,7 @@ import jax
 
 from jaxdl.distributed.parallel import Loop, StepFunction
 from jaxdl.run.divergence import Inspection
-from jaxdl.run.log import Record
+from jaxdl.run.log import Record, shown_metrics
 from jaxdl.run.schedule import Point
 
 PyTree = Any
@@ -83,17 +83,25 @@ class Monitor:
     Attributes:
         measure: ``measure(point, state)`` returns scores by name, for the state on one device.
         name: the score that decides. The lowest is best; one that is not finite never is.
-        every_steps: measure at multiples of this, as well as at the end of each epoch.
+        every_steps: measure at multiples of this.
+        every_epochs: also measure at the ends of epochs that are a multiple of this; 0: of none. A
+            run's end is always measured.
+        describe: formats the scores for the console.
     """
 
     measure: Callable[[Point, PyTree], Mapping[str, float]]
     name: str
     every_steps: int | None = None
+    every_epochs: int = 1
+    describe: Callable[[Mapping[str, float]], str] = shown_metrics
 
-    def is_due_within(self, point: Point) -> bool:
-        """Whether to measure here, before an epoch is complete."""
-        due = bool(self.every_steps and point.step % self.every_steps == 0)
-        return due and not point.completes_epoch
+    def is_due(self, point: Point) -> bool:
+        """Whether to measure here, in a run of any length."""
+        if self.every_steps and point.step % self.every_steps == 0:
+            return True
+        return bool(
+            self.every_epochs and point.completes_epoch and point.epoch % self.every_epochs == 0
+        )
 
 
 class Best(NamedTuple):

@@ -27,6 +27,8 @@ class Stream(enum.StrEnum):
     """A generator's z in training."""
     FIXED_NOISE = "fixed noise"
     """The z of the sample grids."""
+    EVALUATION = "evaluation"
+    """The z of the images that a judge scores."""
     AUGMENTATION = "augmentation"
     """Augmentation of training images."""
     DROPOUT = "dropout"

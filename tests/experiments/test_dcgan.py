@@ -75,8 +75,8 @@ def test_what_a_run_leaves_behind(whole):
     folder, _ = whole
     assert sorted(p.name for p in folder.iterdir()) == [
         *(".lock", "animation.gif", "animation.html", "checkpoints", "config.json", "curves.png"),
-        *("metrics.jsonl", "real_and_generated.png", "samples", "summary.json"),
-        "training_images.png",
+        *("generator.safetensors", "metrics.jsonl", "model.pt", "quality.png"),
+        *("real_and_generated.png", "samples", "summary.json", "training_images.png"),
     ]
     assert sorted(p.name for p in (folder / "samples").iterdir()) == [
         *("epoch_0001.png", "epoch_0002.png", "step_000003.png", "step_000006.png"),
@@ -111,6 +111,8 @@ def test_the_summary_repeats_the_last_epoch_beside_the_course(whole):
     last = records(folder)[-1]
     assert {name: summary[name] for name in METRICS} == {name: last[name] for name in METRICS}
     assert summary["course"]["loss_g"] == 4.9161
+    assert summary["comparable_with_course"] is False
+    assert "--image_size 16" in summary["differences_from_course"]
     assert summary["step"] == 8
     assert summary["data"] == "idx"
     assert result.summary["compile_seconds"] > 0
@@ -130,7 +132,7 @@ def test_a_notebook_gets_state_history_and_figures(whole):
     assert int(result.state.step) == 8
     assert len(result.history.series("loss_g")[0]) == 8
     assert sorted(result.figures) == [
-        *("animation", "curves", "real_and_generated", "training_images"),
+        *("animation", "curves", "quality", "real_and_generated", "training_images"),
     ]
     labels = [ax.get_ylabel() for ax in result.figures["curves"].axes]
     assert labels == ["Loss (nats)", "Mean probability of “real”"]
@@ -255,6 +257,7 @@ def run_program(*arguments):
     return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
 
 
+@pytest.mark.slow
 def test_eight_virtual_devices_from_the_command_line(tmp_path):
     done = run_program(
         *("--preset", "smoke", "--num_devices", "8", "--data_source", "embedded"),

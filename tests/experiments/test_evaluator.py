@@ -35,6 +35,7 @@ def test_it_writes_a_judge_with_its_record(trained):
     assert judge.record["test_accuracy"] == pytest.approx(right.mean(), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_the_same_command_gives_the_same_weights_and_another_seed_others(trained, tmp_path):
     result, folder = trained
     out = tmp_path / "again.safetensors"

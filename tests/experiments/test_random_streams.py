@@ -7,6 +7,7 @@ import pytest
 
 PROGRAMS = Path(__file__).parents[2] / "experiments"
 ALLOWED = {
+    "evaluator.py": "splits the key of the augmentation stream between three transforms",
     "common/study.py": "shapes of a network's weights, nothing is drawn",
     "measuring/jax_cases.py": "numbers to measure the time of, their values do not matter",
 }

@@ -143,8 +143,8 @@ def test_a_study_trains_every_run_and_writes_its_folder(program, studied):
     assert f"{names[-1]} against baseline, seed by seed: accuracy " in printed
 
 
-def test_what_is_said_before_training_is_short_and_the_rest_is_on_record(whole):
-    folder, _, printed = whole
+def test_what_is_said_before_training_is_short_and_the_rest_is_on_record(studied):
+    folder, _, printed = studied("mlp_augmentation")
     assert re.fullmatch(
         r"mnist: .*\nDevices: 1 × cpu\nbaseline: 2 seeds\n", printed[: printed.index("Epoch: ")]
     )
@@ -153,8 +153,8 @@ def test_what_is_said_before_training_is_short_and_the_rest_is_on_record(whole):
     assert record["devices"]["huge_pages"] in (True, False)
 
 
-def test_the_runs_of_a_study_differ_in_what_they_should(tmp_path):
-    result = mlp_l2.run(small(mlp_l2.MLPL2Config, tmp_path, weight_decay=0.5, l1=0.1, max_steps=9))
+def test_the_runs_of_a_study_differ_in_what_they_should(studied):
+    result = studied("mlp_l2")[1]
     norms = {name: result.summary["runs"][name]["weight_norm"] for name in ("baseline", "l2", "l1")}
     first = {name: f.log.records[0]["loss"] for name, f in result.fitted.items()}
     assert first["baseline"] == first["l2"] == first["l1"]

@@ -33,10 +33,15 @@ def generator():
 
 
 @pytest.fixture(scope="session")
+def made_up():
+    return vivid
+
+
+@pytest.fixture(scope="session")
 def make_run(generator):
     """Writes a run's folder: make_run(folder, steps) with one checkpoint per step."""
 
-    def make(folder, steps=(3,), program="dcgan"):
+    def make(folder, steps=(3,), program="dcgan", best=None, averages=False):
         adam = optim.adam(2e-4, b1=0.5)
         state = jax.eval_shape(
             lambda key: gan.create_state(
@@ -50,7 +55,11 @@ def make_run(generator):
             for step in steps:
                 state = vivid(state, seed=step)
                 network = state.generator.replace(**generator.variables)
-                store.save(step, state.replace(generator=network), {"step": step})
+                kept = state.replace(generator=network)
+                if averages:
+                    kept = kept.replace(average=vivid(generator.variables, seed=10 + step))
+                meta = {"step": step, "best": [best, 1.0] if best else []}
+                store.save(step, kept, meta, best)
         return folder
 
     return make

@@ -1,5 +1,6 @@
 import json
 
+import jax
 import numpy as np
 import pytest
 
@@ -35,6 +36,15 @@ def test_the_newest_sound_checkpoint_serves(make_run, tmp_path):
     with pytest.raises(CheckpointError, match="is sound"):
         load_generator(folder)
     assert sorted(folder.rglob("*")) == before
+
+
+def test_the_best_average_serves(make_run, made_up, tmp_path, generator):
+    folder = make_run(tmp_path / "run", steps=(3, 5), best=3, averages=True)
+    loaded = load_generator(folder)
+    assert loaded.source.endswith("step 3")
+    assert abs(loaded.sample(3) - generator.sample(3)).max() > 0.01
+    expected = made_up(generator.variables, seed=13)
+    jax.tree.map(np.testing.assert_array_equal, loaded.variables, expected)
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):

@@ -77,7 +77,8 @@ def test_nothing_in_the_project_reads_a_pickle_or_runs_a_text():
         for path in SOURCES
         if (names := sorted(set(findings(path.read_text()))))
     }
-    assert found == {}
+    # It runs a program of its own list, by name.
+    assert found == {"experiments/__main__.py": ["runpy"]}
 
 
 @pytest.mark.parametrize(

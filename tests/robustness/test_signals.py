@@ -46,12 +46,10 @@ def start_slow_run(folder, seconds):
     return process
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "status", "name"),
-    [
-        (signal.SIGTERM, 143, "SIGTERM"),
-        pytest.param(signal.SIGINT, 130, "Ctrl-C", marks=pytest.mark.slow),
-    ],
+    [(signal.SIGTERM, 143, "SIGTERM"), (signal.SIGINT, 130, "Ctrl-C")],
 )
 def test_a_program_saves_says_so_and_exits_with_the_signal_s_status(tmp_path, number, status, name):
     command = [
@@ -149,7 +147,6 @@ def test_a_notebook_gets_the_state_reached_and_can_go_on(tmp_path, whole, at, nu
         "saved; start it again to continue"
     ]
     rest, said = run(tmp_path / "parts")
-    whole, _ = run(tmp_path / "whole")
     assert (rest.resumed_from, rest.stopped_by) == (reached, None)
     assert said == ([f"Continuing after step {reached} of 20"] if reached < 20 else [])
     assert float(rest.state) == float(whole.state)

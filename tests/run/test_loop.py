@@ -247,7 +247,7 @@ def test_one_trace_whatever_the_chunks(tmp_path):
     schedule = Schedule(5, 3, None, 1)
     task = Task(counted, jnp.float32(0), inputs_for_epoch)
     fit(task, schedule, RunOptions(folder=tmp_path, save_every_steps=2))
-    assert len(traces) == 2  # the shapes of the metrics, and the loop
+    assert len(traces) == 1
 
 
 def test_a_run_whose_newest_checkpoint_is_damaged_ends_as_if_it_were_not(tmp_path):
@@ -358,6 +358,15 @@ def test_a_run_in_parts_chooses_the_same_best(tmp_path, stops):
     assert CheckpointStore(tmp_path / "parts" / "checkpoints").steps[0] == 6
 
 
+@pytest.mark.parametrize(
+    ("every", "measured"), [((None, 1), [5, 10, 15]), ((None, 2), [10, 15]), ((6, 0), [6, 12, 15])]
+)
+def test_how_often_it_scores(every, measured):
+    scores = Monitor(lambda point, state: {"score": 1.0}, "score", *every)
+    log = run(monitor=scores).log
+    assert sorted(r["step"] for r in log.records if "score" in r) == measured
+
+
 def test_training_goes_on_exactly_from_the_best_checkpoint(tmp_path):
     whole = run(tmp_path / "whole", monitor=monitor())
     shutil.copytree(tmp_path / "whole", tmp_path / "best")
@@ -382,8 +391,8 @@ def test_the_final_state_stands_in_for_a_damaged_best_one(tmp_path):
 def test_scores_are_told_beside_the_best(tmp_path):
     reporter = Notes()
     run(tmp_path, monitor=monitor(), reporter=reporter)
-    assert reporter.lines[0] == "Epoch 1, step 3: score 9, other 33 (best so far)"
-    assert reporter.lines[3] == "Epoch 2, step 9: score 2, other 146 (best 2 at step 6)"
+    assert reporter.lines[0] == "Epoch 1, step 3: other 33 score 9 (best so far)"
+    assert reporter.lines[3] == "Epoch 2, step 9: other 146 score 2 (best 2 at step 6)"
     assert "score nan" in reporter.lines[4]
 
 

@@ -1,0 +1,156 @@
+"""G is judged while it trains; the best generator is kept, drawn and told."""
+
+import dataclasses
+import json
+import math
+
+import jax
+import numpy as np
+import pytest
+
+from experiments import dcgan
+from experiments.common import quality
+from jaxdl import evaluation
+from jaxdl.data import resize_bilinear
+from jaxdl.data.sources.embedded import load_embedded
+from jaxdl.errors import ConfigError, WeightsError
+from jaxdl.run import Best, RunLog
+
+SCORES = {"fid", "kid", "precision", "recall", "sure", "class_entropy"}
+
+
+def config(folder, **fields):
+    """Two epochs of six steps, judged at every fourth."""
+    run = {"workdir": str(folder), "data_source": "embedded", "num_devices": 1, "seed": 1}
+    length = {"batch_size": 832, "epochs": 2, "max_steps": None, "sample_every": None}
+    judging = {"evaluate_every": 4, "evaluate_samples": 100, "learning_rate": 2e-3}
+    return dcgan.DCGANConfig.from_preset("smoke", **{**run, **length, **judging, **fields})
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("judged")
+    return folder, dcgan.run(config(folder))
+
+
+def test_scores_are_in_the_log_and_the_summary_and_the_figure(judged):
+    folder, result = judged
+    found = quality.scores_of(result.history)
+    assert found["fid"][0] == (4, 6, 8, 12)
+    records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    kinds = {r["step"]: r["kind"] for r in records if "fid" in r}
+    assert kinds == {4: "score", 6: "epoch", 8: "score", 12: "epoch"}
+    assert set(records[-1]) > SCORES | {f"{name}_raw" for name in SCORES}
+    summary = json.loads((folder / "summary.json").read_text())
+    best = min(zip(*found["fid"][::-1], strict=True))
+    assert (summary["best"]["fid"], summary["best"]["step"]) == best
+    assert summary["scores"]["fid"] == found["fid"][1][-1]
+    assert summary["judge"] == evaluation.load_judge().hash
+    labels = [ax.get_ylabel() for ax in result.figures["quality"].axes]
+    assert labels == ["Fréchet distance (FID)", "Share"]
+    assert (folder / "quality.png").stat().st_size > 0
+
+
+def test_the_scores_are_those_of_the_checkpoint_s_generator(judged):
+    """The whole way again, by other code: the checkpoint's average draws, the judge compares."""
+    folder, result = judged
+    step = int(result.state.step)
+    dataset, settings = load_embedded(), config(folder)
+    judge = evaluation.load_judge()
+    noise = jax.numpy.stack(
+        [
+            jax.random.normal(jax.random.fold_in(quality_key(settings), i), (100,))
+            for i in range(settings.evaluate_samples)
+        ]
+    )
+    variables = result.state.average
+    images = result.state.generator.model.apply(variables, noise, train=False)
+    images = np.asarray(np.clip(np.round((images + 1) * 127.5), 0, 255), np.uint8)
+    real = resize_bilinear(dataset.test.images, 16, 16)
+    reference = evaluation.make_reference(judge.see(real))
+    fid = evaluation.quick_scores(judge.see(images), reference)["fid"]
+    logged = dict(zip(*quality.scores_of(result.history)["fid"], strict=True))
+    assert logged[step] == pytest.approx(fid, rel=1e-2)  # a rounding may move a grey value
+
+
+def quality_key(settings):
+    rngs = dcgan.rngs
+    return rngs.stream(rngs.root_key(settings.seed), rngs.Stream.EVALUATION)
+
+
+@pytest.mark.slow
+def test_a_stopped_run_chooses_the_same_best(judged, tmp_path):
+    _, result = judged
+    dcgan.run(config(tmp_path, max_steps=5))
+    again = dcgan.run(config(tmp_path))
+    assert again.summary["best"] == pytest.approx(result.summary["best"])
+    theirs = quality.scores_of(again.history)
+    for name, (steps, values) in quality.scores_of(result.history).items():
+        assert theirs[name][0] == steps
+        assert theirs[name][1] == pytest.approx(values)
+
+
+@pytest.mark.slow
+def test_pictures_and_the_last_line_are_of_the_best(tmp_path, capsys, monkeypatch):
+    """Training on from the best leaves the pictures as they are when nothing better comes."""
+    worse = quality.generator_monitor
+
+    def spoilt(*arguments):
+        monitor = worse(*arguments)
+        scores = {4: 5.0, 6: 1.0, 8: math.nan, 12: 2.0}
+
+        def measure(point, state):
+            return monitor.measure(point, state) | {"fid": scores[point.step]}
+
+        return dataclasses.replace(monitor, measure=measure)
+
+    monkeypatch.setattr(quality, "generator_monitor", spoilt)
+    run = dcgan.run(config(tmp_path / "run"))
+    assert run.summary["best"]["step"] == 6
+    assert "step 6, not the last, 12: the best FID, 1" in capsys.readouterr().out
+    dcgan.run(config(tmp_path / "half", epochs=1, evaluate_every=None))
+    picture = (tmp_path / "half" / "real_and_generated.png").read_bytes()
+    assert (tmp_path / "run" / "real_and_generated.png").read_bytes() == picture
+
+
+def test_a_file_that_is_no_judge_is_refused_before_anything_is_written(judged, tmp_path):
+    with pytest.raises(WeightsError, match="cannot be used"):
+        dcgan.run(config(tmp_path / "run", judge=str(judged[0] / "config.json")))
+    assert not (tmp_path / "run").exists()
+
+
+def test_too_few_samples_are_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(ConfigError, match="--evaluate_samples 64 is too few: at least 65"):
+        dcgan.run(config(tmp_path / "run", evaluate_samples=64))
+    assert not (tmp_path / "run").exists()
+
+
+def test_without_samples_or_average_there_is_neither(tmp_path):
+    result = dcgan.run(config(tmp_path, evaluate_samples=0, ema_half_life=0.0, max_steps=1))
+    assert result.state.average == {}
+    assert result.summary["best"] is None
+    assert "quality" not in result.figures
+    assert not (tmp_path / "quality.png").exists()
+
+
+def test_a_score_without_a_network(judged):
+    """Digits without a judge of their own: the score falls as their contrast rises."""
+    state = judged[1].state
+    images = resize_bilinear(load_embedded().test.images[:90], 16, 16)
+    noise = jax.random.normal(jax.random.key(0), (100, 100))
+    monitor = quality.generator_monitor(None, images, noise)
+    found = monitor.measure(None, state)
+    assert monitor.name == "swd"
+    assert set(found) == {"swd", "swd_raw"}
+    assert min(found.values()) > 0
+    assert quality.describe(found).startswith("SWD ")
+
+
+def test_the_figure_marks_the_best_and_leaves_gaps():
+    log = RunLog(None)
+    for step, value in ((5, 30.0), (10, None), (15, 20.0)):
+        log.append({"kind": "epoch", "epoch": step, "step": step, "fid": value, "precision": 0.5})
+    figure = quality.quality_figure(log, Best(15, 20.0))
+    assert np.isnan(figure.axes[0].get_lines()[0].get_ydata()[1])
+    assert "best: 20" in [text.get_text() for text in figure.axes[0].texts]
+    assert quality.quality_figure(RunLog(None), None) is None
