@@ -159,6 +159,8 @@ def quality_figure(history: RunLog, best: Best | None) -> Any:
         )
         if label != SHARES:
             ax.set_yscale("log")
+            ax.yaxis.set_major_formatter("{x:g}")
+            ax.yaxis.set_minor_formatter("{x:g}")
         if best:
             ax.axvline(best.step, color="0.6", linestyle=":", zorder=0)
     if best:

@@ -11,7 +11,7 @@ COPIED = 0.1  # share of copies above that of real images
 MISSING = 0.1  # of its share among real images
 POOR = 0.5  # of real images' coverage or recall
 BLURRED, NOISY = 0.45, 1.1  # detail, relative to real images
-ALIKE = 0.9  # of real images' coverage and recall
+CLOSE = 1.5  # times real images' Fréchet distance
 FAR = 3  # times real images' sliced Wasserstein distance
 
 
@@ -30,7 +30,7 @@ def verdict(evaluation: Evaluation) -> str:
 
     Example:
         >>> healthy = {"distinct": 1e5, "copied": 0.01, "detail": 1.0, "coverage": 0.95,
-        ...            "recall": 0.9, "precision": 0.9}
+        ...            "recall": 0.9, "precision": 0.9, "fid": 2.0}
         >>> shares = np.array([0.6, 0.4])
         >>> found = Evaluation(healthy, healthy, shares, shares, np.zeros(0), {})
         >>> verdict(found)
@@ -48,12 +48,13 @@ def verdict(evaluation: Evaluation) -> str:
     if not len(evaluation.class_shares):
         times = evaluation.scores["swd"] / evaluation.floors["swd"]
         return f"no defect found in the pixels; distance {times:.1f} times that of real images"
-    if all(_share(evaluation, name) >= ALIKE for name in ("coverage", "recall")):
+    times = evaluation.scores["fid"] / evaluation.floors["fid"]
+    if times <= CLOSE:
         return "no defect found: hardly to be told from real images"
     weakest = min(("precision", "coverage", "recall"), key=lambda name: _share(evaluation, name))
     return (
-        f"no defect found, but not yet like real images: {weakest} is "
-        f"{_share(evaluation, weakest):.0%} of theirs"
+        f"no defect found, but not yet like real images: FID is {times:.1f} times theirs, "
+        f"{weakest} {_share(evaluation, weakest):.0%} of theirs"
     )
 
 
