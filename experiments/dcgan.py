@@ -174,7 +174,7 @@ def check(config: DCGANConfig, dataset: data.Dataset) -> None:
         )
     if config.evaluate_samples:
         judge = quality.find_judge(config.judge, dataset)
-        quality.check_samples(config.evaluate_samples, judge)
+        quality.check_samples(config.evaluate_samples, judge, dataset)
     count, channels = len(dataset.images), dataset.images.shape[-1]
     state = jax.eval_shape(lambda: create_state(config, channels))
     images = jax.ShapeDtypeStruct((count, config.image_size, config.image_size, channels), np.uint8)

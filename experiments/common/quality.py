@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxdl import data, evaluation, plot
-from jaxdl.errors import ConfigError
+from jaxdl.errors import ConfigError, DataError
 from jaxdl.evaluation.judge import PACKAGED, check_images
 from jaxdl.evaluation.references import pick
 from jaxdl.metrics import generative
@@ -40,20 +41,27 @@ def find_judge(name: str | None, dataset: data.Dataset) -> evaluation.Judge | No
     return judge
 
 
-def check_samples(count: int, judge: evaluation.Judge | None) -> None:
-    """Raises a ConfigError if so few samples cannot be judged."""
+def check_samples(count: int, judge: evaluation.Judge | None, dataset: data.Dataset) -> None:
+    """Raises if so few samples, or so few test images, cannot be judged."""
     least = judge.network.hidden + 1 if judge else 2
-    if 0 < count < least:
+    if count < least:
         raise ConfigError(
             f"--evaluate_samples {count} is too few: at least {least}, or 0 to judge none"
+        )
+    if len(dataset.test.images) < least:
+        raise DataError(
+            f"{dataset.name} has {len(dataset.test.images)} test images; scores compare samples "
+            f"with at least {least}: --evaluate_samples 0 trains without scores"
         )
 
 
 def sample(generator: Any, noise: jax.Array) -> np.ndarray:
-    """Images of a ``NetworkState`` as uint8 (N, H, W, C), for N a multiple of 100 or below it."""
-    batches = noise.reshape(-1, min(BATCH, len(noise)), noise.shape[-1])
+    """Images (N, H, W, C) of a ``NetworkState`` as uint8."""
+    size = min(BATCH, len(noise))
+    filled = jnp.pad(noise, ((0, -len(noise) % size), (0, 0)))
+    batches = filled.reshape(-1, size, noise.shape[-1])
     images = np.asarray(_sample(generator.model, generator.variables(), batches))
-    return images.reshape(-1, *images.shape[2:])
+    return images.reshape(-1, *images.shape[2:])[: len(noise)]
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -11,9 +11,9 @@ import pytest
 from experiments import dcgan
 from experiments.common import quality
 from jaxdl import evaluation
-from jaxdl.data import resize_bilinear
+from jaxdl.data import make_dataset, resize_bilinear
 from jaxdl.data.sources.embedded import load_embedded
-from jaxdl.errors import ConfigError, WeightsError
+from jaxdl.errors import ConfigError, DataError, WeightsError
 from jaxdl.run import Best, RunLog
 
 SCORES = {"fid", "kid", "precision", "recall", "sure", "class_entropy"}
@@ -123,6 +123,32 @@ def test_too_few_samples_are_refused_before_anything_is_written(tmp_path):
     with pytest.raises(ConfigError, match="--evaluate_samples 64 is too few: at least 65"):
         dcgan.run(config(tmp_path / "run", evaluate_samples=64))
     assert not (tmp_path / "run").exists()
+
+
+def test_too_few_test_images_are_refused(digits_with_few_tests):
+    with pytest.raises(
+        DataError, match=r"has 64 test images; .* at least 65: --evaluate_samples 0"
+    ):
+        quality.check_samples(2000, evaluation.load_judge(), digits_with_few_tests)
+
+
+@pytest.fixture
+def digits_with_few_tests():
+    whole = load_embedded()
+    test = whole.test._replace(images=whole.test.images[:64], labels=whole.test.labels[:64])
+    about = {"name": "mnist", "source": "embedded", "location": "here", "num_classes": 10}
+    return make_dataset(whole.train, test, **about)
+
+
+def test_any_number_of_samples_is_drawn(judged):
+    """The last batch is filled, and its images are those of their own z."""
+    generator = judged[1].state.averaged_generator
+    noise = jax.random.normal(jax.random.key(0), (230, 100))
+    images = quality.sample(generator, noise)
+    assert images.shape == (230, 16, 16, 1)
+    alone = quality.sample(generator, noise[200:230])
+    np.testing.assert_allclose(images[200:].astype(int), alone, atol=1)  # a rounding
+    assert len(quality.sample(generator, noise[:7])) == 7
 
 
 def test_without_samples_or_average_there_is_neither(tmp_path):
