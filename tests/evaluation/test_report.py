@@ -23,19 +23,25 @@ def check(found, said):
     assert len(named) == 1, verdict
 
 
+@pytest.fixture(scope="module", autouse=True)
+def few_subsets():
+    """The kernel distance of 100 subsets takes half of the time, and no verdict looks at it."""
+    few = functools.partial(evaluation.scores.scores_against, kid_subsets=4)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluation.report, "scores_against", few)
+        yield
+
+
 @pytest.fixture(scope="module")
 def found(cases, digits, references, judge):
     """The evaluation of a case by its name, each made once."""
-    few = functools.partial(evaluation.scores.scores_against, kid_subsets=4)  # half of the time
     makers = {make.__name__: make for make in cases}
 
     @functools.cache
     def get(name):
         return judged(makers[name], 0, digits, references, judge)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluation.report, "scores_against", few)
-        yield get
+    return get
 
 
 @pytest.mark.parametrize(
