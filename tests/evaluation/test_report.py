@@ -59,7 +59,7 @@ def test_damages_are_told_apart(cases, found, name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(1, 10))
+@pytest.mark.parametrize("seed", [1, 2])
 def test_damages_are_told_apart_with_other_seeds(cases, digits, references, judge, seed):
     for make, said in cases.items():
         check(judged(make, seed, digits, references, judge), said)
