@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-KILLS = 17  # of each program: 34 in all
+KILLS = 7  # of each program: 14 in all
 
 PROGRAMS = {
     "dcgan": (
