@@ -38,7 +38,7 @@ from jaxdl.distributed.memory import check_fits
 from jaxdl.distributed.precision import PRECISIONS, find_precision, products_as
 from jaxdl.errors import ConfigError, DataError
 from jaxdl.evaluation.references import resized
-from jaxdl.generation import TrainedGenerator, save_generator
+from jaxdl.generation import save_generator
 from jaxdl.run.divergence import Inspection
 from jaxdl.run.fit import Fitted, best_state
 from jaxdl.run.log import Record, RunLog
@@ -248,7 +248,7 @@ def train(
 ) -> Trained | None:
     """Runs the adversarial training; None if it only repeated steps for debugging."""
     root = rngs.root_key(config.seed)
-    recipe = gan.GANRecipe(config.batch_size, ema_half_life=config.ema_half_life or 1.0)
+    recipe = gan.GANRecipe(config.batch_size, ema_half_life=config.ema_half_life)
     images = parallel.replicate(images, session.devices.local)
     shuffle = rngs.stream(root, rngs.Stream.SHUFFLE)
     permutation = jax.jit(data.epoch_permutation, static_argnums=2)
@@ -443,9 +443,8 @@ def train_and_draw(session: Session, begin: float) -> Result | None:
     if fitted.stopped_by is not None or not session.devices.is_main:
         return Result(fitted.state, fitted.log, {}, {}, exit_status(fitted))
     figures = draw_figures(config, session, images, schedule, trained)
-    best = trained.best.averaged_generator
+    generator = quality.drawn_by(trained.best.averaged_generator)
     for file in GENERATOR_FILES:
-        generator = TrainedGenerator(best.model, best.variables())
         save_generator(generator, session.workdir.path / file)
     summary = summarize(trained, session, time.perf_counter() - begin)
     went_on = fitted.progress.step > (fitted.resumed_from or 0)

@@ -98,11 +98,7 @@ class Result(NamedTuple):
 
 def find_judge(config: EvaluateConfig) -> Judge | None:
     """The judge that is named, or the package's own of the data set; None if there is none."""
-    if config.judge is not None:
-        return evaluation.load_judge(config.judge)
-    if config.reference is None and config.dataset in evaluation.PACKAGED:
-        return evaluation.load_judge(config.dataset)
-    return None
+    return evaluation.find_judge(config.judge, "" if config.reference else config.dataset)
 
 
 def load_reference(config: EvaluateConfig) -> data.Dataset:

@@ -25,7 +25,7 @@ import numpy as np
 import optax
 
 from experiments.common import command_line
-from experiments.common.config import TrainingConfig, option
+from experiments.common.config import TrainingConfig, changed_flags, option
 from experiments.common.session import Session, open_session
 from experiments.common.table import flag_table
 from experiments.common.training import exit_status, is_replayed, run_options
@@ -103,14 +103,9 @@ def check(config: EvaluatorConfig, dataset: data.Dataset) -> None:
             f"--batch_size {config.batch_size} is more than the {dataset.num_train} training images"
         )
     if config.out is not None and (
-        not config.out.endswith(".safetensors") or is_folder(config.out)
+        not config.out.endswith(".safetensors") or Path(config.out).is_dir()
     ):
         raise ConfigError(f"--out {config.out}: name a file that ends in .safetensors")
-
-
-def is_folder(path: str) -> bool:
-    """Whether there is a folder of this name."""
-    return Path(path).is_dir()
 
 
 def make_network(config: EvaluatorConfig, dataset: data.Dataset) -> JudgeNetwork:
@@ -176,14 +171,8 @@ def arguments_of(session: Session) -> dict[str, Any]:
 
 def command_of(config: EvaluatorConfig) -> str:
     """The command that gives the same weights, without the flags that only say where."""
-    usual = dataclasses.asdict(EvaluatorConfig(batch_size=EvaluatorConfig.COURSE_BATCH_SIZE))
-    given = dataclasses.asdict(config)
     where = FREE_FIELDS - {"epochs", "max_steps"} | {"log_every", "out"}
-    flags = [
-        f"--{name} {value}"
-        for name, value in given.items()
-        if value != usual[name] and name not in where
-    ]
+    flags = changed_flags(config, {"batch_size": config.COURSE_BATCH_SIZE}, where)
     return " ".join(["python -m experiments.evaluator", *flags])
 
 

@@ -18,7 +18,7 @@ import dataclasses
 from pathlib import Path
 
 from experiments.common import command_line
-from experiments.common.config import Flags, option
+from experiments.common.config import SourceFlags, option
 from jaxdl import generation
 from jaxdl.distributed.compilation import enable_cache
 from jaxdl.errors import ConfigError
@@ -27,10 +27,9 @@ THEME = "Generative adversarial networks"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ExportConfig(Flags):
+class ExportConfig(SourceFlags):
     """What to write, and where."""
 
-    source: str = option(None, "the folder of a run, or a file of weights", positional=True)
     format: str | None = option(
         None, "unset: by the suffix of --out", choices=generation.exporting.FORMATS
     )

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from experiments.common import command_line
-from experiments.common.config import Flags, option
+from experiments.common.config import SourceFlags, option
 from jaxdl import generation
 from jaxdl.distributed.compilation import enable_cache
 from jaxdl.errors import ConfigError
@@ -26,10 +26,9 @@ THEME = "Generative adversarial networks"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class GenerateConfig(Flags):
+class GenerateConfig(SourceFlags):
     """What to draw and where to put it."""
 
-    source: str = option(None, "the folder of a run, or a file of weights", positional=True)
     count: int | None = option(
         None, "number of images; unset: 100, or one per z", low=1, high=2**31 - 1
     )

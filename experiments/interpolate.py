@@ -14,7 +14,7 @@ import dataclasses
 import itertools
 
 from experiments.common import command_line
-from experiments.common.config import Flags, option
+from experiments.common.config import SourceFlags, option
 from jaxdl import generation
 from jaxdl.distributed.compilation import enable_cache
 from jaxdl.errors import ConfigError
@@ -25,10 +25,9 @@ MOST_IMAGES = 2000  # in one walk; they are in memory, and in one page
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class InterpolateConfig(Flags):
+class InterpolateConfig(SourceFlags):
     """Where to walk."""
 
-    source: str = option(None, "the folder of a run, or a file of weights", positional=True)
     anchors: str | None = option(None, "numbers of the images to visit, as in 3,17,42")
     count: int = option(5, "anchors to visit if none are named: the first ones", low=2, high=200)
     steps: int = option(12, "steps from one anchor to the next", low=1, high=200)

@@ -1,11 +1,13 @@
 """Test set-up: eight virtual CPU devices, strict shapes; made before JAX starts a backend."""
 
+import contextlib
 import functools
 import io
 import os
 import shutil
 import sys
 import tempfile
+import tracemalloc
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "agg")
@@ -89,6 +91,23 @@ def optimized():
 def rng():
     """A NumPy generator with a fixed seed."""
     return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def frugal():
+    """A context in which Python may not allocate more than some megabytes."""
+
+    @contextlib.contextmanager
+    def context(megabytes=16):
+        tracemalloc.start()
+        try:
+            yield
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert peak < megabytes * 2**20
+
+    return context
 
 
 class Terminal(io.StringIO):

@@ -1,10 +1,10 @@
 """Summary of repeated runs: figures over seeds, paired differences, and their table."""
 
-import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from experiments.common.config import changed_flags
 from experiments.common.session import Session
 from experiments.common.table import text_table
 from experiments.common.workdir import FREE_FIELDS
@@ -44,11 +44,7 @@ def differences_from_course(session: Session) -> list[str]:
         found.append(f"{session.dataset.num_train:,} training images")
     shares = config.virtual_shards or session.devices.total
     usual = {"batch_size": batch_size_for(shares, None, config.COURSE_BATCH_SIZE)}
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        if field.name not in SAME_FIGURES and value != usual.get(field.name, field.default):
-            found.append(f"--{field.name} {value}")
-    return found
+    return found + changed_flags(config, usual, SAME_FIGURES)
 
 
 def _summary_of(outcome: Outcome, metric: str) -> Summary:

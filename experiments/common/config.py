@@ -4,6 +4,7 @@ import dataclasses
 import math
 import types
 import typing
+from collections.abc import Collection, Mapping
 from typing import Any, ClassVar, Self
 
 from jaxdl import data
@@ -122,6 +123,28 @@ class Flags:
         if preset is not None:
             fields = {"preset": preset, **fields}
         return cls(**{**defaults, **fields})
+
+
+def changed_flags(config: Flags, usual: Mapping[str, Any], ignored: Collection[str]) -> list[str]:
+    """The flags whose values are not the usual ones, which are the defaults where none is given.
+
+    Example:
+        >>> changed_flags(Config(seed=3, preset=None, workdir="runs/a"), {}, {"workdir"})
+        ['--seed 3']
+    """
+    values = {field: getattr(config, field.name) for field in dataclasses.fields(config)}
+    return [
+        f"--{field.name} {value}"
+        for field, value in values.items()
+        if field.name not in ignored and value != usual.get(field.name, field.default)
+    ]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SourceFlags(Flags):
+    """Flags of every program that uses a trained generator."""
+
+    source: str = option(None, "the folder of a run, or a file of weights", positional=True)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

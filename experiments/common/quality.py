@@ -5,18 +5,17 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxdl import data, evaluation, plot
 from jaxdl.errors import ConfigError, DataError
-from jaxdl.evaluation.judge import PACKAGED, check_images
+from jaxdl.evaluation.judge import check_images
 from jaxdl.evaluation.references import pick
+from jaxdl.generation import TrainedGenerator
 from jaxdl.metrics import generative
 from jaxdl.run import Best, Monitor, Point, RunLog
-from jaxdl.training import gan, rngs
+from jaxdl.training import NetworkState, gan, rngs
 
-BATCH = 100  # images a forward pass of G
 RAW = "_raw"  # ends the names of the scores of G without averaging
 JUDGED, UNJUDGED = "fid", "swd"  # the deciding score, with a judge and without
 SHARES = "Share"
@@ -34,10 +33,9 @@ def find_judge(name: str | None, dataset: data.Dataset) -> evaluation.Judge | No
     Raises:
         UserError: the file is no judge, or the judge does not know such images.
     """
-    if name is None and dataset.name not in PACKAGED:
-        return None
-    judge = evaluation.load_judge(name or dataset.name)
-    check_images(dataset.images[:1], judge.network.channels)
+    judge = evaluation.find_judge(name, dataset.name)
+    if judge is not None:
+        check_images(dataset.images[:1], judge.network.channels)
     return judge
 
 
@@ -55,18 +53,15 @@ def check_samples(count: int, judge: evaluation.Judge | None, dataset: data.Data
         )
 
 
-def sample(generator: Any, noise: jax.Array) -> np.ndarray:
-    """Images (N, H, W, C) of a ``NetworkState`` as uint8."""
-    size = min(BATCH, len(noise))
-    filled = jnp.pad(noise, ((0, -len(noise) % size), (0, 0)))
-    batches = filled.reshape(-1, size, noise.shape[-1])
-    images = np.asarray(_sample(generator.model, generator.variables(), batches))
-    return images.reshape(-1, *images.shape[2:])[: len(noise)]
+def drawn_by(network: NetworkState) -> TrainedGenerator:
+    """A network in training as a generator that draws images."""
+    return TrainedGenerator(network.model, network.variables())
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _sample(model: Any, variables: Any, batches: jax.Array) -> jax.Array:
-    return jax.lax.map(lambda z: data.to_uint8(model.apply(variables, z, train=False)), batches)
+def sample(network: NetworkState, noise: jax.Array) -> np.ndarray:
+    """Images (N, H, W, C) of a generator in training, as uint8."""
+    generator = drawn_by(network)
+    return np.concatenate(list(generator.pixels(generator.given_batches(noise))))
 
 
 def generator_monitor(
@@ -85,8 +80,13 @@ def generator_monitor(
         measure = functools.partial(_distance, images=test_images)
     else:
         name = JUDGED
-        reference = evaluation.make_reference(judge.see(test_images))
-        measure = functools.partial(_judged, judge=judge, reference=reference)
+
+        @functools.cache  # at the first measurement, which a complete run never makes
+        def reference() -> evaluation.Reference:
+            return evaluation.make_reference(judge.see(test_images))
+
+        def measure(samples: np.ndarray) -> dict[str, float]:
+            return evaluation.quick_scores(judge.see(samples), reference())
 
     def scores(point: Point, state: gan.GANState) -> dict[str, float]:
         found = measure(sample(state.averaged_generator, noise))
@@ -112,12 +112,6 @@ def describe(scores: Mapping[str, float]) -> str:
         raw = scores.get(f"{name}{RAW}") if name in (JUDGED, UNJUDGED) else None
         texts.append(text if raw is None else f"{text} (raw {raw:.4g})")
     return ", ".join(texts)
-
-
-def _judged(
-    samples: np.ndarray, judge: evaluation.Judge, reference: evaluation.Reference
-) -> dict[str, float]:
-    return evaluation.quick_scores(judge.see(samples), reference)
 
 
 def _distance(samples: np.ndarray, images: np.ndarray) -> dict[str, float]:

@@ -20,6 +20,7 @@ from jaxdl.data.sampling import (
     batch_indices,
     epoch_permutation,
     padded_batch_indices,
+    padded_batches,
     steps_per_epoch,
     weighted_sampler,
 )
@@ -65,6 +66,7 @@ __all__ = [
     "normalize",
     "normalize_mnist",
     "padded_batch_indices",
+    "padded_batches",
     "read_idx",
     "resize_bilinear",
     "sources",

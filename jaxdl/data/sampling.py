@@ -3,7 +3,7 @@
 Resumed runs, and runs on other numbers of devices, therefore see the same batches.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import jax
 import jax.numpy as jnp
@@ -140,6 +140,24 @@ def padded_batch_indices(
     positions = step_in_epoch * batch_size + jnp.arange(batch_size, dtype=jnp.int32)
     weights = (positions < num_examples).astype(jnp.float32)
     return permutation[jnp.minimum(positions, num_examples - 1)], weights
+
+
+def padded_batches(images: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
+    """Splits images into batches of one shape, so that a function of them compiles once.
+
+    Zeros fill the last batch; cut what is computed of it. No images give one batch of zeros.
+
+    Example:
+        >>> [batch.tolist() for batch in padded_batches(np.array([1, 2, 3]), 2)]
+        [[1, 2], [3, 0]]
+    """
+    check_positive(batch_size=batch_size)
+    for first in range(0, max(len(images), 1), batch_size):
+        batch = images[first : first + batch_size]
+        if missing := batch_size - len(batch):
+            filling = np.zeros((missing, *batch.shape[1:]), batch.dtype)
+            batch = np.concatenate([batch, filling])
+        yield batch
 
 
 def _check_step(step_in_epoch: jax.typing.ArrayLike, num_steps: int) -> None:

@@ -10,14 +10,14 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import safetensors.numpy
 from flax.traverse_util import flatten_dict, unflatten_dict
 from jax.typing import ArrayLike
 
+from jaxdl.data import padded_batches
 from jaxdl.errors import JudgeError, ShapeError, WeightsError
 from jaxdl.evaluation.network import JudgeNetwork
 from jaxdl.files import open_regular, write_atomically
-from jaxdl.interop.safetensors import decode, encode
+from jaxdl.interop.safetensors import decode, encode, read_metadata
 
 PACKAGED = ("mnist",)
 FOLDER = Path(__file__).parent / "judges"
@@ -71,13 +71,7 @@ class Judge(NamedTuple):
         images = np.asarray(images)
         check_images(images, self.network.channels)
         size = min(BATCH, max(len(images), 1))
-        passes = []
-        for first in range(0, max(len(images), 1), size):
-            batch = images[first : first + size]
-            missing = size - len(batch)
-            if missing:  # the same shape again: nothing new to compile
-                batch = np.concatenate([batch, np.zeros((missing, *batch.shape[1:]), np.uint8)])
-            passes.append(look(self.network, self.variables, batch))
+        passes = [look(self.network, self.variables, b) for b in padded_batches(images, size)]
         features, logits = (
             np.concatenate([np.asarray(one) for one in parts])[: len(images)]
             for parts in zip(*passes, strict=True)
@@ -153,10 +147,8 @@ def save_judge(judge: Judge, path: str | os.PathLike) -> None:
         WorkdirError: the file cannot be written.
     """
     about = {"hash": judge.hash, **judge.record}
-    arrays = _arrays_of(judge.network, judge.variables)
-    # One key, because the package writes several in random order.
     metadata = {METADATA_KEY: json.dumps(about, sort_keys=True)}
-    write_atomically(path, safetensors.numpy.save(arrays, metadata))
+    write_atomically(path, encode(_arrays_of(judge.network, judge.variables), metadata))
 
 
 def load_judge(name_or_path: str | os.PathLike = "mnist") -> Judge:
@@ -189,6 +181,13 @@ def load_judge(name_or_path: str | os.PathLike = "mnist") -> Judge:
         raise WeightsError(f"the judge {path} cannot be used: {error}") from error
 
 
+def find_judge(path: str | os.PathLike | None, dataset_name: str) -> Judge | None:
+    """The judge in a file, or else the package's judge of a data set; None if there is none."""
+    if path is not None:
+        return load_judge(path)
+    return load_judge(dataset_name) if dataset_name in PACKAGED else None
+
+
 def decode_judge(content: bytes) -> Judge:
     """Reads a judge from a file's content.
 
@@ -197,8 +196,7 @@ def decode_judge(content: bytes) -> Judge:
     """
     arrays = decode(content)
     try:
-        table = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-        record = json.loads(table["__metadata__"][METADATA_KEY])
+        record = json.loads(read_metadata(content)[METADATA_KEY])
         stated = record.pop("hash")
         network = _network_of(arrays)
     except (KeyError, ValueError, TypeError, AttributeError, IndexError) as error:

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxdl.data import padded_batches
 from jaxdl.evaluation.judge import to_judge_size
 
 BATCH = 1000
@@ -52,15 +53,9 @@ def make_basis(images: np.ndarray, size: int) -> Basis:
 
 def look_at(images: np.ndarray, basis: Basis) -> Looks:
     """Codes and detail of uint8 images (N, H, W, C) of any size."""
-    size = min(BATCH, len(images))
-    found = []
-    for first in range(0, len(images), size):
-        batch = images[first : first + size]
-        missing = size - len(batch)
-        padded = np.concatenate([batch, np.zeros((missing, *batch.shape[1:]), np.uint8)])
-        codes, detail = _look(padded, basis.mean, basis.components, basis.size)
-        found.append((np.asarray(codes)[: len(batch)], np.asarray(detail)[: len(batch)]))
-    return Looks(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+    batches = padded_batches(images, min(BATCH, len(images)))
+    found = [_look(batch, basis.mean, basis.components, basis.size) for batch in batches]
+    return Looks(*(np.concatenate(parts)[: len(images)] for parts in zip(*found, strict=True)))
 
 
 @jax.jit(static_argnums=3)

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
+from scipy.special import softmax
 
 from jaxdl.errors import ShapeError
 from jaxdl.evaluation.judge import Judge, Seen, check_same_judge
@@ -99,7 +100,7 @@ def class_scores(seen: Seen, real_shares: np.ndarray | None = None) -> dict[str,
     equal ones. A class without real images counts as one in a million.
     """
     shares = None if real_shares is None else np.maximum(real_shares, 1e-6)
-    found = generative.class_histogram(probabilities(seen), shares)
+    found = generative.class_histogram(softmax(seen.logits, axis=-1), shares)
     return {
         "sure": found.sure,
         "class_entropy": found.entropy,
@@ -111,12 +112,6 @@ def class_shares(seen: Seen) -> np.ndarray:
     """Share of each class among the judge's answers, (C,)."""
     counts = np.bincount(seen.logits.argmax(-1), minlength=seen.logits.shape[-1])
     return counts / counts.sum()
-
-
-def probabilities(seen: Seen) -> np.ndarray:
-    """Class probabilities (N, C)."""
-    powers = np.exp(seen.logits - seen.logits.max(-1, keepdims=True))
-    return powers / powers.sum(-1, keepdims=True)
 
 
 def check_count(count: int, judge: Judge) -> None:

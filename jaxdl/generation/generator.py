@@ -150,4 +150,5 @@ def _draw(model: Generator, pixels: bool, variables: dict[str, Any], z: jax.Arra
     images = model.apply(variables, z, train=False)
     if not pixels:
         return images
+    images = images.astype(jnp.float32)  # bfloat16 cannot hold every grey value
     return jnp.floor((jnp.clip(images, -1, 1) + 1) * 127.5 + 0.5).astype(jnp.uint8)

@@ -2,7 +2,6 @@
 
 import functools
 import os
-import warnings
 import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ from jaxdl.errors import ConfigError, DataError, WorkdirError, brief
 from jaxdl.files import check_unused, new_folder, open_atomically, open_regular
 from jaxdl.generation.generator import TrainedGenerator
 from jaxdl.plot import png_bytes, tile
-from jaxdl.run.progress import has_screen
+from jaxdl.run.progress import has_screen, tqdm_class
 
 GRID = "grid.png"
 IN_GRID = 100  # images
@@ -137,12 +136,8 @@ def _write_pictures(folder: Path, batches: Iterable[np.ndarray], count: int) -> 
 def _with_bar(
     batches: Iterable[np.ndarray], total: int, progress: bool | None
 ) -> Iterator[np.ndarray]:
-    with warnings.catch_warnings():  # without ipywidgets tqdm warns and falls back to text
-        warnings.simplefilter("ignore")
-        from tqdm.auto import tqdm
-
     hidden = not (has_screen() if progress is None else progress)
-    with tqdm(total=total, unit=" images", dynamic_ncols=True, disable=hidden) as bar:
+    with tqdm_class()(total=total, unit=" images", dynamic_ncols=True, disable=hidden) as bar:
         for batch in batches:
             yield batch
             bar.update(len(batch))

@@ -50,7 +50,7 @@ def decode(data: bytes) -> dict[str, np.ndarray]:
         >>> decode(encode({"a": np.array([[1, 2]], "i1")}))
         {'a': array([[1, 2]], dtype=int8)}
     """
-    length = int.from_bytes(data[:8], "little")
+    length = _table_bytes(data)
     if length > MAX_TABLE_BYTES:
         raise WeightsError(
             f"its table has {length} bytes, at most {MAX_TABLE_BYTES} can be read: it is damaged "
@@ -58,12 +58,22 @@ def decode(data: bytes) -> dict[str, np.ndarray]:
         )
     try:
         entries = dict(safetensors.deserialize(data))
-        table = json.loads(data[8 : 8 + length], object_pairs_hook=_without_duplicates)
+        table = _table(data)
     except (safetensors.SafetensorError, ValueError, RecursionError) as error:
         raise WeightsError(
             f"it is cut off, damaged, or not a safetensors file: {brief(error)!r}"
         ) from error
     return {name: _array(name, entries[name]) for name in table if name != _METADATA}
+
+
+def read_metadata(data: bytes) -> dict[str, str]:
+    """The metadata of a file that :func:`decode` has accepted; {} if it has none.
+
+    Example:
+        >>> read_metadata(encode({"a": np.zeros(1)}, {"model": "toy"}))
+        {'model': 'toy'}
+    """
+    return _table(data).get(_METADATA, {})
 
 
 def encode(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None) -> bytes:
@@ -93,11 +103,18 @@ def encode(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None 
 
 def _with_metadata(data: bytes, metadata: Mapping[str, str]) -> bytes:
     """Adds metadata to a file's table; the package would order its entries at random."""
-    length = int.from_bytes(data[:8], "little")
-    table = {_METADATA: dict(metadata), **json.loads(data[8 : 8 + length])}
+    table = {_METADATA: dict(metadata), **_table(data)}
     text = json.dumps(table, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text + data[8 + length :]
+    return len(text).to_bytes(8, "little") + text + data[8 + _table_bytes(data) :]
+
+
+def _table_bytes(data: bytes) -> int:
+    return int.from_bytes(data[:8], "little")
+
+
+def _table(data: bytes) -> dict[str, Any]:
+    return json.loads(data[8 : 8 + _table_bytes(data)], object_pairs_hook=_without_duplicates)
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

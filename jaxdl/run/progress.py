@@ -136,6 +136,15 @@ def default_reporter(progress: bool | None = None) -> ProgressBar | Silent:
     return ProgressBar() if (has_screen() if progress is None else progress) else Silent()
 
 
+def tqdm_class() -> Any:
+    """The bar of tqdm for a terminal or a notebook, whichever this is."""
+    with warnings.catch_warnings():  # without ipywidgets tqdm warns and falls back to text
+        warnings.simplefilter("ignore")
+        from tqdm.auto import tqdm
+
+    return tqdm
+
+
 def has_screen() -> bool:
     """Whether output goes to a terminal or a notebook."""
     return sys.stderr.isatty() or _in_notebook()
@@ -200,11 +209,7 @@ def _layout(columns: int | None) -> tuple[str, float]:
 
 
 def _new_bar(point: Point, text: str, columns: int | None) -> Any:
-    with warnings.catch_warnings():  # without ipywidgets tqdm warns and falls back to text
-        warnings.simplefilter("ignore")
-        from tqdm.auto import tqdm
-
-    return tqdm(
+    return tqdm_class()(
         desc=text,
         initial=point.step,
         total=point.schedule.total_steps,

@@ -8,6 +8,7 @@ import numpy as np
 from flax.errors import ScopeParamShapeError
 
 from jaxdl.data.dataset import Split, as_images
+from jaxdl.data.sampling import padded_batches
 from jaxdl.errors import ConfigError, ShapeError
 from jaxdl.nn import softmax
 from jaxdl.training.classifier import Transform
@@ -72,13 +73,7 @@ def _all_logits(
     # Powers of two, so that few shapes are compiled.
     size = min(size, 1 << max(count - 1, 0).bit_length())
     network = network.replace(opt_state=())
-    passes = []
-    for first in range(0, max(count, 1), size):
-        batch = images[first : first + size]
-        missing = size - len(batch)
-        if missing:
-            batch = np.concatenate([batch, np.zeros((missing, *batch.shape[1:]), batch.dtype)])
-        passes.append(_logits(network, batch, transform))
+    passes = [_logits(network, batch, transform) for batch in padded_batches(images, size)]
     return np.concatenate(passes)[:count]
 
 

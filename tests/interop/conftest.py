@@ -1,9 +1,7 @@
 """What the tests of the readers share: archives and pickles made by hand."""
 
 import io
-import tracemalloc
 import zipfile
-from contextlib import contextmanager
 
 import pytest
 
@@ -62,20 +60,3 @@ def archive():
         return content.getvalue()
 
     return make
-
-
-@pytest.fixture(scope="session")
-def frugal():
-    """A context in which Python may not allocate more than some megabytes."""
-
-    @contextmanager
-    def context(megabytes=16):
-        tracemalloc.start()
-        try:
-            yield
-            peak = tracemalloc.get_traced_memory()[1]
-        finally:
-            tracemalloc.stop()
-        assert peak < megabytes * 2**20
-
-    return context

@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import signal
-import tracemalloc
 from types import SimpleNamespace
 
 import numpy as np
@@ -118,18 +117,6 @@ def end_within(seconds):
         signal.signal(signal.SIGALRM, before)
 
 
-@contextlib.contextmanager
-def allocate_at_most(megabytes):
-    """Python and NumPy may not allocate more than so much."""
-    tracemalloc.start()
-    try:
-        yield
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert peak < megabytes * 2**20
-
-
 def _folder(path):
     path.mkdir()
 
@@ -167,12 +154,6 @@ NO_FILES = [_folder, _pipe, _loop, _two_loops, _dangling, _endless_device, _empt
 def within():
     """Gives a block so many seconds."""
     return end_within
-
-
-@pytest.fixture
-def frugal():
-    """Gives a block so many megabytes."""
-    return allocate_at_most
 
 
 @pytest.fixture(params=NO_FILES)
