@@ -3,11 +3,13 @@
 import hashlib
 import os
 import platform
+import warnings
 from pathlib import Path
 
 import jax
 
 CACHE_VARIABLE = "JAXDL_CACHE_DIR"
+UNREADABLE = "Error reading persistent compilation cache entry"
 
 
 def cache_folder() -> Path:
@@ -37,8 +39,10 @@ def enable_cache() -> Path | None:
     """Enables JAX's persistent cache, for small programs too, and returns its folder.
 
     Leaves a folder already configured in JAX (``JAX_COMPILATION_CACHE_DIR``) alone. Returns None if
-    the folder cannot be created: a missing cache is not an error.
+    the folder cannot be created: a missing cache is not an error. Neither is a program that another
+    process is just writing, or was writing when it was killed: it is compiled again.
     """
+    warnings.filterwarnings("ignore", UNREADABLE)
     if jax.config.jax_compilation_cache_dir:
         return Path(jax.config.jax_compilation_cache_dir)
     folder = cache_folder()
