@@ -49,6 +49,8 @@ OWN = (
     ("class_entropy", "entropy of classes (nats)", ".3f"),
     ("class_chi_square", "chi-square of classes", ".1f"),
     ("swd", "sliced Wasserstein distance", ".3f"),
+    ("c_t", "C_T, data copying", ".1f"),
+    ("authentic", "AuthPct, share that is authentic", ".3f"),
     ("copied", "like one training image", ".3f"),
     ("distinct", "distinct images in effect", ",.0f"),
     ("detail", "detail, relative", ".3f"),

@@ -5,7 +5,7 @@ thousand of them with real ones during training, :func:`evaluate_images` does so
 """
 
 from jaxdl._face import face
-from jaxdl.evaluation import findings, judge, pixels, references, report, scores
+from jaxdl.evaluation import copies, findings, judge, pixels, references, report, scores
 from jaxdl.evaluation.findings import verdict
 from jaxdl.evaluation.judge import (
     PACKAGED,
@@ -31,6 +31,7 @@ __all__ = [
     "Reference",
     "References",
     "Seen",
+    "copies",
     "evaluate_images",
     "find_judge",
     "findings",

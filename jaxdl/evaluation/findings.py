@@ -10,7 +10,9 @@ FEW_DISTINCT = 100  # images in effect, of any number drawn
 COPIED = 0.1  # share of copies above that of real images
 MISSING = 0.1  # of its share among real images
 POOR = 0.5  # of real images' coverage or recall
-BLURRED, NOISY = 0.45, 1.1  # detail, relative to real images
+MALFORMED = 0.8  # of real images' precision, or of the share whose class the judge is sure of
+UNEQUAL = 2.5  # times its share among real images
+BLURRED, NOISY, HARSH = 0.45, 1.1, 1.5  # detail, relative to real images
 CLOSE = 1.5  # times real images' Fréchet distance
 FAR = 3  # times real images' sliced Wasserstein distance
 
@@ -24,25 +26,28 @@ def verdict(evaluation: Evaluation) -> str:
     - more than 10% of the images resemble one training image far more than any other: copies;
     - coverage or recall below half (without a judge, a sliced Wasserstein distance above three
       times the real one): blurred if neighbouring pixels differ by less than 0.45 times as much as
-      in real images, noisy if by more than 1.1 times;
-    - a class with less than a tenth of its share: missing. Not said of images that are repeated,
-      blurred or noisy, whose classes mean little.
+      in real images, noisy if by more than 1.1 times; noisy or too sharp in any case above 1.5;
+    - precision, or the share of images of whose class the judge is sure, below 0.8 of the real
+      one: malformed;
+    - a class with less than a tenth of its share: missing; with more than 2.5 times its share, and
+      far more than chance: too frequent. Not said of images with the defects above, whose classes
+      mean little.
 
     Example:
         >>> healthy = {"distinct": 1e5, "copied": 0.01, "detail": 1.0, "coverage": 0.95,
-        ...            "recall": 0.9, "precision": 0.9, "fid": 2.0}
+        ...            "recall": 0.9, "precision": 0.9, "sure": 1.0, "fid": 2.0}
         >>> shares = np.array([0.6, 0.4])
-        >>> found = Evaluation(healthy, healthy, shares, shares, np.zeros(0), {})
+        >>> counts = {"samples": 1000}
+        >>> found = Evaluation(healthy, healthy, shares, shares, np.zeros(0), counts)
         >>> verdict(found)
         'no defect found: hardly to be told from real images'
         >>> verdict(found._replace(class_shares=np.array([0.0, 1.0])))
         'class 0 is missing'
     """
-    repeated, copies = _repeated(evaluation), _copies(evaluation)
-    poor = "" if repeated or copies else _poor(evaluation)
-    clear = BLURRED <= evaluation.scores["detail"] <= NOISY
-    missing = _missing(evaluation) if clear and not (repeated or poor) else ""
-    sentences = [text for text in (repeated, copies, poor, missing) if text]
+    sentences = [text for text in (_repeated(evaluation), _copies(evaluation)) if text]
+    for look in (_poor, _malformed, _classes_missing, _class_too_frequent):
+        if not sentences:
+            sentences = [text for text in (look(evaluation),) if text]
     if sentences:
         return "; ".join(sentences)
     if not len(evaluation.class_shares):
@@ -84,22 +89,41 @@ def _poor(evaluation: Evaluation) -> str:
         near = min(_share(evaluation, "coverage"), _share(evaluation, "recall")) >= POOR
     else:
         near = evaluation.scores["swd"] <= FAR * evaluation.floors["swd"]
-    if near:
-        return ""
     detail = evaluation.scores["detail"]
-    if detail < BLURRED:
-        return f"blurred: neighbouring pixels differ by {detail:.0%} of what they do in real images"
-    if detail > NOISY:
-        return f"noisy: neighbouring pixels differ by {detail:.0%} of what they do in real images"
-    return ""
+    if detail > HARSH:
+        defect = "noisy or too sharp"
+    elif near or BLURRED <= detail <= NOISY:
+        return ""
+    else:
+        defect = "noisy" if detail > NOISY else "blurred"
+    return f"{defect}: neighbouring pixels differ by {detail:.0%} of what they do in real images"
 
 
-def _missing(evaluation: Evaluation) -> str:
+def _malformed(evaluation: Evaluation) -> str:
+    if not len(evaluation.class_shares):
+        return ""
+    name = min(("precision", "sure"), key=lambda name: _share(evaluation, name))
+    if _share(evaluation, name) >= MALFORMED:
+        return ""
+    share, real = evaluation.scores[name], evaluation.floors[name]
+    looks = "look real (precision)" if name == "precision" else "are clearly of one class"
+    return f"malformed: {share:.0%} of the samples {looks}, {real:.0%} of real images"
+
+
+def _classes_missing(evaluation: Evaluation) -> str:
     real, shares = evaluation.real_class_shares, evaluation.class_shares
     missing = np.flatnonzero((real > 0) & (shares < MISSING * real))
-    if not len(missing):
-        return ""
-    return f"{_classes(missing.tolist())} missing"
+    return f"{_classes(missing.tolist())} missing" if len(missing) else ""
+
+
+def _class_too_frequent(evaluation: Evaluation) -> str:
+    real, shares = evaluation.real_class_shares, evaluation.class_shares
+    chance = 5 * np.sqrt(real / evaluation.counts["samples"])
+    frequent = np.flatnonzero(shares > np.maximum(UNEQUAL * real, real + chance))
+    return "; ".join(
+        f"class {i} is too frequent: {shares[i]:.0%} of the samples, {real[i]:.0%} of real images"
+        for i in frequent
+    )
 
 
 def _classes(indices: Sequence[int]) -> str:

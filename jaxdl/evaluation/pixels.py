@@ -32,11 +32,13 @@ class Looks(NamedTuple):
 
     Attributes:
         codes: coordinates in a basis, float32 (N, 64); pixels count from -1 to 1.
+        pixels: the images, resized to the basis's size, uint8 (N, size, size, C).
         detail: mean square difference between neighbouring pixels, (N,); blur lowers it, noise
             raises it.
     """
 
     codes: np.ndarray
+    pixels: np.ndarray
     detail: np.ndarray
 
 
@@ -52,7 +54,7 @@ def make_basis(images: np.ndarray, size: int) -> Basis:
 
 
 def look_at(images: np.ndarray, basis: Basis) -> Looks:
-    """Codes and detail of uint8 images (N, H, W, C) of any size."""
+    """Codes, pixels and detail of uint8 images (N, H, W, C) of any size."""
     batches = padded_batches(images, min(BATCH, len(images)))
     found = [_look(batch, basis.mean, basis.components, basis.size) for batch in batches]
     return Looks(*(np.concatenate(parts)[: len(images)] for parts in zip(*found, strict=True)))
@@ -61,12 +63,13 @@ def look_at(images: np.ndarray, basis: Basis) -> Looks:
 @jax.jit(static_argnums=3)
 def _look(
     images: jax.Array, mean: jax.Array, components: jax.Array, size: int
-) -> tuple[jax.Array, jax.Array]:
+) -> tuple[jax.Array, jax.Array, jax.Array]:
     pixels = to_judge_size(images, size)
     down, right = jnp.diff(pixels, axis=1), jnp.diff(pixels, axis=2)
     detail = (jnp.square(down).mean((1, 2, 3)) + jnp.square(right).mean((1, 2, 3))) / 2
     rows = pixels.reshape(len(pixels), -1) - mean[None]
-    return jnp.dot(rows, components, precision=jax.lax.Precision.HIGHEST), detail
+    codes = jnp.dot(rows, components, precision=jax.lax.Precision.HIGHEST)
+    return codes, jnp.round((pixels + 1) * 127.5).astype(jnp.uint8), detail
 
 
 def alike_pairs(codes: np.ndarray, distance: float) -> float:

@@ -65,6 +65,12 @@ def pick(total: int, count: int) -> np.ndarray:
     return np.sort(np.random.default_rng(0).permutation(total)[:count])
 
 
+def halves(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Two random halves of some rows, always the same ones; the first is the smaller."""
+    order = np.random.default_rng(1).permutation(len(rows))
+    return rows[order[: len(rows) // 2]], rows[order[len(rows) // 2 :]]
+
+
 def look_at_images(images: np.ndarray, judge: Judge | None, basis: Basis) -> Part:
     """What the judge and the pixels show of uint8 images (N, H, W, C)."""
     return Part(judge and judge.see(images), look_at(images, basis))

@@ -5,10 +5,11 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from jaxdl.errors import DataError
+from jaxdl.errors import DataError, ShapeError
+from jaxdl.evaluation.copies import nearness
 from jaxdl.evaluation.judge import Judge
 from jaxdl.evaluation.pixels import alike_pairs
-from jaxdl.evaluation.references import Part, References, look_at_images, pick
+from jaxdl.evaluation.references import Part, References, halves, look_at_images, pick
 from jaxdl.evaluation.scores import (
     check_count,
     class_scores,
@@ -20,8 +21,7 @@ from jaxdl.metrics import generative
 
 MOST_LIKELIHOOD = 2500  # images whose likelihoods are computed
 COMPARED = 2000  # images whose nearest training images are looked for
-RARE = 0.01  # share of real images that count as copies, or as alike
-TINY = 1e-6  # distance below which images are equal
+RARE = 0.01  # share of real images that count as copies by each distance, or as alike
 SHOWN = 20  # images whose nearest training images are named
 
 Scores = dict[str, float]
@@ -105,9 +105,10 @@ def judged_scores(
             | class_scores(other.seen, real_shares)
         )
 
-    likelihood = likelihood_scores(samples, references, seed)
     found = all_scores(samples, samples), all_scores(*real)
-    return found[0] | likelihood[0], found[1] | likelihood[1]
+    likelihood = likelihood_scores(samples, references, seed)
+    copying = copying_scores(samples, references, seed)
+    return tuple(a | b | c for a, b, c in zip(found, likelihood, copying, strict=True))
 
 
 def likelihood_scores(samples: Part, references: References, seed: int) -> tuple[Scores, Scores]:
@@ -118,13 +119,33 @@ def likelihood_scores(samples: Part, references: References, seed: int) -> tuple
     """
     key, size = jax.random.key(seed), min(MOST_LIKELIHOOD, references.train.count // 2)
     test = references.test.some(MOST_LIKELIHOOD).seen.features
-    train = references.train.some(2 * size).seen.features
+    train, more = halves(references.train.some(2 * size).seen.features)
     size = min(size, samples.count)
     divergence = generative.feature_likelihood_divergence
-    real = divergence(train[0::2][:size], test, train[1::2], key, baseline=0.0)
+    real = divergence(more[:size], test, train, key, baseline=0.0)
     own = samples.some(size).seen.features
-    found = divergence(own, test, train[1::2], key, baseline=real.test_nll)
+    found = divergence(own, test, train, key, baseline=real.test_nll)
     return {"fld": found.score, "fld_gap": found.gap}, {"fld": 0.0, "fld_gap": real.gap}
+
+
+def copying_scores(samples: Part, references: References, seed: int) -> tuple[Scores, Scores]:
+    """C_T and the share of authentic images, in the judge's features: of samples, of real images.
+
+    The real ones are half of the test images taken, with the other half as the test.
+    """
+    train = references.train.seen.features
+    real, test = halves(references.test.some(2 * COMPARED).seen.features)
+    key = jax.random.key(seed)
+
+    def scores(features: np.ndarray) -> Scores:
+        try:
+            c_t = generative.data_copying(features, test, train, key)
+        except ShapeError:  # too few test images for its clusters
+            c_t = np.nan
+        return {"c_t": c_t, "authentic": generative.authenticity(features, train)}
+
+    own = samples.some(COMPARED).seen.features
+    return scores(own), scores(real)
 
 
 def pixel_scores(
@@ -134,11 +155,12 @@ def pixel_scores(
 
     Returns:
         ``swd``, the sliced Wasserstein distance to the test images; ``copied``, the share of images
-        that one training image resembles far more than any other, more than in all but 1% of the
-        test images; ``distinct``, how many images there are in effect: the reciprocal of the
-        probability that two are alike, nearer than 99% of the test images' nearest neighbours and
-        than half of the median (inf if none of 2,000 are); ``detail``, the mean square difference
-        between neighbouring pixels, relative to the test images'.
+        that one training image resembles far more than any other: by one of the distances of
+        :func:`~jaxdl.evaluation.copies.nearness`, more than in all but 1% of the test images;
+        ``distinct``, how many images there are in effect: the reciprocal of the probability that
+        two are alike, nearer than 99% of the test images' nearest neighbours and than half of the
+        median (inf if none of 2,000 are); ``detail``, the mean square difference between
+        neighbouring pixels, relative to the test images'.
     """
     few, real = samples.some(COMPARED), references.test.some(COMPARED)
     ratios, real_ratios = (nearness(part, references.train) for part in (few, real))
@@ -164,19 +186,3 @@ def pixel_scores(
         scores(few, ratios, images[pick(len(images), count)]),
         scores(real, real_ratios, references.train_images[:count]),
     )
-
-
-def nearness(part: Part, train: Part) -> list[np.ndarray]:
-    """Distance to the nearest training image divided by that to the second.
-
-    For a new image both are about as far, at whatever distance. The original of a copy is nearer
-    than all others, also if the copy is noisy.
-
-    Returns:
-        Ratios (N,) of distances in pixels and, with a judge, of those in its features.
-    """
-    pairs = [(part.looks.codes, train.looks.codes)]
-    if part.seen is not None:
-        pairs.append((part.seen.features, train.seen.features))
-    found = [generative.nearest_neighbors(*pair, 2).distances.T for pair in pairs]
-    return [first / np.maximum(second, TINY) for first, second in found]

@@ -64,6 +64,26 @@ def eight_classes(rng, digits):
     return known[rng.choice(len(known), COUNT, replace=False)]
 
 
+def too_many_ones(rng, digits):
+    ones = digits[1].images[digits[1].labels == 1]
+    return np.concatenate([ones[rng.integers(0, len(ones), COUNT // 2)], healthy(rng, digits)])
+
+
+def shifted_copies(rng, digits):
+    shifts = rng.integers(-2, 3, (COUNT, 2))
+    moved = [np.roll(i, tuple(s), (0, 1)) for i, s in zip(copies(rng, digits), shifts, strict=True)]
+    return np.stack(moved)
+
+
+def mirrored(rng, digits):
+    return np.ascontiguousarray(healthy(rng, digits)[:, :, ::-1])
+
+
+def spotted(rng, digits):
+    images = healthy(rng, digits)
+    return np.where(rng.random(images.shape) < 0.05, np.uint8(255), images)
+
+
 def one_image(rng, digits):
     return np.repeat(digits[1].images[rng.choice(1000, 1)], COUNT, 0)
 
@@ -85,6 +105,10 @@ CASES = {
     copies: "copies training images",
     noisy_copies: "copies training images",
     eight_classes: "classes 3 and 7 are missing",
+    shifted_copies: "copies training images",
+    too_many_ones: "class 1 is too frequent",
+    mirrored: "malformed",
+    spotted: "noisy",
     one_image: "one image repeated",
     blurred: "blurred",
     pure_noise: "noisy",

@@ -18,7 +18,10 @@ def judged(make, seed, digits, references, judge):
 def check(found, said):
     verdict = evaluation.verdict(found)
     assert said in verdict, (verdict, found.scores)
-    others = {"no defect", "copies", "missing", "repeated", "blurred", "noisy"}
+    others = {
+        *("no defect", "copies", "missing", "too frequent", "repeated", "malformed", "blurred"),
+        "noisy",
+    }
     named = {word for word in others if word in verdict.replace("with noise", "")}
     assert len(named) == 1, verdict
 
@@ -48,9 +51,13 @@ def found(cases, digits, references, judge):
     "name",
     [
         *("healthy", "copies", "one_image", "blurred"),
-        pytest.param("noisy_copies", marks=pytest.mark.slow),
-        pytest.param("eight_classes", marks=pytest.mark.slow),
-        pytest.param("pure_noise", marks=pytest.mark.slow),
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in (
+                *("noisy_copies", "shifted_copies", "eight_classes", "too_many_ones", "mirrored"),
+                *("pure_noise", "spotted"),
+            )
+        ),
     ],
 )
 def test_damages_are_told_apart(cases, found, name):
@@ -108,10 +115,36 @@ def test_few_images_or_another_judge_are_refused(digits, references, judge):
         evaluation.evaluate_images(digits[1].images[:100], references, other)
 
 
+def test_shifted_copies_are_found(rng):
+    """The judge and principal components see a shifted stroke as another one."""
+    others = rng.integers(0, 256, (30, 12, 12, 1), np.uint8)
+    images = np.roll(others[:20], (1, -2), (1, 2))
+    candidates = np.stack([np.arange(20), np.arange(20) + 5, np.arange(20) + 5], 1)
+    found = evaluation.copies.shifted_distances(images, others, candidates)
+    assert (found[:, 0] < 0.01).all()
+    assert (found[:, 1] > 0.3).all()
+    assert np.isinf(found[:, 2]).all()
+
+
+def test_halves_hold_every_class_though_classes_come_in_turn():
+    first, second = evaluation.references.halves(np.resize(np.arange(10), 1000))
+    assert len(first) == len(second) == 500
+    assert np.bincount(first).min() > 30
+    assert sorted([*first, *second]) == sorted(np.resize(np.arange(10), 1000))
+
+
+def test_real_images_reach_the_floor_of_memorisation(found):
+    one = found("healthy")
+    assert abs(one.floors["c_t"]) < 4
+    assert 0.4 < one.floors["authentic"] < 0.7
+    assert found("copies").scores["c_t"] < -10
+    assert found("copies").scores["authentic"] < 0.05
+
+
 def test_pixels_as_principal_components(rng):
     images = rng.integers(0, 256, (50, 8, 8, 1), np.uint8)
     basis = evaluation.pixels.make_basis(images, 8)
-    codes, detail = evaluation.pixels.look_at(images, basis)
+    codes, pixels, detail = evaluation.pixels.look_at(images, basis)
     rows = images.reshape(50, -1) / 127.5 - 1
     differences = np.linalg.norm(rows[:, None] - rows[None], axis=-1)
     # 64 pixels have 64 components, so distances are those of the pixels.
@@ -123,6 +156,7 @@ def test_pixels_as_principal_components(rng):
         0,
         2,
     ]
+    np.testing.assert_array_equal(pixels, images)
     assert isinstance(detail, np.ndarray)
     assert not isinstance(codes, jax.Array)
 
