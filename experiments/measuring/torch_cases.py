@@ -53,7 +53,7 @@ def dcgan(
     layout = torch.channels_last if channels_last else torch.contiguous_format
     generator, discriminator = (
         network.to(DEVICE, memory_format=layout)
-        for network in (_generator(features), _discriminator(features))
+        for network in (generator_network(features), discriminator_network(features))
     )
     optimizers = [
         torch.optim.Adam(network.parameters(), lr=2e-4, betas=(0.5, 0.999))
@@ -86,10 +86,11 @@ def dcgan(
     return _repeated(step, steps)
 
 
-def _generator(features: int) -> nn.Module:
-    widths = [100, 8 * features, 4 * features, 2 * features, features]
+def generator_network(features: int, doublings: int = 4) -> nn.Module:
+    """The course's generator of images of 4 pixels, doubled so many times."""
+    widths = [100, *(features * 2**i for i in reversed(range(doublings)))]
     layers: list[nn.Module] = []
-    for i in range(4):
+    for i in range(doublings):
         stride, padding = (1, 0) if i == 0 else (2, 1)
         layers += [
             nn.ConvTranspose2d(widths[i], widths[i + 1], 4, stride, padding, bias=False),
@@ -99,16 +100,18 @@ def _generator(features: int) -> nn.Module:
     return nn.Sequential(*layers, nn.ConvTranspose2d(features, 1, 4, 2, 1, bias=False), nn.Tanh())
 
 
-def _discriminator(features: int) -> nn.Module:
+def discriminator_network(features: int, doublings: int = 4) -> nn.Module:
+    """The course's discriminator of such images."""
     layers: list[nn.Module] = [nn.Conv2d(1, features, 4, 2, 1, bias=False), nn.LeakyReLU(0.2, True)]
-    for i in range(3):
+    for i in range(doublings - 1):
         before, after = features * 2**i, features * 2 ** (i + 1)
         layers += [
             nn.Conv2d(before, after, 4, 2, 1, bias=False),
             nn.BatchNorm2d(after),
             nn.LeakyReLU(0.2, True),
         ]
-    return nn.Sequential(*layers, nn.Conv2d(8 * features, 1, 4, 1, 0, bias=False), nn.Sigmoid())
+    widest = features * 2 ** (doublings - 1)
+    return nn.Sequential(*layers, nn.Conv2d(widest, 1, 4, 1, 0, bias=False), nn.Sigmoid())
 
 
 def _mlp_step(width: int, compiled: bool) -> Callable[[torch.Tensor, torch.Tensor], None]:

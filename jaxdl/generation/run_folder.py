@@ -16,10 +16,11 @@ from jaxdl.training.leaves import leaf_table, table_differences
 PARTS = ("average", "generator/params", "generator/batch_stats")
 
 
-def load_run(folder: Path) -> TrainedGenerator:
-    """Loads the generator of a run, averaged if the run keeps an average of it.
+def load_run(folder: Path, averaged: bool = True) -> TrainedGenerator:
+    """Loads the generator of a run.
 
-    It is of the checkpoint with the best score, or of the newest if the run keeps no scores.
+    It is of the checkpoint with the best score, or of the newest if the run keeps no scores; and
+    averaged if the run keeps an average of it, unless ``averaged`` is False.
 
     Raises:
         WorkdirError: it is not the folder of a run.
@@ -35,7 +36,7 @@ def load_run(folder: Path) -> TrainedGenerator:
         raise CheckpointError(
             f"{folder} is a run of {program!r}, which trains no generator; give a run of DCGAN"
         )
-    return TrainedGenerator(*_network(part, folder), _source(part, folder))
+    return TrainedGenerator(*_network(part, folder, averaged), _source(part, folder))
 
 
 def _program(folder: Path) -> str:
@@ -51,9 +52,12 @@ def _program(folder: Path) -> str:
         raise WorkdirError(f"{folder / 'config.json'} cannot be read: {error}") from error
 
 
-def _network(part: CheckpointPart, folder: Path) -> tuple[Generator, dict[str, Any]]:
+def _network(
+    part: CheckpointPart, folder: Path, averaged: bool
+) -> tuple[Generator, dict[str, Any]]:
     """The generator in a checkpoint, the network by the shapes of its kernels."""
-    variables = jax.tree.map(jnp.asarray, _variables(part.tree))
+    tree = part.tree
+    variables = jax.tree.map(jnp.asarray, (averaged and tree.get("average")) or tree["generator"])
     layers = variables.get("params", {})
     doublings = len([name for name in layers if name.startswith("conv_transpose_")]) - 1
     try:
@@ -66,11 +70,6 @@ def _network(part: CheckpointPart, folder: Path) -> tuple[Generator, dict[str, A
     if differences := table_differences(leaf_table(variables), leaf_table(expected)):
         raise CheckpointError(f"the generator in {folder} is not a DCGAN: {differences}")
     return model, variables
-
-
-def _variables(tree: dict[str, Any]) -> dict[str, Any]:
-    """The variables that images are drawn with, of those in a checkpoint."""
-    return tree.get("average") or tree["generator"]
 
 
 def _shapes(model: Generator) -> Any:
