@@ -207,8 +207,8 @@ def test_virtual_shards_at_the_course_s_width(tmp_path, monkeypatch, runs):
     """Products so large that XLA cuts them up by its number of threads, else that of devices."""
     monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "0")
     one, eight = tmp_path / "one", tmp_path / "eight"
-    flags = ("--virtual_shards", "8", "--features", "64", "--image_size", "64")
-    flags += ("--batch_size", "16", "--max_steps", "1", *UNJUDGED)
+    flags = ("--virtual_shards", "8", "--features", "64", "--image_size", "28")
+    flags += ("--batch_size", "64", "--max_steps", "1", *UNJUDGED)
     run(tmp_path, "dcgan", one, 1, 1, *flags)
     run(tmp_path, "dcgan", eight, 1, 8, *flags)
     runs.assert_same(eight, one, apart_from=("num_devices",))
