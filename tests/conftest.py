@@ -12,6 +12,7 @@ import tracemalloc
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "agg")
+os.environ.setdefault("JAXDL_HUGE_PAGES", "0")  # else programs start themselves again: 3 s more
 # Many tests run the same small programs: compiled once a session by whichever worker comes first,
 # and never in the user's cache.
 os.environ["JAXDL_CACHE_DIR"] = (

@@ -15,6 +15,7 @@ from PIL import Image
 
 import experiments.common.config
 from experiments import dcgan
+from experiments.common import allocator
 from jaxdl.errors import CheckpointError, ConfigError, TrainingError, WorkdirError
 
 METRICS = ("loss_d", "loss_g", "d_x", "d_g_z1", "d_g_z2")
@@ -258,10 +259,12 @@ def run_program(*arguments):
 
 
 @pytest.mark.slow
-def test_eight_virtual_devices_from_the_command_line(tmp_path):
+def test_eight_virtual_devices_from_the_command_line(tmp_path, monkeypatch):
+    monkeypatch.setenv(allocator.SWITCH, "1")  # it starts itself again, which tests leave out
     done = run_program(
         *("--preset", "smoke", "--num_devices", "8", "--data_source", "embedded"),
         *("--workdir", str(tmp_path), "--max_steps", "2", "--conv", "lax"),
+        *("--evaluate_samples", "0"),
     )
     assert done.returncode == 0, done.stderr
     assert "Devices: 8 × cpu, virtual (they share the cores)\n" in done.stdout
@@ -271,6 +274,8 @@ def test_eight_virtual_devices_from_the_command_line(tmp_path):
         done.stdout,
     )
     assert json.loads((tmp_path / "summary.json").read_text())["num_devices"] == 8
+    devices = json.loads((tmp_path / "config.json").read_text())["devices"]
+    assert devices["huge_pages"] == allocator.can_use_huge_pages()
 
 
 SMALL = {"image_size": 16, "features": 4, "data_source": "embedded", "dry_run": True}

@@ -1,8 +1,7 @@
-"""Two runs at the same time: in one folder, or as processes that believe to share one."""
+"""Two runs in one folder at the same time; several processes of one run: `test_processes.py`."""
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 
@@ -80,39 +79,3 @@ def test_a_second_program_in_the_folder_ends_with_status_2_and_changes_nothing(t
     assert f"in use by another run (process {os.getpid()} " in done.stderr
     assert done.stderr.count("\n") == 1
     assert [p.name for p in tmp_path.iterdir()] == [LOCK]
-
-
-def start_process(index, port, folder, max_steps):
-    environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
-    command = [
-        *(sys.executable, "-m", "experiments.dcgan", "--preset", "smoke"),
-        *("--data_source", "embedded", "--max_steps", str(max_steps), "--workdir", str(folder)),
-        *("--coordinator_address", f"localhost:{port}", "--num_processes", "2"),
-        *("--process_id", str(index)),
-    ]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True
-    )
-
-
-def run_processes(folders, max_steps):
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
-    processes = [start_process(i, port, folder, max_steps) for i, folder in enumerate(folders)]
-    said = [process.communicate(timeout=300) for process in processes]
-    return [(process.returncode, *texts) for process, texts in zip(processes, said, strict=True)]
-
-
-@pytest.mark.slow
-def test_processes_that_see_different_checkpoints_say_so_and_do_not_hang(tmp_path):
-    folders = [tmp_path / "first", tmp_path / "second"]
-    for status, _, errors in run_processes(folders, max_steps=2):
-        assert status == 0, errors
-    for status, _, errors in run_processes(folders, max_steps=4):
-        assert status == 2, errors
-        assert "the processes see different checkpoints in" in errors
-        assert "(steps [2, -1], -1 for none)" in errors
-    # Where both see the first one's folder, the run goes on.
-    for status, _, errors in run_processes([folders[0]] * 2, max_steps=4):
-        assert status == 0, errors
