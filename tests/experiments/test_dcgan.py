@@ -22,22 +22,8 @@ TIMES = ("seconds", "images_per_second")
 
 
 @pytest.fixture(scope="module")
-def config(few_digits):
-    """Makes a configuration of two epochs of four steps."""
-
-    def config(folder, **fields):
-        defaults = {
-            "workdir": str(folder),
-            "data_dir": few_digits,
-            "num_devices": 1,
-            "batch_size": 104,
-            "epochs": 2,
-            "max_steps": None,
-            "sample_every": 3,
-        }
-        return dcgan.DCGANConfig.from_preset("smoke", **{**defaults, **fields})
-
-    return config
+def config(dcgan_config):
+    return dcgan_config
 
 
 def records(folder):
@@ -50,9 +36,8 @@ def weights(result):
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory, config):
-    folder = tmp_path_factory.mktemp("whole")
-    return folder, dcgan.run(config(folder))
+def whole(dcgan_run):
+    return dcgan_run
 
 
 @pytest.fixture(scope="module")
@@ -62,13 +47,6 @@ def again(tmp_path_factory, config):
     often = {"save_every_steps": 1, "save_every_seconds": 0.01}
     dcgan.run(config(folder, max_steps=4, **often))
     return folder, dcgan.run(config(folder, **often))
-
-
-@pytest.fixture(scope="module")
-def other(tmp_path_factory, config):
-    """One step of a run with another seed and another learning rate."""
-    folder = tmp_path_factory.mktemp("other")
-    return folder, dcgan.run(config(folder, seed=1, learning_rate=1e-3, max_steps=1))
 
 
 def test_what_a_run_leaves_behind(whole):
@@ -147,9 +125,9 @@ def test_the_same_seed_gives_the_same_bits_stopped_and_saved_at_every_step_too(w
         assert (repeated / path.relative_to(folder)).read_bytes() == path.read_bytes(), path
 
 
-def test_another_seed_gives_other_numbers(whole, other):
-    # The learning rate has no say in the first step's loss.
-    assert other[1].history.records[0]["loss_d"] != records(whole[0])[0]["loss_d"]
+def test_another_seed_gives_other_numbers(whole, config, tmp_path):
+    other = dcgan.run(config(tmp_path, seed=1, max_steps=1, evaluate_samples=0))
+    assert other.history.records[0]["loss_d"] != records(whole[0])[0]["loss_d"]
 
 
 @pytest.mark.slow
@@ -171,12 +149,13 @@ def test_a_flipped_bit_is_seen_and_the_checkpoint_before_serves(whole, config, t
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_a_checkpoint_of_another_run_is_refused(whole, other, config, tmp_path):
-    folder = shutil.copytree(other[0], tmp_path / "run")
-    shutil.rmtree(folder / "checkpoints")
-    shutil.copytree(whole[0] / "checkpoints", folder / "checkpoints")
+def test_a_checkpoint_of_another_run_is_refused(whole, config, tmp_path):
+    folder = shutil.copytree(whole[0], tmp_path / "run")
+    record = json.loads((folder / "config.json").read_text())
+    record["config"]["learning_rate"] = 1e-3
+    (folder / "config.json").write_text(json.dumps(record))
     with pytest.raises(CheckpointError, match=r"learning_rate: 0\.0002 there, 0\.001 wanted"):
-        dcgan.run(config(folder, seed=1, learning_rate=1e-3))
+        dcgan.run(config(folder, learning_rate=1e-3))
 
 
 @pytest.mark.slow
@@ -296,12 +275,3 @@ def test_a_batch_is_a_multiple_of_the_virtual_shards_on_one_device_too(
         dcgan.run(dcgan.DCGANConfig(**fields, batch_size=100))
     with pytest.raises(ConfigError, match="virtual_shards 2 cannot be spread over 4 devices"):
         dcgan.run(dcgan.DCGANConfig(**{**fields, "num_devices": 4, "virtual_shards": 2}))
-
-
-def test_errors_end_in_status_2_and_one_message():
-    """Of many, see tests/robustness/test_bad_command_lines.py."""
-    done = run_program("--data_source", "embedded", "--workdir", "/proc/run")
-    assert done.returncode == 2
-    assert "choose another" in done.stderr
-    assert done.stderr.count("\n") == 1
-    assert "Traceback" not in done.stderr
