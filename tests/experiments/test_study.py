@@ -28,6 +28,7 @@ from jaxdl.data import stratified_train_test_split
 from jaxdl.data.sources.embedded import load_embedded
 from jaxdl.distributed.devices import Devices
 from jaxdl.errors import ConfigError
+from jaxdl.models import MLP
 from jaxdl.training.early_stopping import EarlyStopping
 from jaxdl.training.rngs import root_key
 
@@ -40,7 +41,22 @@ STUDIES = {
         ["baseline", "augmentation"],
     ),
 }
+MODULES = [cross_validation, mlp_augmentation, mlp_dropout, mlp_early_stopping, mlp_l2]
 FIELDS = {"mlp_l2": {"weight_decay": 0.5, "l1": 0.1}}  # to be seen in four steps
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _two_hidden_layers():
+    """Of six: they compile in a third of the time."""
+
+    def shallow(hidden, **more):
+        assert len(hidden) == 6
+        return MLP(hidden[:2], **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in MODULES:
+            patch.setattr(module, "MLP", shallow)
+        yield
 
 
 def small(config_class, folder, **fields):
