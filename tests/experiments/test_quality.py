@@ -58,14 +58,12 @@ def test_the_scores_are_those_of_the_checkpoint_s_generator(judged, config):
     model = result.state.generator.model
 
     @jax.jit
-    def draw(variables, key):
-        one_each = [
-            jax.random.normal(jax.random.fold_in(key, i), (100,))
-            for i in range(settings.evaluate_samples)
-        ]
-        return model.apply(variables, jax.numpy.stack(one_each), train=False)
+    def draw(variables, key, numbers):
+        one_each = jax.vmap(lambda i: jax.random.normal(jax.random.fold_in(key, i), (100,)))
+        return model.apply(variables, one_each(numbers), train=False)
 
-    images = np.asarray(draw(result.state.average, quality_key(settings)))
+    numbers = np.arange(settings.evaluate_samples)
+    images = np.asarray(draw(result.state.average, quality_key(settings), numbers))
     images = np.clip(np.round((images + 1) * 127.5), 0, 255).astype(np.uint8)
     real = resize_bilinear(dataset.test.images, 16, 16)
     reference = evaluation.make_reference(judge.see(real))
