@@ -156,7 +156,7 @@ def test_a_checkpoint_of_another_run_is_refused(whole, config, tmp_path):
     record = json.loads((folder / "config.json").read_text())
     record["config"]["learning_rate"] = 1e-3
     (folder / "config.json").write_text(json.dumps(record))
-    with pytest.raises(CheckpointError, match=r"learning_rate: 0\.0002 there, 0\.001 wanted"):
+    with pytest.raises(CheckpointError, match=r"learning_rate: 0\.002 there, 0\.001 wanted"):
         dcgan.run(config(folder, learning_rate=1e-3))
 
 
@@ -205,7 +205,7 @@ def test_a_finished_run_is_not_trained_again(whole, config, capsys):
 
 
 def test_a_changed_configuration_is_refused(whole, config):
-    with pytest.raises(WorkdirError, match=r"learning_rate: 0\.0002 there, 0\.001 now"):
+    with pytest.raises(WorkdirError, match=r"learning_rate: 0\.002 there, 0\.001 now"):
         dcgan.run(config(whole[0], learning_rate=1e-3))
 
 
@@ -229,7 +229,7 @@ def test_a_dry_run_prints_the_models_and_writes_nothing(config, tmp_path, capsys
     assert result is None
     assert re.search(r"total +3,574,656 +102,531,072", printed)
     assert re.search(r"total +2,763,520 +101,720,064", printed)
-    assert re.search(r"learning_rate +0.0002", printed)
+    assert re.search(r"learning_rate +0.002", printed)
     assert not (tmp_path / "run").exists()
 
 

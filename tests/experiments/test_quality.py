@@ -69,7 +69,7 @@ def test_the_scores_are_those_of_the_checkpoint_s_generator(judged, config):
     reference = evaluation.make_reference(judge.see(real))
     fid = evaluation.quick_scores(judge.see(images), reference)["fid"]
     logged = dict(zip(*quality.scores_of(result.history)["fid"], strict=True))
-    assert logged[step] == pytest.approx(fid, rel=1e-2)  # a rounding may move a grey value
+    assert logged[step] == pytest.approx(fid, rel=2e-4)  # G itself: 1e-3 apart
 
 
 def quality_key(settings):
