@@ -13,7 +13,7 @@ formula of ReLU says 1, jaxdl and PyTorch say 0.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -71,10 +71,16 @@ class ActivationsConfig(Config):
     alpha: float = option(1.0, "ELU's α; its limit at -∞ is -α", above=0)
 
 
-def values_and_slopes(function: Function, inputs: Sequence[float]) -> list[list[float]]:
-    """Values f(x) and slopes f′(x) at the inputs."""
-    both = jax.jit(jax.vmap(jax.value_and_grad(function)))(jnp.asarray(inputs, jnp.float32))
-    return [np.asarray(row).tolist() for row in both]
+def values_and_slopes(functions: Mapping[str, Function], inputs: Sequence[float]) -> Table:
+    """Values f(x) and slopes f′(x) of each function at the inputs."""
+
+    @jax.jit
+    def compute(x: jax.Array) -> list[tuple[jax.Array, jax.Array]]:
+        return [jax.vmap(jax.value_and_grad(function))(x) for function in functions.values()]
+
+    found = compute(np.asarray(inputs, np.float32))
+    rows = [[np.asarray(row).tolist() for row in both] for both in found]
+    return dict(zip(functions, rows, strict=True))
 
 
 def naive_softmax(logits: jax.Array) -> jax.Array:
@@ -143,8 +149,9 @@ def draw(config: ActivationsConfig) -> Any:
         "ELU": lambda v: activations.elu(v, config.alpha),
     }
     figure, panels = plot.figure_with_panels(4, 2, panel_height=2.3)
-    for (name, function), ax in zip(functions.items(), panels[:-1], strict=True):
-        both = map(without_jumps, values_and_slopes(function, x))
+    found = values_and_slopes(functions, x)
+    for (name, rows), ax in zip(found.items(), panels[:-1], strict=True):
+        both = map(without_jumps, rows)
         series = dict(zip(("value", "slope"), both, strict=True))
         plot.curves(x, series, xlabel="", ylabel="", title=name, ax=ax)
     logits = jnp.stack([jnp.asarray(x), jnp.zeros(x.size), jnp.ones(x.size)], axis=-1)
@@ -159,8 +166,7 @@ def draw(config: ActivationsConfig) -> Any:
 def run(config: ActivationsConfig) -> lesson.Result:
     """Prints the tables, draws, and writes the folder."""
     folder = lesson.begin("activations", config)
-    ours = {name: values_and_slopes(f, POINTS) for name, f in JAXDL.items()}
-    formula = {name: values_and_slopes(f, POINTS) for name, f in FORMULAS.items()}
+    ours, formula = (values_and_slopes(functions, POINTS) for functions in (JAXDL, FORMULAS))
     header = ("function", "by", *(f"x = {x:g}" for x in POINTS))
     print("Values f(x), in float32:\n")
     print(text_table(header, comparison(ours, formula, 0)))

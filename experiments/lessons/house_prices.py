@@ -155,7 +155,7 @@ def closed_form(splits: Prepared) -> Outcome:
         ]
         return *errors, outputs[1]
 
-    return Outcome(*map(np.asarray, jax.vmap(one)(splits)))
+    return Outcome(*map(np.asarray, jax.jit(jax.vmap(one))(splits)))
 
 
 def report(outcomes: dict[str, Outcome]) -> dict[str, dict[str, Any]]:

@@ -47,65 +47,88 @@ class Worked(NamedTuple):
     pytorch: float | None
 
 
-def worked_values() -> list[Worked]:
-    """Losses of the course's inputs; PyTorch 2.13.0 printed the PyTorch column."""
-    table = np.array(
+INPUTS = {
+    "table": np.array(
         [[0.1, 0.2, 0.3, 0.3, 0.1], [0.1, 0.1, 0.6, 0.1, 0.1], [0.05, 0.1, 0.15, 0.2, 0.5]]
-    )
-    labels = np.array([1, 2, 4])
-    pair, one = np.array([[0.25, 0.4]]), np.array([1])
-    logits, classes = np.array([[0.25] * 4, [0.3, 0.4, 0.5, 0.6]]), np.array([1, 2])
-    each = losses.cross_entropy(logits, classes)
-    predicted = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
-    true = predicted + 7
-    image = np.arange(8.0).reshape(1, 2, 2, 2) / 8  # (N, C, H, W)
-    mean = {"reduction": "mean"}
+    ),
+    "labels": np.array([1, 2, 4]),
+    "pair": np.array([[0.25, 0.4]]),
+    "logits": np.array([[0.25] * 4, [0.3, 0.4, 0.5, 0.6]]),
+    "classes": np.array([1, 2]),
+    "image": np.arange(8.0).reshape(1, 2, 2, 2) / 8,  # (N, C, H, W)
+    "predicted": np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]),
+    "true": np.array([[8.0, 9.0, 10.0], [11.0, 12.0, 13.0]]),
+}
+# The course's and PyTorch 2.13.0's values of the losses that compute_losses names.
+PRINTED: dict[str, tuple[float | None, float | None]] = {
+    "NLL of probabilities": (-0.4333333671092987, -0.4333334),
+    "NLL of log-softmax": (None, 1.389180),
+    "NLL of a 2×2 image": (None, -0.4375),
+    "cross-entropy, [.25, .4]": (0.62095707654953, 0.6209571),
+    "BCE of softmax([.25, .4])": (0.62095707654953, 0.6209571),
+    "cross-entropy, 2 samples": (None, 1.364415),
+    "focal γ = 0, the same": (None, 1.364415),
+    "focal γ = 2, the same": (None, 0.7563076),
+    "top-1 of the same": (None, 1.386294),
+    "MSE, all 7 apart": (None, 49.0),
+    "MAE, all 7 apart": (None, 7.0),
+    "one of your own: MAE": (None, 7.0),
+    "smooth L1, all 7 apart": (None, 6.5),
+    "smooth L1, d = 0.5": (None, 0.125),
+}
 
+
+@jax.jit
+def compute_losses(given: dict[str, jax.Array]) -> dict[str, jax.Array]:
+    """Losses of the course's inputs, by name."""
+    table, labels, pair, image = (given[name] for name in ("table", "labels", "pair", "image"))
+    logits, classes = given["logits"], given["classes"]
+    predicted, true = given["predicted"], given["true"]
+    each = losses.cross_entropy(logits, classes)
+    mean = {"reduction": "mean"}
     nll = losses.negative_log_likelihood
-    return [
-        Worked("NLL of probabilities", nll(table, labels, **mean), -0.4333333671092987, -0.4333334),
-        Worked(
-            "NLL of log-softmax", nll(jax.nn.log_softmax(table), labels, **mean), None, 1.389180
+    return {
+        "NLL of probabilities": nll(table, labels, **mean),
+        "NLL of log-softmax": nll(jax.nn.log_softmax(table), labels, **mean),
+        "NLL of a 2×2 image": nll(image, np.array([[[0, 1], [1, 0]]]), **mean),
+        "cross-entropy, [.25, .4]": losses.cross_entropy(pair, np.array([1]), **mean),
+        "BCE of softmax([.25, .4])": losses.binary_cross_entropy(
+            jax.nn.softmax(pair), np.array([[0, 1]]), **mean
         ),
-        Worked(
-            "NLL of a 2×2 image", nll(image, np.array([[[0, 1], [1, 0]]]), **mean), None, -0.4375
-        ),
-        Worked(
-            "cross-entropy, [.25, .4]",
-            losses.cross_entropy(pair, one, **mean),
-            0.62095707654953,
-            0.6209571,
-        ),
-        Worked(
-            "BCE of softmax([.25, .4])",
-            losses.binary_cross_entropy(jax.nn.softmax(pair), np.array([[0, 1]]), **mean),
-            0.62095707654953,
-            0.6209571,
-        ),
-        Worked("cross-entropy, 2 samples", each.mean(), None, 1.364415),
-        Worked(
-            "focal γ = 0, the same", losses.focal(logits, classes, gamma=0, **mean), None, 1.364415
-        ),
-        Worked("focal γ = 2, the same", losses.focal(logits, classes, **mean), None, 0.7563076),
-        Worked("top-1 of the same", losses.top_k(each, 1), None, 1.386294),
-        Worked("MSE, all 7 apart", losses.mean_squared_error(predicted, true), None, 49.0),
-        Worked("MAE, all 7 apart", losses.absolute_error(predicted, true, **mean), None, 7.0),
-        Worked("one of your own: MAE", jnp.abs(predicted - true).mean(), None, 7.0),
-        Worked("smooth L1, all 7 apart", losses.smooth_l1(predicted, true, **mean), None, 6.5),
-        Worked("smooth L1, d = 0.5", losses.smooth_l1(0.5, 0.0), None, 0.125),
-    ]
+        "cross-entropy, 2 samples": each.mean(),
+        "focal γ = 0, the same": losses.focal(logits, classes, gamma=0, **mean),
+        "focal γ = 2, the same": losses.focal(logits, classes, **mean),
+        "top-1 of the same": losses.top_k(each, 1),
+        "MSE, all 7 apart": losses.mean_squared_error(predicted, true),
+        "MAE, all 7 apart": losses.absolute_error(predicted, true, **mean),
+        "one of your own: MAE": jnp.abs(predicted - true).mean(),
+        "smooth L1, all 7 apart": losses.smooth_l1(predicted, true, **mean),
+        "smooth L1, d = 0.5": losses.smooth_l1(0.5, 0.0),
+    }
+
+
+def worked_values() -> list[Worked]:
+    """Losses of the course's inputs beside what the course and PyTorch print."""
+    ours = compute_losses(INPUTS)
+    return [Worked(name, ours[name], *printed) for name, printed in PRINTED.items()]
 
 
 def balance() -> dict[str, tuple[float, float]]:
     """Total loss of 1 positive and 10 negatives, 0.5 each, unweighted and weighted two ways."""
+    targets = np.array([1] + [0] * 10)
     logit = -math.log(math.expm1(0.5))  # softplus(-logit) = 0.5
-    targets = jnp.array([1] + [0] * 10)
-    logits = jnp.where(targets == 1, logit, -logit)
+    names = "unweighted", "the course's factors 10 and 1", "jaxdl"
+    ways = zip(names, weigh(np.where(targets == 1, logit, -logit), targets), strict=True)
+    return {name: (float(v[0]), float(v[1:].sum())) for name, v in ways}
+
+
+@jax.jit
+def weigh(logits: jax.Array, targets: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Binary cross-entropy of each of 11 samples, the first positive, weighted in three ways."""
     plain = losses.binary_cross_entropy_with_logits(logits, targets)
     course = plain * jnp.where(targets == 1, 10.0, 1.0)
     ours = losses.weighted_binary_cross_entropy(logits, targets, positives=1, negatives=10)
-    ways = {"unweighted": plain, "the course's factors 10 and 1": course, "jaxdl": ours}
-    return {name: (float(v[0]), float(v[1:].sum())) for name, v in ways.items()}
+    return plain, course, ours
 
 
 def hardest(config: LossesConfig) -> tuple[np.ndarray, np.ndarray]:
@@ -136,8 +159,14 @@ def draw(config: LossesConfig, drawn: np.ndarray, means: Sequence[float]) -> Any
         series = {name: both[which] for name, both in curves.items()}
         plot.curves(d, series, xlabel="Difference d", ylabel=title, title=title, ax=ax)
     p = np.linspace(0.01, 0.99, 200)
-    logits = jnp.stack([jnp.log(p), jnp.log1p(-p)], axis=-1)
-    series = {f"γ = {g:g}": losses.focal(logits, jnp.zeros(p.size, int), gamma=g) for g in GAMMAS}
+    logits = np.stack([np.log(p), np.log1p(-p)], axis=-1)
+
+    @jax.jit
+    def focal_losses(logits: jax.Array) -> dict[str, jax.Array]:
+        first = jnp.zeros(len(logits), int)
+        return {f"γ = {g:g}": losses.focal(logits, first, gamma=g) for g in GAMMAS}
+
+    series = focal_losses(logits)
     labels = {"xlabel": "Probability of the true class", "ylabel": "Loss"}
     plot.curves(p, series, **labels, title="Focal loss", ax=focal)
     series = {"mean of the k largest": means, "k-th largest": np.sort(drawn)[::-1]}

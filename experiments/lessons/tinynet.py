@@ -54,7 +54,8 @@ def prepare(split: data.Split) -> tuple[np.ndarray, np.ndarray]:
 def initial_weights(seed: int) -> TinyNetWeights:
     """Random weights in the course's layout: convolution kernels are (C_out, C_in, 3, 3)."""
     key = stream(root_key(seed), Stream.WEIGHTS)
-    layers = TinyNet().init(key, jnp.zeros((1, 8, 8, 3)), train=False)["params"]
+    example = jnp.zeros((1, 8, 8, 3))
+    layers = jax.jit(lambda key: TinyNet().init(key, example, train=False))(key)["params"]
     arrays = [layers[name][part] for name in layers for part in ("kernel", "bias")]
     return TinyNetWeights(*(a.transpose(3, 2, 0, 1) if a.ndim == 4 else a for a in arrays))
 

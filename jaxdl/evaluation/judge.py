@@ -254,15 +254,21 @@ def _judge_of(
     return Judge(network, variables, digest, dict(record))
 
 
-def _check_fits(network: JudgeNetwork, variables: dict[str, Any]) -> None:
+def _shapes(variables: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+    return {name: leaf.shape for name, leaf in flatten_dict(variables, sep="/").items()}
+
+
+@functools.lru_cache(maxsize=8)
+def _shapes_of(network: JudgeNetwork) -> dict[str, tuple[int, ...]]:
+    """Shapes of the network's variables by name."""
     side = network.image_size
     image = jax.ShapeDtypeStruct((1, side, side, network.channels), jnp.float32)
     initialize = functools.partial(network.init, train=False)
-    wanted = jax.eval_shape(initialize, jax.random.key(0), image)
-    there, needed = (
-        {name: leaf.shape for name, leaf in flatten_dict(tree, sep="/").items()}
-        for tree in (variables, wanted)
-    )
+    return _shapes(jax.eval_shape(initialize, jax.random.key(0), image))
+
+
+def _check_fits(network: JudgeNetwork, variables: dict[str, Any]) -> None:
+    there, needed = _shapes(variables), _shapes_of(network)
     if there != needed:
         wrong = sorted(n for n in {*there, *needed} if there.get(n) != needed.get(n))
         raise WeightsError(f"its weights do not fit its network: {', '.join(wrong[:5])}")

@@ -76,7 +76,7 @@ def test_scores_stand_beside_those_of_real_images(found):
     one = found("healthy")
     assert set(one.scores) == set(one.floors)
     assert all(isinstance(value, float) for value in (one.scores | one.floors).values())
-    assert one.counts == {"samples": 600, "floor": 600, "floor_train": 600}
+    assert one.counts == {"samples": 300, "floor": 300, "floor_train": 300}
     assert one.floors["fid"] < one.scores["fid"] < 0.1 * found("blurred").scores["fid"]
     assert one.floors["copied"] < 0.03
     assert one.floors["detail"] == pytest.approx(1, abs=0.05)
@@ -89,7 +89,7 @@ def test_copies_and_repetitions_are_counted(found):
 
 
 def test_the_nearest_training_images_are_named(found, digits, references, judge):
-    images = digits[0].train.images[100:200]
+    images = digits[0].train.images[100:400]
     nearest = evaluation.evaluate_images(images, references, judge).nearest
     assert nearest.tolist() == list(range(100, 120))
 
@@ -112,7 +112,7 @@ def test_few_images_or_another_judge_are_refused(digits, references, judge):
         evaluation.evaluate_images(digits[1].images[:1], references, judge)
     other = judge._replace(hash="0" * 64)
     with pytest.raises(JudgeError, match="different judges"):
-        evaluation.evaluate_images(digits[1].images[:100], references, other)
+        evaluation.evaluate_images(digits[1].images[:300], references, other)
 
 
 def test_shifted_copies_are_found(rng):

@@ -11,9 +11,14 @@ def reference(judge, digits):
     return evaluation.make_reference(judge.see(digits[0].test.images))
 
 
+@pytest.fixture(scope="module")
+def seen(judge, digits):
+    return judge.see(digits[0].train.images[:300])
+
+
 def test_real_digits_score_better_than_damaged_ones(judge, digits, reference, rng):
-    real = digits[0].train.images[:500]
-    few = real[digits[0].train.labels[:500] < 5]
+    train = digits[0].train
+    real, few = train.images[:300], train.images[train.labels < 5][:300]
     noisy = np.clip(real + rng.normal(0, 40, real.shape), 0, 255).astype(np.uint8)
     good, missing, bad = (
         evaluation.quick_scores(judge.see(x), reference) for x in (real, few, noisy)
@@ -30,20 +35,18 @@ def test_real_digits_score_better_than_damaged_ones(judge, digits, reference, rn
     assert missing["class_entropy"] < np.log(5.5)
 
 
-def test_scores_are_the_same_each_time(judge, digits, reference):
-    seen = judge.see(digits[0].train.images[:300])
+def test_scores_are_the_same_each_time(seen, reference):
     assert evaluation.quick_scores(seen, reference) == evaluation.quick_scores(seen, reference)
 
 
-def test_too_few_images_or_another_judge_are_refused(judge, digits, reference):
-    seen = judge.see(digits[0].train.images[:64])
+def test_too_few_images_or_another_judge_are_refused(seen, reference):
+    few = seen._replace(features=seen.features[:64], logits=seen.logits[:64])
     with pytest.raises(ShapeError, match="64 images are too few: the judge has 64 features"):
-        evaluation.quick_scores(seen, reference)
+        evaluation.quick_scores(few, reference)
     with pytest.raises(ShapeError, match="too few"):
-        evaluation.make_reference(seen)
-    many = judge.see(digits[0].train.images[:100])._replace(judge="another")
+        evaluation.make_reference(few)
     with pytest.raises(JudgeError, match="different judges"):
-        evaluation.quick_scores(many, reference)
+        evaluation.quick_scores(seen._replace(judge="another"), reference)
 
 
 def test_class_scores_by_hand():

@@ -23,22 +23,8 @@ TIMES = ("seconds", "images_per_second")
 
 
 @pytest.fixture(scope="module")
-def config(few_digits):
-    """Makes a configuration of two epochs of four steps."""
-
-    def config(folder, **fields):
-        defaults = {
-            "workdir": str(folder),
-            "data_dir": few_digits,
-            "num_devices": 1,
-            "batch_size": 104,
-            "epochs": 2,
-            "max_steps": None,
-            "sample_every": 3,
-        }
-        return dcgan.DCGANConfig.from_preset("smoke", **{**defaults, **fields})
-
-    return config
+def config(dcgan_config):
+    return dcgan_config
 
 
 def records(folder):
@@ -51,9 +37,8 @@ def weights(result):
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory, config):
-    folder = tmp_path_factory.mktemp("whole")
-    return folder, dcgan.run(config(folder))
+def whole(dcgan_run):
+    return dcgan_run
 
 
 @pytest.fixture(scope="module")
@@ -63,13 +48,6 @@ def again(tmp_path_factory, config):
     often = {"save_every_steps": 1, "save_every_seconds": 0.01}
     dcgan.run(config(folder, max_steps=4, **often))
     return folder, dcgan.run(config(folder, **often))
-
-
-@pytest.fixture(scope="module")
-def other(tmp_path_factory, config):
-    """One step of a run with another seed and another learning rate."""
-    folder = tmp_path_factory.mktemp("other")
-    return folder, dcgan.run(config(folder, seed=1, learning_rate=1e-3, max_steps=1))
 
 
 def test_what_a_run_leaves_behind(whole):
@@ -148,9 +126,10 @@ def test_the_same_seed_gives_the_same_bits_stopped_and_saved_at_every_step_too(w
         assert (repeated / path.relative_to(folder)).read_bytes() == path.read_bytes(), path
 
 
-def test_another_seed_gives_other_numbers(whole, other):
-    # The learning rate has no say in the first step's loss.
-    assert other[1].history.records[0]["loss_d"] != records(whole[0])[0]["loss_d"]
+@pytest.mark.usefixtures("no_pictures")
+def test_another_seed_gives_other_numbers(whole, config, tmp_path):
+    other = dcgan.run(config(tmp_path, seed=1, max_steps=1, evaluate_samples=0))
+    assert other.history.records[0]["loss_d"] != records(whole[0])[0]["loss_d"]
 
 
 @pytest.mark.slow
@@ -166,18 +145,20 @@ def test_a_flipped_bit_is_seen_and_the_checkpoint_before_serves(whole, config, t
     lines = [line for line in capsys.readouterr().out.splitlines() if largest.name in line]
     assert len(lines) == 1
     assert "damaged" in lines[0]
-    assert "continuing from the newest sound one, step 5" in lines[0]
+    # A better score than all before would save step 6 as well.
+    assert re.search("continuing from the newest sound one, step [56]", lines[0])
     assert records(tmp_path) == records(folder)
     for ours, theirs in zip(weights(continued), weights(result), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_a_checkpoint_of_another_run_is_refused(whole, other, config, tmp_path):
-    folder = shutil.copytree(other[0], tmp_path / "run")
-    shutil.rmtree(folder / "checkpoints")
-    shutil.copytree(whole[0] / "checkpoints", folder / "checkpoints")
-    with pytest.raises(CheckpointError, match=r"learning_rate: 0\.0002 there, 0\.001 wanted"):
-        dcgan.run(config(folder, seed=1, learning_rate=1e-3))
+def test_a_checkpoint_of_another_run_is_refused(whole, config, tmp_path):
+    folder = shutil.copytree(whole[0], tmp_path / "run")
+    record = json.loads((folder / "config.json").read_text())
+    record["config"]["learning_rate"] = 1e-3
+    (folder / "config.json").write_text(json.dumps(record))
+    with pytest.raises(CheckpointError, match=r"learning_rate: 0\.002 there, 0\.001 wanted"):
+        dcgan.run(config(folder, learning_rate=1e-3))
 
 
 @pytest.mark.slow
@@ -198,18 +179,20 @@ def test_a_run_that_diverges_can_be_looked_into(config, tmp_path, capsys, monkey
     assert (tmp_path / "metrics.jsonl").read_bytes() == before
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_it_continues_on_another_number_of_devices(whole, config, tmp_path):
     """One step, before rounding can grow."""
     folder = shutil.copytree(whole[0], tmp_path / "run")
     shutil.rmtree(folder / "checkpoints" / "8")
-    dcgan.run(config(folder, num_devices=8, max_steps=5))
+    done = max(int(path.name) for path in (folder / "checkpoints").iterdir())
+    dcgan.run(config(folder, num_devices=8, max_steps=done + 1))
     ours, theirs = (
-        [record for record in records(path) if record["kind"] == "step"][:5]
+        [record for record in records(path) if record["kind"] == "step"][: done + 1]
         for path in (folder, whole[0])
     )
-    assert ours[:4] == theirs[:4]
+    assert ours[:done] == theirs[:done]
     for name in METRICS:
-        assert ours[4][name] == pytest.approx(theirs[4][name], rel=1e-4)
+        assert ours[done][name] == pytest.approx(theirs[done][name], rel=1e-4)
 
 
 def test_a_finished_run_is_not_trained_again(whole, config, capsys):
@@ -223,7 +206,7 @@ def test_a_finished_run_is_not_trained_again(whole, config, capsys):
 
 
 def test_a_changed_configuration_is_refused(whole, config):
-    with pytest.raises(WorkdirError, match=r"learning_rate: 0\.0002 there, 0\.001 now"):
+    with pytest.raises(WorkdirError, match=r"learning_rate: 0\.002 there, 0\.001 now"):
         dcgan.run(config(whole[0], learning_rate=1e-3))
 
 
@@ -247,7 +230,7 @@ def test_a_dry_run_prints_the_models_and_writes_nothing(config, tmp_path, capsys
     assert result is None
     assert re.search(r"total +3,574,656 +102,531,072", printed)
     assert re.search(r"total +2,763,520 +101,720,064", printed)
-    assert re.search(r"learning_rate +0.0002", printed)
+    assert re.search(r"learning_rate +0.002", printed)
     assert not (tmp_path / "run").exists()
 
 
@@ -301,12 +284,3 @@ def test_a_batch_is_a_multiple_of_the_virtual_shards_on_one_device_too(
         dcgan.run(dcgan.DCGANConfig(**fields, batch_size=100))
     with pytest.raises(ConfigError, match="virtual_shards 2 cannot be spread over 4 devices"):
         dcgan.run(dcgan.DCGANConfig(**{**fields, "num_devices": 4, "virtual_shards": 2}))
-
-
-def test_errors_end_in_status_2_and_one_message():
-    """Of many, see tests/robustness/test_bad_command_lines.py."""
-    done = run_program("--data_source", "embedded", "--workdir", "/proc/run")
-    assert done.returncode == 2
-    assert "choose another" in done.stderr
-    assert done.stderr.count("\n") == 1
-    assert "Traceback" not in done.stderr

@@ -17,12 +17,12 @@ def digits():
 
 
 @pytest.fixture(scope="module")
-def evaluated(tmp_path_factory, digits):
+def evaluated(tmp_path_factory, few_digits, digits):
     """One run, with the folder it wrote and what it printed."""
     folder = tmp_path_factory.mktemp("evaluate")
-    np.savez(folder / "digits.npz", images=digits)
+    np.savez(folder / "digits.npz", images=digits[:80])
     config = evaluate.EvaluateConfig(
-        source=str(folder / "digits.npz"), data_source="embedded", workdir=str(folder / "out")
+        source=str(folder / "digits.npz"), data_dir=few_digits, workdir=str(folder / "out")
     )
     return evaluate.run(config), folder / "out"
 
@@ -30,9 +30,9 @@ def evaluated(tmp_path_factory, digits):
 def test_it_writes_a_summary_and_a_picture(evaluated):
     result, folder = evaluated
     summary = json.loads((folder / "summary.json").read_text())
-    assert summary["n"] == 200
-    assert summary["data"] == "embedded"
-    assert (summary["train"], summary["test"]) == (4000, 1000)
+    assert summary["n"] == 80
+    assert summary["data"] == "idx"
+    assert (summary["train"], summary["test"]) == (320, 96)
     assert len(summary["judge"]) == 64
     assert summary["verdict"] == result.verdict
     assert "no defect found" in summary["verdict"]

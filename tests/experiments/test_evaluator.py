@@ -11,38 +11,40 @@ from jaxdl import data, evaluation
 
 
 def small(folder, **more):
-    flags = {"data_source": "embedded", "num_devices": 1, "max_steps": 3, "epochs": 1, "hidden": 8}
+    flags = {"num_devices": 1, "max_steps": 3, "epochs": 1, "hidden": 8}
     return EvaluatorConfig.from_preset("smoke", workdir=str(folder), **(flags | more))
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def trained(tmp_path_factory, few_digits):
     folder = tmp_path_factory.mktemp("evaluator")
-    return evaluator.run(small(folder)), folder
+    return evaluator.run(small(folder, data_dir=few_digits)), folder
 
 
-def test_it_writes_a_judge_with_its_record(trained):
+def test_it_writes_a_judge_with_its_record(trained, few_digits):
     result, folder = trained
     judge = evaluation.load_judge(folder / "judge.safetensors")
     summary = json.loads((folder / "summary.json").read_text())
     assert judge.hash == result.judge.hash == summary["judge"]
-    assert judge.record["training_images"] == 4000
+    assert judge.record["training_images"] == 320
     flags = judge.record["command"].split(" --")
     assert flags[0] == "python -m experiments.evaluator"
     assert sorted(flags[1:]) == ["batch_size 50", "epochs 1", "hidden 8", "max_steps 3"]
-    test = data.load("mnist", source="embedded").test
+    test = data.load("mnist", few_digits).test
     right = judge.features(test.images)[1].argmax(-1) == test.labels
     assert judge.record["test_accuracy"] == pytest.approx(right.mean(), abs=1e-6)
 
 
 @pytest.mark.slow
-def test_the_same_command_gives_the_same_weights_and_another_seed_others(trained, tmp_path):
+def test_the_same_command_gives_the_same_weights_and_another_seed_others(
+    trained, few_digits, tmp_path
+):
     result, folder = trained
     out = tmp_path / "again.safetensors"
-    again = evaluator.run(small(tmp_path / "again", out=str(out)))
+    again = evaluator.run(small(tmp_path / "again", data_dir=few_digits, out=str(out)))
     assert again.judge.hash == result.judge.hash
     assert out.read_bytes() == (folder / "judge.safetensors").read_bytes()
-    other = evaluator.run(small(tmp_path / "other", seed=1))
+    other = evaluator.run(small(tmp_path / "other", data_dir=few_digits, seed=1))
     assert other.judge.hash != result.judge.hash
 
 

@@ -28,6 +28,7 @@ from jaxdl.data import stratified_train_test_split
 from jaxdl.data.sources.embedded import load_embedded
 from jaxdl.distributed.devices import Devices
 from jaxdl.errors import ConfigError
+from jaxdl.models import MLP
 from jaxdl.training.early_stopping import EarlyStopping
 from jaxdl.training.rngs import root_key
 
@@ -40,7 +41,22 @@ STUDIES = {
         ["baseline", "augmentation"],
     ),
 }
+MODULES = [cross_validation, mlp_augmentation, mlp_dropout, mlp_early_stopping, mlp_l2]
 FIELDS = {"mlp_l2": {"weight_decay": 0.5, "l1": 0.1}}  # to be seen in four steps
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _two_hidden_layers():
+    """Of six: they compile in a third of the time."""
+
+    def shallow(hidden, **more):
+        assert len(hidden) == 6
+        return MLP(hidden[:2], **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in MODULES:
+            patch.setattr(module, "MLP", shallow)
+        yield
 
 
 def small(config_class, folder, **fields):
@@ -163,6 +179,7 @@ def test_the_runs_of_a_study_differ_in_what_they_should(studied):
         assert norms["l1"][i] < norms["baseline"][i]
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_a_study_continues_where_it_stopped(tmp_path, studied):
     config_class = mlp_augmentation.MLPAugmentationConfig
     mlp_augmentation.run(small(config_class, tmp_path, max_steps=2))
@@ -172,6 +189,7 @@ def test_a_study_continues_where_it_stopped(tmp_path, studied):
         assert parts.fitted[name].final("test_loss") == fitted.final("test_loss")
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_a_finished_study_is_read_again_as_it_was(studied):
     folder, first, _ = studied("mlp_l2")
     again = mlp_l2.run(small(mlp_l2.MLPL2Config, folder, **FIELDS["mlp_l2"]))
@@ -190,6 +208,7 @@ def test_a_study_on_eight_devices_is_the_study_on_one(tmp_path):
         )
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_early_stopping_compares_both_ways(tmp_path):
     config = small(
         mlp_early_stopping.MLPEarlyStoppingConfig,
@@ -335,6 +354,7 @@ def test_one_seed_shows_nothing():
     assert "nan" not in line
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_a_study_keeps_checkpoints_and_warns_of_a_network_that_learns_nothing(tmp_path, capsys):
     """What DCGAN has, a study has: the options of a run are one place for all programs."""
     fields = {"epochs": 3, "max_steps": None, "keep_every": 2, "batch_size": 2000}

@@ -55,7 +55,7 @@ def test_the_course_s_class_draws_the_same_from_model_pt(generator, tmp_path, rn
     model = Generator(features=3, latent_dim=5)
     z = rng.normal(size=(6, 5)).astype(np.float32)
     variables = jax.jit(lambda key: model.init(key, z, train=False))(jax.random.key(0))
-    variables = jax.tree.map(lambda a: a * 3 + 0.1, variables)
+    variables = jax.tree.map(lambda a: np.asarray(a) * 3 + 0.1, variables)
     ours = TrainedGenerator(model, variables)
     theirs = runpy.run_path(str(REFERENCES / "make_torch_weights.py"))["Generator"](3, 5)
     path = save_generator(ours, tmp_path / "model.pt")

@@ -23,10 +23,10 @@ SCHEDULE = Schedule(200, 1, None, 1)
 NOISE = np.random.default_rng(0).standard_normal(200_000).astype(np.float32)  # not compressible
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def _collect_what_a_failed_save_left():
     yield
-    gc.collect()
+    gc.collect()  # once: it takes a second where many programs are compiled
 
 
 def step(state, inputs, position, shard):
