@@ -24,7 +24,7 @@ from jaxdl.run.task import RunOptions
 from jaxdl.training import classifier
 from jaxdl.training.early_stopping import EarlyStopping
 from jaxdl.training.objective import Objective
-from jaxdl.training.rngs import root_key
+from jaxdl.training.rngs import Stream, root_key, stream
 from jaxdl.training.several_seeds import one_seed
 
 SIZE = 6
@@ -182,6 +182,15 @@ def test_a_sampler_decides_which_examples_an_epoch_has(train):
     for weights in ([0.0, 0.0], [1.0, -1.0], [np.nan, 1.0]):
         with pytest.raises(ConfigError, match="weights"):
             data.weighted_sampler(weights)
+
+
+def test_every_seed_shuffles_every_epoch_by_its_own_key(train):
+    shuffle = jax.jit(data.epoch_permutation, static_argnums=2)
+    keys = [stream(root_key(seed), Stream.SHUFFLE) for seed in (0, 5)]
+    task = task_of(train, seeds=(0, 5))
+    for epoch in (1, 2):
+        expected = [shuffle(key, epoch, 22) for key in keys]
+        np.testing.assert_array_equal(task.inputs_for_epoch(epoch).permutation, expected)
 
 
 def test_training_starts_from_the_variables_that_are_given(train, plain):
