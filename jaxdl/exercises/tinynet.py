@@ -128,7 +128,7 @@ def train_one_iter(
     Example:
         >>> weights = TinyNetWeights(*(jnp.ones(shape) for shape in _SHAPES))
         >>> images, labels = jnp.ones((1, 3, 8, 8)), jnp.array([3])
-        >>> new = train_one_iter(*weights, images, labels, learning_rate=0.1, weight_decay=1e-5)
+        >>> new = jax.jit(train_one_iter)(*weights, images, labels, 0.1, weight_decay=1e-5)
         >>> [array.shape == shape for array, shape in zip(new, _SHAPES)]
         [True, True, True, True, True, True]
     """

@@ -106,7 +106,8 @@ def test_clamp_is_at_minus_100():
 
 
 def test_probability_outside_its_domain_is_nan():
-    assert np.isnan(losses.binary_cross_entropy(jnp.array([1.5, -0.5]), jnp.ones(2))).all()
+    found = jax.jit(losses.binary_cross_entropy)(np.array([1.5, -0.5]), np.ones(2))
+    assert np.isnan(found).all()
 
 
 def test_imbalanced_course_example():
@@ -181,7 +182,7 @@ def test_unusable_arguments():
         with pytest.raises(ShapeError, match=r"\(4, 1\).*\(4,\)"):
             loss(x, jnp.zeros(4))
         with pytest.raises(ConfigError, match="'average'"):
-            loss(x, x, reduction="average")
+            jax.eval_shape(partial(loss, reduction="average"), x, x)
     with pytest.raises(ShapeError, match="pos_weight"):
         losses.binary_cross_entropy_with_logits(x, x, pos_weight=jnp.ones(4))
     with pytest.raises(ShapeError, match="weights"):
