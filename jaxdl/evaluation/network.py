@@ -24,9 +24,9 @@ class JudgeNetwork(linen.Module):
     Example:
         >>> import jax.numpy as jnp
         >>> model, images = JudgeNetwork(widths=(4, 8)), jnp.zeros((2, 28, 28, 1))
-        >>> variables = model.init(jax.random.key(0), images, train=False)
-        >>> features, logits = model.apply(
-        ...     variables, images, train=False, method="features_and_logits")
+        >>> first = jax.jit(model.init_with_output, static_argnames=("train", "method"))
+        >>> (features, logits), variables = first(
+        ...     jax.random.key(0), images, train=False, method="features_and_logits")
         >>> features.shape, logits.shape
         ((2, 64), (2, 10))
     """

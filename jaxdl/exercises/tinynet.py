@@ -28,10 +28,9 @@ class TinyNet(linen.Module):
     """Convolution, ReLU, pooling, twice; flattened in C, H, W order; dense.
 
     Example:
-        >>> model = TinyNet()
-        >>> images = jnp.zeros((2, 8, 8, 3))
-        >>> variables = model.init(jax.random.key(0), images, train=False)
-        >>> model.apply(variables, images, train=False).shape
+        >>> first = jax.jit(TinyNet().init_with_output, static_argnames="train")
+        >>> logits, variables = first(jax.random.key(0), jnp.zeros((2, 8, 8, 3)), train=False)
+        >>> logits.shape
         (2, 10)
     """
 
@@ -98,7 +97,7 @@ def backward(weights: TinyNetWeights, x: ArrayLike, labels: ArrayLike) -> TinyNe
 
     Example:
         >>> weights = TinyNetWeights(*(jnp.zeros(shape) for shape in _SHAPES))
-        >>> gradients = backward(weights, jnp.zeros((1, 3, 8, 8)), jnp.array([0]))
+        >>> gradients = jax.jit(backward)(weights, jnp.zeros((1, 3, 8, 8)), jnp.array([0]))
         >>> [round(g, 3) for g in gradients.b_fc[:3].tolist()]
         [-0.9, 0.1, 0.1]
     """
@@ -129,7 +128,7 @@ def train_one_iter(
     Example:
         >>> weights = TinyNetWeights(*(jnp.ones(shape) for shape in _SHAPES))
         >>> images, labels = jnp.ones((1, 3, 8, 8)), jnp.array([3])
-        >>> new = train_one_iter(*weights, images, labels, learning_rate=0.1, weight_decay=1e-5)
+        >>> new = jax.jit(train_one_iter)(*weights, images, labels, 0.1, weight_decay=1e-5)
         >>> [array.shape == shape for array, shape in zip(new, _SHAPES)]
         [True, True, True, True, True, True]
     """

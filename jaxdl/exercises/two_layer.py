@@ -38,9 +38,9 @@ class TwoLayerNet(linen.Module):
     """Dense, ReLU, dense, ReLU; weights and biases start from 0.01·N(0, 1).
 
     Example:
-        >>> model = TwoLayerNet(hidden=32)
-        >>> variables = model.init(jax.random.key(0), jnp.zeros((1, 784)), train=False)
-        >>> model.apply(variables, jnp.zeros((5, 784)), train=False).shape
+        >>> first = jax.jit(TwoLayerNet(hidden=32).init_with_output, static_argnames="train")
+        >>> outputs, variables = first(jax.random.key(0), jnp.zeros((5, 784)), train=False)
+        >>> outputs.shape
         (5, 10)
     """
 
@@ -109,9 +109,12 @@ def descend(
     Example:
         >>> model = TwoLayerNet(hidden=8)
         >>> images, targets = jnp.ones((4, 6)), jax.nn.one_hot(jnp.arange(4), 10)
-        >>> params = model.init(jax.random.key(0), images, train=False)["params"]
-        >>> params, before = descend(model, params, images, targets, 1e-3)
-        >>> bool(loss(model, params, images, targets) < before)
+        >>> init = jax.jit(model.init, static_argnames="train")
+        >>> params = init(jax.random.key(0), images, train=False)["params"]
+        >>> step = jax.jit(descend, static_argnums=0)
+        >>> params, before = step(model, params, images, targets, 1e-3)
+        >>> params, after = step(model, params, images, targets, 1e-3)
+        >>> bool(after < before)
         True
     """
     value, gradients = jax.value_and_grad(loss, argnums=1)(model, params, images, targets)

@@ -18,12 +18,13 @@ class CNN(linen.Module):
 
     Example:
         >>> import jax.numpy as jnp
-        >>> model = CNN(widths=(8, 16))
-        >>> images = jnp.zeros((2, 28, 28, 1))
-        >>> variables = model.init(jax.random.key(0), images, train=False)
-        >>> model.apply(variables, images, train=False).shape
+        >>> model, images = CNN(widths=(8, 16)), jnp.zeros((2, 28, 28, 1))
+        >>> first = jax.jit(model.init_with_output, static_argnames="train")
+        >>> logits, variables = first(jax.random.key(0), images, train=False)
+        >>> logits.shape
         (2, 10)
-        >>> model.apply(variables, images, train=False, method="features").shape
+        >>> apply = jax.jit(model.apply, static_argnames=("train", "method"))
+        >>> apply(variables, images, train=False, method="features").shape
         (2, 128)
     """
 

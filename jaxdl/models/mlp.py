@@ -29,9 +29,9 @@ class MLP(linen.Module):
 
     Example:
         >>> import jax, jax.numpy as jnp
-        >>> model = MLP(hidden=(30, 20))
-        >>> variables = model.init(jax.random.key(0), jnp.zeros((2, 28, 28, 1)), train=False)
-        >>> model.apply(variables, jnp.zeros((2, 28, 28, 1)), train=False).shape
+        >>> first = jax.jit(MLP(hidden=(30, 20)).init_with_output, static_argnames="train")
+        >>> logits, variables = first(jax.random.key(0), jnp.zeros((2, 28, 28, 1)), train=False)
+        >>> logits.shape
         (2, 10)
     """
 

@@ -174,7 +174,8 @@ class ConvTranspose(nn.Module):
     Example:
         >>> layer = ConvTranspose(8, 4, stride=2, padding=1, use_bias=False)
         >>> x = jnp.ones((1, 4, 4, 2))
-        >>> layer.apply(layer.init(jax.random.key(0), x), x).shape
+        >>> y, variables = jax.jit(layer.init_with_output)(jax.random.key(0), x)
+        >>> y.shape
         (1, 8, 8, 8)
     """
 

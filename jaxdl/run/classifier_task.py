@@ -186,11 +186,17 @@ def _epoch_inputs(
     images, labels, weights = parallel.replicate(arrays, devices)
     keys, count = root_keys(how.seeds), len(train.labels)
     shuffles = jax.vmap(lambda key: stream(key, Stream.SHUFFLE))(keys)
-    sampler = how.sampler or functools.partial(epoch_permutation, num_examples=count)
-    sample = jax.jit(jax.vmap(sampler, (0, None)))
-    if how.sampler is not None:
+    if how.sampler is None:
+        sample = functools.partial(_shuffled, count)
+    else:
+        sample = jax.jit(jax.vmap(how.sampler, (0, None)))
         _check_sampler(sample(shuffles, 1), count)
     return lambda epoch: ClassifierInputs(images, labels, weights, sample(shuffles, epoch), keys)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _shuffled(num_examples: int, keys: jax.Array, epoch: jax.Array) -> jax.Array:
+    return jax.vmap(lambda key: epoch_permutation(key, epoch, num_examples))(keys)
 
 
 def _check_sampler(drawn: jax.Array, count: int) -> None:

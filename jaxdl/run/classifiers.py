@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import flax.linen as linen
-import jax
 import numpy as np
 import optax
 from jax.typing import ArrayLike
@@ -19,6 +18,7 @@ from jaxdl.run.task import RunOptions
 from jaxdl.training.classifier import ClassifierState, Transform
 from jaxdl.training.predict import predict
 from jaxdl.training.reprs import short_repr
+from jaxdl.training.several_seeds import one_seed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +79,7 @@ class FittedClassifier:
             raise ConfigError(f"seed_index is {seed_index}: there are {len(self.seeds)} seeds")
         if best and self.best_epochs is None:
             raise ConfigError("there are no best weights without early stopping")
-        one = jax.tree.map(lambda leaf: leaf[seed_index], self.state)
+        one = one_seed(self.state, seed_index % len(self.seeds))
         return one.network.replace(**one.best) if best else one.network
 
     def predict(self, images: ArrayLike, seed_index: int = 0, best: bool = False) -> np.ndarray:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 
 from jaxdl.distributed import parallel
 from jaxdl.distributed.agreement import gather
@@ -129,7 +128,7 @@ def _fit(task: Task, schedule: Schedule, options: RunOptions) -> Fitted:
                 return parallel.replicate(task.inputs_for_epoch(epoch), devices)
 
             training = Training(task, schedule, options, run_steps, inputs_for_epoch, log, start)
-            training.state = parallel.replicate(jax.tree.map(jnp.copy, state), devices)
+            training.state = parallel.replicate(parallel.copied(state), devices)
             try:
                 training.run(policy)
             except NonFiniteError as error:

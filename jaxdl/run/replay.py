@@ -47,7 +47,7 @@ def replay(
     state, progress = _start_before(task, schedule, options, step)
     start, evaluator = progress.step, task.evaluator
     start_evaluator(task, progress)
-    after = parallel.replicate(jax.tree.map(jnp.copy, state), devices)
+    after = parallel.replicate(parallel.copied(state), devices)
     tell = options.reporter.message if options.reporter else print
     inspection = task.inspection
     for number in range(start + 1, step + 1):

@@ -158,7 +158,7 @@ def train_step(
         >>> from jaxdl.training.rngs import root_key
         >>> key = root_key(0)
         >>> state = create_state(key, MLP(hidden=(8,)), optax.sgd(0.1), jnp.zeros((1, 4)))
-        >>> state, metrics = train_step(state, jnp.ones((3, 4)), jnp.array([0, 1, 2]))
+        >>> state, metrics = jax.jit(train_step)(state, jnp.ones((3, 4)), jnp.array([0, 1, 2]))
         >>> float(metrics["loss"].weight)
         3.0
     """

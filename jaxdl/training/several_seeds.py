@@ -3,6 +3,7 @@
 A seed's numbers do not depend on which other seeds train with it.
 """
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ import optax
 from jaxdl.distributed.parallel import Loop, Shard
 from jaxdl.training.classifier import ClassifierInputs, ClassifierState, create_state
 from jaxdl.training.rngs import root_key
+from jaxdl.training.state import NetworkState
 
 PyTree = Any
 
@@ -33,11 +35,39 @@ def stacked_states(
     variables: Mapping[str, Any] | None = None,
 ) -> ClassifierState:
     """Each seed's initial state, stacked along a leading axis; see ``classifier.create_state``."""
+    empty = NetworkState({}, {}, (), model, optimizer)
+    if variables is not None:
+        variables = jax.tree.map(jnp.asarray, dict(variables))
+    return _created(empty, root_keys(seeds), example, variables, stops)
+
+
+@functools.partial(jax.jit, static_argnums=4)
+def _created(
+    empty: NetworkState,
+    keys: jax.Array,
+    example: jax.Array,
+    variables: Mapping[str, Any] | None,
+    stops: bool,
+) -> ClassifierState:
+    """The states of :func:`stacked_states`; compiles once per model and optimiser."""
 
     def create(key: jax.Array) -> ClassifierState:
-        return create_state(key, model, optimizer, example, stops=stops, variables=variables)
+        return create_state(
+            key, empty.model, empty.optimizer, example, stops=stops, variables=variables
+        )
 
-    return jax.jit(jax.vmap(create))(root_keys(seeds))
+    return jax.vmap(create)(keys)
+
+
+def one_seed(stacked: PyTree, index: int) -> PyTree:
+    """The state of the ``index``-th seed, from 0, out of stacked states."""
+    leaves, structure = jax.tree.flatten(stacked)
+    return structure.unflatten(_rows(leaves, index))
+
+
+@jax.jit
+def _rows(leaves: Sequence[jax.Array], index: jax.Array) -> list[jax.Array]:
+    return [leaf[index] for leaf in leaves]
 
 
 def over_seeds(function: Callable, in_turns: bool) -> Callable:

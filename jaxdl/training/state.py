@@ -51,12 +51,11 @@ class NetworkState(flax.struct.PyTreeNode):
             >>> from jaxdl.models import Generator
             >>> z = jnp.zeros((1, 100))
             >>> state = NetworkState.create(
-            ...     jax.random.key(0), Generator(features=4), optax.adam(2e-4, b1=0.5), z)
+            ...     jax.random.key(0), Generator(features=4, image_size=16), optax.sgd(2e-4), z)
             >>> state.params["conv_transpose_0"]["kernel"].shape
-            (4, 4, 100, 32)
+            (4, 4, 100, 8)
         """
-        # Under jit, XLA drops the forward pass of initialisation as dead code.
-        variables = jax.jit(lambda key: model.init(key, example, train=False))(key)
+        variables = _initial_variables(cls({}, {}, (), model, None), key, example)
         return cls(
             params=variables["params"],
             batch_stats=variables.get("batch_stats", {}),
@@ -108,6 +107,12 @@ class NetworkState(flax.struct.PyTreeNode):
             batch_stats=batch_stats,
             opt_state=opt_state,
         )
+
+
+@jax.jit
+def _initial_variables(empty: NetworkState, key: jax.Array, example: jax.Array) -> PyTree:
+    """Compiles once per model; XLA drops the forward pass of initialisation as dead code."""
+    return empty.model.init(key, example, train=False)
 
 
 def average_over(axis_name: str | None, tree: PyTree) -> PyTree:

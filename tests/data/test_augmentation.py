@@ -109,8 +109,11 @@ def test_random_rotation_draws_uniform_angles_up_to_the_maximum():
 def test_flip(rng, axis, number):
     images = _images(rng, 1000, 3, 4, 2)
     mirrored = np.flip(images, number)
-    for probability, low, high in [(0.0, 0, 0), (0.25, 200, 300), (1.0, 1000, 1000)]:
-        flipped = _run(aug.random_flip, images, axis=axis, probability=probability)
+    shares = {0.0: (0, 0), 0.25: (200, 300), 1.0: (1000, 1000)}
+    flips = jax.jit(
+        lambda key: [aug.random_flip(key, images, axis=axis, probability=p) for p in shares]
+    )
+    for flipped, (low, high) in zip(flips(KEY), shares.values(), strict=True):
         is_mirrored = (flipped == mirrored).all(axis=(1, 2, 3))
         is_same = (flipped == images).all(axis=(1, 2, 3))
         assert (is_mirrored | is_same).all()

@@ -47,7 +47,9 @@ def train_on(num_devices, synchronised=True):
     return state, metrics, len(traces)
 
 
-@pytest.mark.parametrize("num_devices", [2, pytest.param(4, marks=pytest.mark.slow), 8])
+@pytest.mark.parametrize(
+    "num_devices", [2, *(pytest.param(count, marks=pytest.mark.slow) for count in (4, 8))]
+)
 def test_several_devices_train_as_one(num_devices):
     state, metrics, _ = train_on(num_devices)
     alone, metrics_alone, _ = train_on(1)
@@ -61,7 +63,7 @@ def test_several_devices_train_as_one(num_devices):
     )
 
 
-@pytest.mark.parametrize("num_devices", [2, 8])
+@pytest.mark.parametrize("num_devices", [2, pytest.param(8, marks=pytest.mark.slow)])
 def test_replicas_stay_identical(num_devices):
     state = train_on(num_devices)[0]
     leaves = jax.tree.leaves(state)
@@ -70,7 +72,7 @@ def test_replicas_stay_identical(num_devices):
 
 
 def test_a_forgotten_synchronisation_is_noticed():
-    state, metrics, _ = train_on(4, synchronised=False)
+    state, metrics, _ = train_on(2, synchronised=False)
     assert parallel.replicas_differ(state) > 1e-3
     assert not np.allclose(metrics["loss_d"], train_on(1)[1]["loss_d"], rtol=1e-3)
 
@@ -101,6 +103,17 @@ def test_one_compilation_serves_chunks_of_every_length(num_devices):
     assert positions == list(range(9))
     assert float(parallel.unreplicate(state)) == 36.0
     assert len(traces) == after_first
+
+
+@pytest.mark.parametrize("leaf", [np.arange(99.0), jnp.arange(3.0), jax.random.key(0), 2.5])
+def test_a_copy_can_be_donated(leaf):
+    double = jax.jit(lambda copy: jax.tree.map(lambda a: a, copy), donate_argnums=0)
+    copy = parallel.copied({"leaf": leaf})
+    assert jax.tree.leaves(copy)[0] is not leaf
+    double(copy)
+    np.testing.assert_array_equal(jax.tree.leaves(copy)[0].is_deleted(), True)
+    if isinstance(leaf, jax.Array):
+        assert not leaf.is_deleted()
 
 
 def test_shards_cut_the_batch_into_consecutive_parts():

@@ -7,11 +7,12 @@ from jaxdl.errors import ConfigError, ShapeError
 from jaxdl.models.cnn import CNN
 from jaxdl.training.state import num_parameters
 
+INIT = jax.jit(lambda model, key, x: model.init(key, x, train=False), static_argnums=0)
 SMALL = CNN(widths=(4, 8), hidden=16, image_size=8)
 
 
 def images(rng, count, channels=1):
-    return jnp.asarray(rng.normal(size=(count, 8, 8, channels)), jnp.float32)
+    return rng.normal(size=(count, 8, 8, channels)).astype(np.float32)
 
 
 @pytest.mark.parametrize(
@@ -30,35 +31,53 @@ def test_numbers_of_parameters(widths, expected):
 
 def test_logits_are_a_dense_layer_on_the_features(rng):
     x = images(rng, 3, channels=2)
-    logits, variables = SMALL.init_with_output(jax.random.key(0), x, train=False)
-    features = SMALL.apply(variables, x, train=False, method="features")
+    variables = INIT(SMALL, jax.random.key(0), x)
+
+    @jax.jit
+    def apply(variables, x):
+        features = SMALL.apply(variables, x, train=False, method="features")
+        return SMALL.apply(variables, x, train=False), features
+
+    logits, features = map(np.asarray, apply(variables, x))
     assert features.shape == (3, 16)
-    assert float(features.min()) >= 0
-    last = variables["params"]["dense_1"]
+    assert features.min() >= 0
+    assert features.max() > 0
+    last = jax.tree.map(np.asarray, variables["params"]["dense_1"])
     np.testing.assert_allclose(logits, features @ last["kernel"] + last["bias"][None], atol=1e-6)
 
 
 def test_training_uses_the_batch_and_updates_the_running_statistics(rng):
     x = images(rng, 6)
-    variables = SMALL.init(jax.random.key(0), x, train=False)
-    _, updates = SMALL.apply(variables, x, train=True, mutable=["batch_stats"])
+    variables = INIT(SMALL, jax.random.key(0), x)
+
+    @jax.jit
+    def both(x):
+        return (
+            SMALL.apply(variables, x, train=True, mutable=["batch_stats"]),
+            SMALL.apply(variables, x, train=False),
+        )
+
+    (trained, updates), together = both(x)
     assert sorted(updates["batch_stats"]) == ["batch_norm_0", "batch_norm_1"]
-    assert bool((updates["batch_stats"]["batch_norm_1"]["mean"] != 0).all())
+    assert np.asarray(updates["batch_stats"]["batch_norm_1"]["mean"] != 0).all()
     # In evaluation an image depends on itself alone.
-    together = SMALL.apply(variables, x, train=False)
-    np.testing.assert_allclose(SMALL.apply(variables, x[:1], train=False), together[:1], atol=1e-6)
+    other = np.concatenate([x[:1], images(rng, 5)])
+    (trained_with_other, _), with_other = both(other)
+    np.testing.assert_allclose(with_other[0], together[0], atol=1e-6)
+    assert np.abs(trained_with_other[0] - trained[0]).max() > 1e-4
 
 
 def test_two_devices_are_one(rng):
     x = images(rng, 8)
-    variables = SMALL.init(jax.random.key(0), x, train=False)
+    variables = INIT(SMALL, jax.random.key(0), x)
 
     def forward(x, axis_name=None):
         return SMALL.apply(variables, x, train=True, axis_name=axis_name, mutable=["batch_stats"])
 
-    one, stats = forward(x)
+    one, stats = jax.jit(forward)(x)
     parallel = jax.pmap(lambda x: forward(x, "batch"), axis_name="batch")
     two, spread = parallel(x.reshape(2, 4, 8, 8, 1))
+    two, spread = jax.tree.map(np.asarray, (two, spread))
     np.testing.assert_allclose(two.reshape(8, 10), one, atol=1e-5)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a[1], b, atol=1e-6), spread, stats)
 

@@ -51,11 +51,11 @@ def test_the_course_s_layers():
 
 def test_initial_weights_have_the_course_s_distribution():
     init = jax.jit(lambda key: Generator().init(key, jnp.zeros((1, 100)), train=False))
-    variables = init(jax.random.key(0))
+    variables = jax.tree.map(np.asarray, init(jax.random.key(0)))
     kernel = variables["params"]["conv_transpose_1"]["kernel"]
     assert abs(float(kernel.mean())) < 2e-4
     assert float(kernel.std()) == pytest.approx(0.02, rel=0.01)
-    scales = jnp.concatenate(
+    scales = np.concatenate(
         [p["scale"] for n, p in variables["params"].items() if n.startswith("batch_norm")]
     )
     assert float(scales.mean()) == pytest.approx(1.0, abs=0.005)
@@ -75,6 +75,7 @@ def test_the_slope_of_leaky_relu_at_0_is_pytorchs(monkeypatch):
 
     ours = gradient()
     monkeypatch.setattr(dcgan, "LEAKY_SLOPE", 1.0)
+    ours = np.asarray(ours)
     np.testing.assert_allclose(ours, 0.2**2 * gradient(), atol=1e-5 * abs(ours).max())
 
 
@@ -94,13 +95,21 @@ def test_every_image_size_and_both_channel_counts(image_size, channels):
     assert logits.shape == (3,)
 
 
-def test_images_are_within_the_range_of_tanh_and_logits_are_not_probabilities():
-    generator, discriminator = Generator(features=2, image_size=16), Discriminator(2, 16)
-    z = 50.0 * jax.random.normal(jax.random.key(1), (64, 100))
-    images, _ = with_output(generator, z)
-    assert float(jnp.abs(images).max()) <= 1
-    logits, _ = with_output(discriminator, 100 * images)
-    assert float(logits.min()) < 0 < float(logits.max())
+GENERATOR = Generator(features=2, image_size=16)
+
+
+@pytest.fixture(scope="module")
+def generated():
+    """Noise, its images, and the variables of G."""
+    z = np.random.default_rng(1).normal(0, 50, (64, 100)).astype(np.float32)
+    return z, *with_output(GENERATOR, z)
+
+
+def test_images_are_within_the_range_of_tanh_and_logits_are_not_probabilities(generated):
+    images = np.asarray(generated[1])
+    assert np.abs(images).max() <= 1
+    logits = np.asarray(with_output(Discriminator(2, 16), 100 * images)[0])
+    assert logits.min() < 0 < logits.max()
 
 
 @pytest.mark.parametrize("image_size", [0, 1, 9, 30, 63, 65, 256, 300])
@@ -128,9 +137,7 @@ def test_wrong_shapes_are_refused():
         shapes(Discriminator(), jnp.zeros((1, 32, 32, 1)))
 
 
-def test_in_evaluation_an_image_depends_on_its_own_noise_alone():
-    generator = Generator(features=2, image_size=16)
-    z = jax.random.normal(jax.random.key(1), (5, 100))
-    together, variables = with_output(generator, z)
-    alone = jax.jit(lambda v, z: generator.apply(v, z, train=False))(variables, z[2:3])
+def test_in_evaluation_an_image_depends_on_its_own_noise_alone(generated):
+    z, together, variables = generated
+    alone = jax.jit(lambda v, z: GENERATOR.apply(v, z, train=False))(variables, z[2:3])
     np.testing.assert_allclose(together[2:3], alone, atol=1e-6)

@@ -14,9 +14,13 @@ def test_values_and_gradients(batch, before, after):
     rng = np.random.default_rng(batch)
     x, kernel = rng.normal(size=(batch, before)), rng.normal(size=(before, after))
     gradient = rng.normal(size=(batch, after))
-    arrays = [jnp.asarray(a, jnp.float32) for a in (x, kernel, gradient)]
-    y, backward = jax.vjp(nn.dense_product, *arrays[:2])
-    by_x, by_kernel = backward(arrays[2])
+
+    @jax.jit
+    def both(x, kernel, gradient):
+        y, backward = jax.vjp(nn.dense_product, x, kernel)
+        return y, *backward(gradient)
+
+    y, by_x, by_kernel = both(*(a.astype(np.float32) for a in (x, kernel, gradient)))
     for found, expected in (
         (y, x @ kernel),
         (by_x, gradient @ kernel.T),
@@ -27,7 +31,7 @@ def test_values_and_gradients(batch, before, after):
 
 def test_over_seeds():
     x, kernel = jnp.ones((4, 2, 3)), jnp.arange(60.0).reshape(4, 3, 5)
-    loss = jax.vmap(jax.grad(lambda k, x: nn.dense_product(x, k).sum()))
+    loss = jax.jit(jax.vmap(jax.grad(lambda k, x: nn.dense_product(x, k).sum())))
     np.testing.assert_array_equal(loss(kernel, x), np.full((4, 3, 5), 2.0))
 
 
@@ -38,7 +42,7 @@ def test_layer_draws_and_computes_like_linen_s_with_pytorchs_initialisers():
     )
     key = jax.random.key(1)
     (ours, params), (theirs, expected) = (
-        layer.init_with_output(key, x) for layer in (nn.Dense(3, name="dense"), linens)
+        jax.jit(layer.init_with_output)(key, x) for layer in (nn.Dense(3, name="dense"), linens)
     )
     jax.tree.map(np.testing.assert_array_equal, params, expected)
     np.testing.assert_allclose(ours, theirs, rtol=1e-6)
@@ -46,13 +50,15 @@ def test_layer_draws_and_computes_like_linen_s_with_pytorchs_initialisers():
 
 def test_layer_takes_any_leading_axes_and_keeps_floating_types():
     layer = nn.Dense(3, use_bias=False)
-    x = jnp.arange(24).reshape(2, 3, 4)
-    variables = layer.init(jax.random.key(0), x)
+    x = np.arange(24).reshape(2, 3, 4)
+    variables = jax.jit(layer.init)(jax.random.key(0), x)
     assert jax.tree.map(jnp.shape, variables["params"]) == {"kernel": (4, 3)}
-    y = layer.apply(variables, x)
+    apply = jax.jit(layer.apply)
+    y = apply(variables, x)
     assert (y.shape, y.dtype) == ((2, 3, 3), jnp.float32)
     np.testing.assert_allclose(y, np.asarray(x) @ np.asarray(variables["params"]["kernel"]), 1e-5)
-    np.testing.assert_allclose(layer.apply(variables, x[0, 0]), y[0, 0], 1e-5)
-    assert layer.apply(variables, x.astype(jnp.bfloat16)).dtype == jnp.bfloat16
-    slopes = jax.grad(lambda x: layer.apply(variables, x).sum())(x.astype(jnp.float32))
+    np.testing.assert_allclose(apply(variables, x[0, 0]), np.asarray(y)[0, 0], 1e-5)
+    assert apply(variables, jnp.zeros((1, 4), jnp.bfloat16)).dtype == jnp.bfloat16
+    slope = jax.jit(jax.grad(lambda x: layer.apply(variables, x).sum()))
+    slopes = slope(x.astype(np.float32))
     assert slopes.shape == x.shape

@@ -26,7 +26,9 @@ def test_exact_search_makes_the_courses_three_steps():
     assert found.converged
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(
+    "seed", [0, 1, *(pytest.param(s, marks=pytest.mark.slow) for s in (2, 3, 4))]
+)
 def test_exact_steps_of_random_quadratics_are_the_closed_form(seed):
     rng = np.random.default_rng(seed)
     root = rng.normal(size=(6, 6))
@@ -58,7 +60,7 @@ def test_exact_steps_of_random_quadratics_are_the_closed_form(seed):
 def test_exact_search_stops_where_the_slope_along_the_ray_is_zero(f):
     found = steepest_descent(f, [1.7, -0.9], tolerance=1e-2)
     assert found.converged
-    gradients = jax.vmap(jax.grad(f))(found.path)
+    gradients = np.asarray(jax.jit(jax.vmap(jax.grad(f)))(found.path))
     slopes = np.einsum("kd,kd->k", gradients[:-1], gradients[1:])
     np.testing.assert_allclose(slopes / np.square(gradients[:-1]).sum(1), 0, atol=1e-4)
 

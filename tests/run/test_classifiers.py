@@ -24,12 +24,14 @@ from jaxdl.run.task import RunOptions
 from jaxdl.training import classifier
 from jaxdl.training.early_stopping import EarlyStopping
 from jaxdl.training.objective import Objective
-from jaxdl.training.rngs import root_key
+from jaxdl.training.rngs import Stream, root_key, stream
+from jaxdl.training.several_seeds import one_seed
 
 SIZE = 6
-SGD = optax.sgd(0.1)
+SGD, FAST = optax.sgd(0.1), optax.sgd(1.0)  # one object each: a network's start compiles once
 
 
+@jax.jit
 def scale(images):
     return jnp.asarray(images) / 255 - 0.5
 
@@ -54,9 +56,14 @@ def fit(train, evaluate_on=None, model=None, optimizer=SGD, epochs=1, options=No
     )
 
 
+@pytest.fixture(scope="module")
+def plain(train):
+    return fit(train)
+
+
 def loss_of(network, train, loss, weights):
     """Σ w ℓ / Σ w over the whole part, by hand."""
-    values = loss(network.predict(scale(train.images)), train.labels)
+    values = jax.jit(lambda x: loss(network.predict(x), train.labels))(scale(train.images))
     values = np.asarray(values, np.float64).reshape(len(values), -1).mean(1)
     return (weights * values).sum() / weights.sum()
 
@@ -83,20 +90,21 @@ def test_training_descends_on_the_loss_that_was_given(train, loss):
     start = classifier_task(
         MLP(hidden=(5,), num_classes=3), SGD, whole, how=ClassifierOptions(transform=scale)
     )[0].state.network
-    start = jax.tree.map(lambda leaf: leaf[0], start)
+    start = one_seed(start, 0)
 
     def mean_loss(params):
         return loss(
             start.model.apply({"params": params}, scale(whole.images), train=False), whole.labels
         ).mean()
 
-    stepped = jax.tree.map(
-        lambda w, g: w - 0.1 * g, start.params, jax.jit(jax.grad(mean_loss))(start.params)
-    )
+    @jax.jit
+    def step(params):
+        return jax.tree.map(lambda w, g: w - 0.1 * g, params, jax.grad(mean_loss)(params))
+
     jax.tree.map(
         lambda ours, theirs: np.testing.assert_allclose(ours, theirs, atol=1e-6),
         fitted.network().params,
-        stepped,
+        step(start.params),
     )
     expected = loss_of(fitted.network(), whole, loss, np.ones(8))
     assert fitted.final("same_loss")[0] == pytest.approx(expected, rel=1e-5)
@@ -107,7 +115,7 @@ def test_metrics_are_measured_in_training_and_evaluation(train):
     top = functools.partial(metrics.TopKAccuracy.from_batch, k=2)
     fitted = fit(train, {"test": train}, objective=Objective(metrics={"top_2": top}))
     outputs = fitted.network().predict(scale(train.images))
-    expected = top(outputs, train.labels).compute()
+    expected = jax.jit(top)(outputs, train.labels).compute()
     assert fitted.final("test_top_2")[0] == pytest.approx(float(expected))
     steps, values = fitted.log.series("top_2")
     assert steps == [1, 2, 3]
@@ -126,11 +134,10 @@ def test_a_loss_that_is_a_mean_already_and_what_is_no_metric_are_refused(train):
         fit(train, objective=Objective(metrics={"loss": metrics.Accuracy.from_batch}))
 
 
-def test_class_weights_are_pytorch_s_weighted_mean(train):
+def test_class_weights_are_pytorch_s_weighted_mean(train, plain):
     by_class = np.array([1.0, 4.0, 0.5])
     weighted = fit(train, class_weights=by_class)
     by_sample = fit(train, sample_weights=by_class[train.labels])
-    plain = fit(train)
     jax.tree.map(np.testing.assert_array_equal, weighted.state, by_sample.state)
     first = weighted.log.records[0]["loss"][0]
     assert first != plain.log.records[0]["loss"][0]
@@ -138,7 +145,7 @@ def test_class_weights_are_pytorch_s_weighted_mean(train):
         0, :8
     ]
     batch = Split(train.images[order], train.labels[order])
-    start = jax.tree.map(lambda leaf: leaf[0], task_of(train).state.network)
+    start = one_seed(task_of(train).state.network, 0)
     expected = loss_of(start, batch, losses.cross_entropy, by_class[batch.labels])
     assert first == pytest.approx(expected, rel=1e-5)
 
@@ -177,8 +184,17 @@ def test_a_sampler_decides_which_examples_an_epoch_has(train):
             data.weighted_sampler(weights)
 
 
-def test_training_starts_from_the_variables_that_are_given(train):
-    first = fit(train, epochs=2)
+def test_every_seed_shuffles_every_epoch_by_its_own_key(train):
+    shuffle = jax.jit(data.epoch_permutation, static_argnums=2)
+    keys = [stream(root_key(seed), Stream.SHUFFLE) for seed in (0, 5)]
+    task = task_of(train, seeds=(0, 5))
+    for epoch in (1, 2):
+        expected = [shuffle(key, epoch, 22) for key in keys]
+        np.testing.assert_array_equal(task.inputs_for_epoch(epoch).permutation, expected)
+
+
+def test_training_starts_from_the_variables_that_are_given(train, plain):
+    first = plain
     network = first.network()
     again = fit(train, {"test": train}, variables={"params": network.params}, max_steps=1)
     start = task_of(train, variables={"params": network.params}).state.network.params
@@ -190,7 +206,7 @@ def test_training_starts_from_the_variables_that_are_given(train):
 
 def test_frozen_parameters_stay_as_they_are(train):
     only = optim.train_only(optim.sgd(0.1, momentum=0.9, weight_decay=0.1), ["dense_2"])
-    before = jax.tree.map(lambda leaf: leaf[0], task_of(train).state.network.params)
+    before = one_seed(task_of(train).state.network.params, 0)
     after = fit(train, optimizer=only, epochs=2).network().params
     jax.tree.map(np.testing.assert_array_equal, before["dense_1"], after["dense_1"])
     assert np.abs(before["dense_2"]["kernel"] - after["dense_2"]["kernel"]).max() > 1e-4
@@ -206,7 +222,7 @@ def by_hand(train):
     """22 examples at 8 are batches of 8, 8 and 6: steps by hand need no filling."""
     how = ClassifierOptions(transform=scale)
     task, _ = classifier_task(SMALL_CNN, SGD, train, batch_size=8, how=how)
-    state = jax.tree.map(lambda leaf: leaf[0], task.state)
+    state = one_seed(task.state, 0)
     order = np.asarray(task.inputs_for_epoch(1).permutation)[0]
     step = jax.jit(classifier.train_step)
     for rows in np.split(order, [8, 16]):
@@ -235,7 +251,7 @@ def test_a_stopped_seed_is_the_same_alone_and_among_others(train):
             {"test": Split(train.images[:9], train.labels[:9])},
             epochs=40,
             seeds=seeds,
-            optimizer=optax.sgd(1.0),
+            optimizer=FAST,
             early_stopping=EarlyStopping("test_loss", "min", patience=1),
         )
 
@@ -252,7 +268,7 @@ def test_a_stopped_seed_is_the_same_alone_and_among_others(train):
         )
     network = together.network(first)
     part = Split(train.images[:9], train.labels[:9])
-    measured = classifier.evaluate(network, part, scale)
+    measured = jax.jit(lambda: classifier.evaluate(network, part, scale))()
     assert float(measured["loss"]) == pytest.approx(together.final("test_loss")[first], rel=1e-6)
     steps = together.stopped_epochs[first] * 3
     values = [value[first] for value in together.log.series("loss")[1]]
@@ -276,7 +292,7 @@ def test_a_task_can_be_trained_twice(train):
     )
     model, part = MLP(hidden=(5,), num_classes=3), Split(train.images[:9], train.labels[:9])
     task, schedule = classifier_task(
-        model, optax.sgd(1.0), train, {"test": part}, batch_size=8, epochs=40, how=how
+        model, FAST, train, {"test": part}, batch_size=8, epochs=40, how=how
     )
     first, second = run_fit(task, schedule), run_fit(task, schedule)
     assert first.progress.stopped
@@ -296,7 +312,7 @@ def poisoned_after_its_stop(train, folder):
     part = Split(train.images[:9], train.labels[:9])
     options = RunOptions(folder=folder, save_every_seconds=1e6)
     task, schedule = classifier_task(
-        MLP(hidden=(5,), num_classes=3), optax.sgd(1.0), train, {"test": part},
+        MLP(hidden=(5,), num_classes=3), FAST, train, {"test": part},
         batch_size=8, epochs=40, how=how, options=options,
     )  # fmt: skip
     return task, schedule, options
@@ -376,8 +392,8 @@ def test_parts_of_another_size_and_models_of_another_kind_are_refused(train):
         fit(train, model=linen.Dense(3))
 
 
-def test_predictions_take_what_was_trained_on_and_weights_that_are_there(train):
-    fitted = fit(train)
+def test_predictions_take_what_was_trained_on_and_weights_that_are_there(train, plain):
+    fitted = plain
     assert fitted.predict(train.images).shape == (22,)
     assert (fitted.predict((train.images, train.labels)) == fitted.predict(train.images)).all()
     with pytest.raises(DataError, match="trained on uint8"):

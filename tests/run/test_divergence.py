@@ -1,5 +1,6 @@
 """Runs that leave the finite numbers: stopped at the step, named, and found again by a replay."""
 
+import functools
 import json
 import re
 
@@ -22,6 +23,7 @@ from jaxdl.run.task import Hook, RunOptions, Task
 from jaxdl.training.collapse import collapse_warnings
 from jaxdl.training.leaves import first_bad_leaf
 
+pytestmark = pytest.mark.usefixtures("steps_compiled_once")
 SCHEDULE = Schedule(10, 3, None, 2)
 BAD_STEP = 17
 
@@ -37,6 +39,7 @@ class Listener:
         self.said.append(text)
 
 
+@functools.cache
 def make_step(where):
     """Counts; at step 17 the loss, a gradient or a hidden number is no longer finite."""
 

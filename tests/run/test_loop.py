@@ -19,6 +19,8 @@ from jaxdl.run.signals import StopSignals
 from jaxdl.run.step_metrics import EpochMetrics
 from jaxdl.run.task import Best, Hook, Monitor, RunOptions, Task
 
+pytestmark = pytest.mark.usefixtures("steps_compiled_once")
+
 
 def step(state, inputs, position, shard):
     """Adds the position-th input; reports the sum before."""

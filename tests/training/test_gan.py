@@ -75,10 +75,10 @@ def state_from(reference, prefix, step=0, dtype=jnp.float32):
 
 
 def with_trees(network, trees, step, dtype):
-    trees = jax.tree.map(lambda x: jnp.asarray(x, dtype), trees)
+    trees = jax.tree.map(lambda x: jnp.asarray(x.astype(dtype)), trees)
     assert jax.tree.map(jnp.shape, trees["params"]) == jax.tree.map(jnp.shape, network.params)
     assert jax.tree.map(jnp.shape, trees["stats"]) == jax.tree.map(jnp.shape, network.batch_stats)
-    opt_state = ADAM.init(trees["params"])
+    opt_state = jax.jit(ADAM.init)(trees["params"])
     if step:
         moments = {"count": jnp.asarray(step, jnp.int32), "mu": trees["mu"], "nu": trees["nu"]}
         opt_state = optax.tree_utils.tree_set(opt_state, **moments)

@@ -21,6 +21,9 @@ MODELS = {
 }
 
 
+FORWARD = jax.jit(lambda network, x: network.predict(x))
+
+
 @pytest.fixture(scope="module")
 def networks():
     example = np.zeros((1, SIZE, SIZE, 1), np.float32)
@@ -37,7 +40,7 @@ def images(rng):
 @pytest.mark.parametrize("batch_size", [1, 4, 11, 1000])
 def test_batches_and_filling_change_nothing(networks, images, name, batch_size):
     network = networks[name]
-    logits = np.concatenate([network.predict(normalize(images[i : i + 1])) for i in range(11)])
+    logits = np.concatenate([FORWARD(network, normalize(image[None])) for image in images])
     expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     found = predict_probabilities(network, images, normalize, batch_size)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)

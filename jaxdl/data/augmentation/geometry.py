@@ -1,5 +1,6 @@
 """Geometric augmentation: flips, shifts, scaling with cropping."""
 
+import functools
 import math
 from typing import Literal
 
@@ -143,6 +144,7 @@ def random_scale_and_crop(
     return scale_and_crop(images, scales, draws[:, 1:], method)
 
 
+@functools.partial(jax.jit, static_argnums=(0, 3), inline=True)
 def _resampling_weights(size: int, scales: jax.Array, places: jax.Array, method: str) -> jax.Array:
     """Weight of each input pixel (last axis) in each output pixel along one axis, (N, S, S)."""
     starts = places * (size - size / scales)

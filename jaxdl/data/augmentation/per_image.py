@@ -1,5 +1,6 @@
 """What all augmentations share: input checks, per-image draws, rounding."""
 
+import functools
 from collections.abc import Callable
 
 import jax
@@ -76,11 +77,14 @@ def per_image(values: jax.Array) -> jax.Array:
     return values[:, None, None, None]
 
 
+# Compiled as one program where they are called outside of any; within one, nothing changes.
+@functools.partial(jax.jit, inline=True)
 def to_grey_values(images: jax.Array) -> jax.Array:
     """Rounds to the nearest grey value (ties to even) and clips to 0..255, uint8."""
     return jnp.clip(jnp.round(images), 0.0, 255.0).astype(jnp.uint8)
 
 
+@functools.partial(jax.jit, inline=True)
 def pick_pixels(images: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
     """Pixel (n, rows, columns) of each image, or 0 outside it; indices broadcast to (N, H, W)."""
     num_images, height, width, num_channels = images.shape

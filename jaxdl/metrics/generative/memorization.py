@@ -66,7 +66,7 @@ def data_copying(features: ArrayLike, test: ArrayLike, train: ArrayLike, key: ja
     centres = _kmeans(points[0][:: max(1, len(points[0]) // MOST)], key)
     cells = tuple(_cells(x, centres) for x in points)
     near_test, near_samples = (
-        np.asarray(nearest(x, points[0], 1, (own, cells[0]))[0][:, 0])
+        np.asarray(nearest(x, points[0], 1, (own, cells[0]))[0])[:, 0]
         for x, own in zip(points[1:], cells[1:], strict=True)
     )
     of_test, of_samples = (np.asarray(cell) for cell in cells[1:])
@@ -111,10 +111,10 @@ def authenticity(features: ArrayLike, train: ArrayLike) -> float:
     if len(others) < 2:
         raise ShapeError(f"train has {len(others)} samples: need at least 2")
     others, points = centred(others, points)
-    distances, indices = (found[:, 0] for found in nearest(points, others, 1))
-    tags = indices, jnp.arange(len(others))
-    spacing = nearest(others[indices], others, 1, tags, same=False)[0][:, 0]
-    return float(np.asarray(distances > spacing).mean())
+    distances, indices = (np.asarray(found)[:, 0] for found in nearest(points, others, 1))
+    tags = indices, np.arange(len(others), dtype=np.int32)
+    spacing = nearest(np.asarray(others)[indices], others, 1, tags, same=False)[0]
+    return float((distances > np.asarray(spacing)[:, 0]).mean())
 
 
 def _leading(first: np.ndarray, *others: np.ndarray) -> tuple[np.ndarray, ...]:

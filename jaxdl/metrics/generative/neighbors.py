@@ -64,11 +64,13 @@ def prdc(features: ArrayLike, reference: ArrayLike, nearest_k: int = 5) -> PRDC:
         raise ConfigError(f"nearest_k is {nearest_k}: it must be at least 1")
     sets = check_features(nearest_k + 1, reference=reference, features=features)
     real, fake = centred(*sets)
-    real_radii, fake_radii = (nearest(x, x, nearest_k + 1)[0][:, -1] for x in (real, fake))
-    balls, _ = _inside(fake, real, real_radii)
-    recalled, distances = _inside(real, fake, fake_radii)
+    real_radii, fake_radii = (
+        np.asarray(nearest(x, x, nearest_k + 1)[0])[:, -1] for x in (real, fake)
+    )
+    balls, _ = map(np.asarray, _inside(fake, real, real_radii))
+    recalled, distances = map(np.asarray, _inside(real, fake, fake_radii))
     shares = balls > 0, recalled > 0, balls, distances < real_radii
-    precision, recall, density, coverage = (float(np.asarray(share).mean()) for share in shares)
+    precision, recall, density, coverage = (float(share.mean()) for share in shares)
     return PRDC(precision, recall, density / nearest_k, coverage)
 
 

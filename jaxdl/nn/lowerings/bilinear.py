@@ -64,7 +64,8 @@ def bilinear_convolution(algorithm: Algorithm, x: jax.Array, kernel: jax.Array) 
         >>> import jax.numpy as jnp
         >>> from jaxdl.nn.lowerings.winograd import WINOGRAD_2
         >>> kernel = jnp.ones((4, 4, 1, 1))
-        >>> bilinear_convolution(WINOGRAD_2, jnp.ones((1, 4, 4, 1)), kernel)[0, :, :, 0]
+        >>> convolve = jax.jit(bilinear_convolution, static_argnums=0)
+        >>> convolve(WINOGRAD_2, jnp.ones((1, 4, 4, 1)), kernel)[0, :, :, 0]
         Array([[9., 9.],
                [9., 9.]], dtype=float32)
     """
@@ -84,7 +85,8 @@ def bilinear_transposed_convolution(
         >>> import jax.numpy as jnp
         >>> from jaxdl.nn.lowerings.winograd import WINOGRAD_2
         >>> kernel = jnp.ones((4, 4, 1, 1))
-        >>> bilinear_transposed_convolution(WINOGRAD_2, jnp.ones((1, 2, 2, 1)), kernel)[0, :, :, 0]
+        >>> convolve = jax.jit(bilinear_transposed_convolution, static_argnums=0)
+        >>> convolve(WINOGRAD_2, jnp.ones((1, 2, 2, 1)), kernel)[0, :, :, 0]
         Array([[1., 2., 2., 1.],
                [2., 4., 4., 2.],
                [2., 4., 4., 2.],
