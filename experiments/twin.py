@@ -80,7 +80,7 @@ def our_command(config: TwinConfig, seed: int, folder: Path) -> list[str]:
 
 def torch_command(config: TwinConfig, seed: int, images: Path, out: Path) -> list[str]:
     """Trains the course's."""
-    names = ("steps", "batch_size", "features", "learning_rate")
+    names = ("steps", "batch_size", "image_size", "features", "learning_rate")
     twin = {name: getattr(config, name) for name in names}
     twin |= {"images": str(images), "out": str(out), "seed": seed}
     return [sys.executable, "-m", "experiments.measuring.torch_twin", json.dumps(twin)]
@@ -193,8 +193,8 @@ def run(config: TwinConfig) -> lesson.Result:
     folder = lesson.begin("twin", config)
     print(dataset.description)
     size = (config.image_size, config.image_size)
-    images = folder / "images.npy"
-    np.save(images, resized(dataset.images, size))
+    images = folder / "images.bin"
+    resized(dataset.images, size).tofile(images)
     seconds = all_seconds(config, folder, images, dataset.fingerprint)
     images.unlink()
     real = resized(dataset.test.images, size)

@@ -25,13 +25,15 @@ class Twin(NamedTuple):
     """What to train.
 
     Attributes:
-        images: an ``.npy`` of uint8 (N, S, S, 1), S a power of two.
+        images: a file of nothing but the bytes of grey images (N, S, S).
+        image_size: S, a power of two.
         out: the state dict's file.
         seed: of the first weights, the batches and the noise.
         steps, batch_size, features, learning_rate: as of ``experiments.dcgan``.
     """
 
     images: str
+    image_size: int
     out: str
     seed: int
     steps: int
@@ -52,8 +54,10 @@ def initialize(module: nn.Module) -> None:
 def train(twin: Twin) -> nn.Module:
     """The course's loop without its prints and pictures; returns the generator."""
     torch.manual_seed(twin.seed)
-    pixels = torch.from_numpy(np.load(twin.images)).permute(0, 3, 1, 2)
-    doublings = pixels.shape[-1].bit_length() - 3
+    shape = (-1, 1, twin.image_size, twin.image_size)
+    content = bytearray(Path(twin.images).read_bytes())
+    pixels = torch.from_numpy(np.frombuffer(content, np.uint8).reshape(shape))
+    doublings = twin.image_size.bit_length() - 3
     generator, discriminator = (
         make(twin.features, doublings).apply(initialize).to(DEVICE)
         for make in (generator_network, discriminator_network)

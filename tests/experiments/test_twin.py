@@ -22,7 +22,7 @@ def trainings(monkeypatch):
 def test_stopped_and_started_again_it_trains_what_is_missing(tmp_path, trainings):
     def seconds(**flags):
         config = twin.TwinConfig(**flags)
-        return twin.all_seconds(config, tmp_path, tmp_path / "images.npy", "data")
+        return twin.all_seconds(config, tmp_path, tmp_path / "images.bin", "data")
 
     first = seconds(seeds=2)
     assert first == {"PyTorch": [1, 4], "ours": [2, 3]}  # in turns
@@ -34,7 +34,7 @@ def test_stopped_and_started_again_it_trains_what_is_missing(tmp_path, trainings
 
 def test_both_sides_train_alike(tmp_path, trainings):
     config = twin.TwinConfig(seeds=2, steps=7, features=5, batch_size=10, learning_rate=0.5)
-    twin.all_seconds(config, tmp_path, tmp_path / "images.npy", "data")
+    twin.all_seconds(config, tmp_path, tmp_path / "images.bin", "data")
     theirs, ours = json.loads(trainings[0][-1]), trainings[1]
     flags = dict(zip(ours[3::2], ours[4::2], strict=True))
     for name, flag in {"steps": "max_steps"}.items() | {

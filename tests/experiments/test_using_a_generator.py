@@ -22,6 +22,11 @@ CONFIGS = {
 }
 
 
+def read_npz(path):
+    with np.load(path) as arrays:
+        return dict(arrays)
+
+
 def state(key):
     adam = optim.adam(2e-4, b1=0.5)
     networks = Generator(4, 8, 16), Discriminator(features=2, image_size=16)
@@ -72,7 +77,7 @@ def test_from_a_run_to_images_and_back_by_their_z(made, tmp_path, capsys):
     assert f"Written to {out}" in printed
     for name, flags in (("a", ["--count", 7, "--seed", 5]), ("b", ["--z", tmp_path / "a.npz"])):
         assert call("generate", made / "model.pt", *flags, "--out", tmp_path / f"{name}.npz") == 0
-    a, b = (np.load(tmp_path / f"{name}.npz") for name in "ab")
+    a, b = (read_npz(tmp_path / f"{name}.npz") for name in "ab")
     np.testing.assert_array_equal(a["images"], b["images"])
     np.testing.assert_array_equal(a["z"], load_generator(made / "run").noise(range(7), seed=5))
 

@@ -21,7 +21,7 @@ TRAINING = [
 TOOLS = ["export", "generate", "interpolate"]  # no folder of their own; a first argument
 WITH_DATA = [
     *TRAINING,
-    "evaluate",
+    *("evaluate", "twin"),
     *("lessons.convolution_filters", "lessons.tinynet", "lessons.two_layer_network"),
 ]
 

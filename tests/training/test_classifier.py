@@ -30,7 +30,8 @@ WIDTH, STEPS, BATCH, RATE = 24, 100, 64, 0.1
 
 @pytest.fixture(scope="module")
 def reference():
-    return dict(np.load(REFERENCES / "mlp.npz"))
+    with np.load(REFERENCES / "mlp.npz") as arrays:
+        return dict(arrays)
 
 
 @pytest.fixture(scope="module")
