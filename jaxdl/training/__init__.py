@@ -18,6 +18,7 @@ from jaxdl.training import (
 from jaxdl.training.classifier import ClassifierState
 from jaxdl.training.early_stopping import EarlyStopping
 from jaxdl.training.gan import GANState
+from jaxdl.training.layers import layer_statistics
 from jaxdl.training.objective import Objective
 from jaxdl.training.predict import predict, predict_probabilities
 from jaxdl.training.state import NetworkState, num_parameters
@@ -34,6 +35,7 @@ __all__ = [
     "early_stopping",
     "epoch_evaluator",
     "gan",
+    "layer_statistics",
     "leaves",
     "num_parameters",
     "objective",
