@@ -64,7 +64,7 @@ class ClassifierConfig(StudyConfig):
     COURSE_BATCH_SIZE: ClassVar[int] = 125  # as the judge's; divides MNIST's training images
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
         "quick": {"epochs": 6, "max_steps": 600, "seeds": 2},
-        "smoke": {"epochs": 2, "max_steps": 4, "seeds": 2, "width": 4, "log_every": 1},
+        "smoke": {"epochs": 2, "max_steps": 4, "seeds": 2, "log_every": 1},
     }
 
     seeds: int = option(1, "number of seeds, trained together", low=1, high=1000)

@@ -16,7 +16,7 @@ from jaxdl.errors import ConfigError, DeviceError
 PROGRAMS = sorted(name for entries in programs().values() for name, _ in entries)
 TRAINING = [
     *("cross_validation", "dcgan", "mlp_augmentation", "mlp_dropout", "mlp_early_stopping"),
-    *("evaluator", "mlp_l2"),
+    *("classifier", "evaluator", "mlp_l2"),
 ]
 TOOLS = ["export", "generate", "interpolate"]  # no folder of their own; a first argument
 WITH_DATA = [
