@@ -21,7 +21,7 @@ from jaxdl.training.rngs import root_key
 
 FLAGS = {
     "width": 4,
-    "depth": 2,
+    "depth": 1,
     "batch_size": 64,
     "max_steps": None,
     "optimizer": "momentum",
@@ -80,9 +80,7 @@ def test_every_epoch_logs_what_a_diagnosis_needs(trained):
             assert len(record[name]) == 2  # one per seed
         for part in ("train", "val", "test"):
             assert len(record[f"{part}_loss"]) == len(record[f"{part}_accuracy"]) == 2
-        assert list(record["layers"]) == [
-            *("conv_0", "batch_norm_0", "conv_1", "batch_norm_1", "dense_0", "dense_1")
-        ]
+        assert list(record["layers"]) == [*("conv_0", "batch_norm_0", "dense_0", "dense_1")]
     assert epochs[1]["train_loss"][0] < epochs[0]["train_loss"][0]
 
 
@@ -122,12 +120,9 @@ def test_pytorch_computes_the_same(trained, few_digits):
     network = load_classifier(folder / "model.safetensors")
     images = data.load("mnist", few_digits).test.images[:5]
     x = torch.tensor(np.array(network.inputs(images))).permute(0, 3, 1, 2)
-    for i in (1, 2):
-        x = functional.conv2d(x, weights[f"conv{i}.weight"], weights[f"conv{i}.bias"], 2, 1)
-        statistics = (weights[f"bn{i}.{name}"] for name in ("running_mean", "running_var"))
-        x = functional.batch_norm(
-            x, *statistics, weights[f"bn{i}.weight"], weights[f"bn{i}.bias"]
-        ).relu()
+    x = functional.conv2d(x, weights["conv1.weight"], weights["conv1.bias"], 2, 1)
+    names = ("running_mean", "running_var", "weight", "bias")
+    x = functional.batch_norm(x, *(weights[f"bn1.{name}"] for name in names)).relu()
     x = functional.linear(x.flatten(1), weights["fc1.weight"], weights["fc1.bias"]).relu()
     x = functional.linear(x, weights["fc2.weight"], weights["fc2.bias"])
     np.testing.assert_allclose(network.probabilities(images), x.softmax(-1), atol=1e-5)
@@ -201,9 +196,9 @@ def test_schedules_start_and_end_where_they_should():
 
 
 def test_a_plateau_of_the_training_loss_lowers_the_rate():
-    how = ingredients.Training("sgd", 0.1, "plateau")
+    how = ingredients.Training("sgd", 1e-6, "plateau")
     optimizer = ingredients.make_optimizer(how, 100, 2)
-    x, labels = jnp.zeros((2, 3)), jnp.array([0, 1])  # nothing to learn: the loss stays at ln 2
+    x, labels = jnp.zeros((2, 3)), jnp.array([0, 1])  # the loss hardly falls
     state = create_state(root_key(0), MLP(hidden=(), num_classes=2), optimizer, x)
     step, scales = jax.jit(train_step), []
     for _ in range(2 * (ingredients.PLATEAU_PATIENCE + 2)):
