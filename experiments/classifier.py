@@ -83,7 +83,7 @@ class ClassifierConfig(StudyConfig):
         high=100_000,
     )
     depth: int | None = option(
-        None, "hidden layers, or a CNN's blocks; unset: 2, or 3", low=0, high=1000
+        None, "hidden layers, or a CNN's blocks; unset: 2, or 3", low=0, high=200
     )
     dropout: float = option(0.0, "share of activations set to zero", low=0, high=0.99)
     inputs: str = option(
@@ -179,8 +179,19 @@ def network_of(config: ClassifierConfig) -> ingredients.Network:
 
 
 def make_inputs(config: ClassifierConfig, dataset: data.Dataset) -> classification.Inputs:
-    """The scaling of the images; a CNN's are padded so that each block can halve them."""
-    multiple = 2**config.depth if config.model == "cnn" else None
+    """The scaling of the images; a CNN's are padded so that each block can halve them.
+
+    Raises:
+        ConfigError: the CNN has more blocks than such images can be halved.
+    """
+    multiple, side = None, max(dataset.images.shape[1:3])
+    if config.model == "cnn":
+        multiple = 2**config.depth
+        if multiple >= 2 * side:
+            raise ConfigError(
+                f"--depth {config.depth}: images of {side} pixels can be halved "
+                f"{(side - 1).bit_length()} times"
+            )
     return classification.inputs_for(dataset.train.images, config.inputs, multiple)
 
 

@@ -244,3 +244,11 @@ def test_the_judgement_is_scikit_learns(rng):
 def test_nothing_wrong_gives_no_picture():
     images, labels = np.zeros((2, 4, 4, 1), np.uint8), np.array([0, 1])
     assert judgement.draw_wrong(images, labels, np.eye(2), "all right") is None
+
+
+def test_a_cnn_can_halve_an_image_to_one_pixel_but_not_further(few_digits):
+    dataset = data.load("mnist", few_digits)
+    deepest = resolved(ClassifierConfig(depth=5, batch_size=64))
+    assert make_runs(deepest, dataset)[0].model.final_size() == 1
+    with pytest.raises(ConfigError, match=r"--depth 6: images of 28 pixels can be halved 5 times"):
+        make_runs(resolved(ClassifierConfig(depth=6, batch_size=64)), dataset)

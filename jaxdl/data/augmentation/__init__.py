@@ -9,7 +9,7 @@ ConfigError.
 """
 
 from jaxdl._face import face
-from jaxdl.data.augmentation import per_image
+from jaxdl.data.augmentation import named, per_image
 from jaxdl.data.augmentation.elastic import elastic_distortion
 from jaxdl.data.augmentation.geometry import (
     random_flip,
@@ -32,6 +32,7 @@ __all__ = [
     "Augmentations",
     "elastic_distortion",
     "gaussian_noise",
+    "named",
     "parse_augmentations",
     "per_image",
     "random_brightness",
