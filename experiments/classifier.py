@@ -256,7 +256,9 @@ def first_classifier(session: Session, run: Run, fitted: FittedClassifier) -> Tr
         "fingerprint": dataset.fingerprint,
         "seed": config.seed,
     }
-    network = fitted.network(best=fitted.best_epochs is not None)
+    # Without a whole epoch there are no best weights yet.
+    best = fitted.best_epochs is not None and fitted.best_epochs[0] is not None
+    network = fitted.network(best=best)
     return TrainedClassifier(run.model, network.variables(), run.how["transform"], record)
 
 

@@ -134,15 +134,13 @@ class Training(NamedTuple):
 def make_optimizer(how: Training, steps: int, steps_per_epoch: int) -> optax.GradientTransformation:
     """An optimiser for a run of a number of steps."""
     rate = make_schedule(how.schedule, how.learning_rate, steps)
-    parts = [OPTIMIZERS[how.optimizer].make(rate, how.momentum, how.l2)]
+    optimizer = OPTIMIZERS[how.optimizer].make(rate, how.momentum, how.l2)
     if how.l1:
-        parts.insert(0, optim.add_l1(how.l1))
+        optimizer = optax.chain(optim.add_l1(how.l1), optimizer)
     if how.schedule == "plateau":
-        plateau = optax.contrib.reduce_on_plateau(
-            PLATEAU_FACTOR, PLATEAU_PATIENCE, accumulation_size=steps_per_epoch
-        )
-        parts.append(plateau)
-    return optax.chain(*parts) if len(parts) > 1 else parts[0]
+        plateau = PLATEAU_FACTOR, PLATEAU_PATIENCE, steps_per_epoch
+        optimizer = optim.reduce_on_plateau(optimizer, *plateau)
+    return optimizer
 
 
 def _one_hot(outputs: jax.Array, labels: jax.Array) -> jax.Array:

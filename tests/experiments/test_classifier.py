@@ -200,6 +200,7 @@ def test_a_plateau_of_the_training_loss_lowers_the_rate():
     optimizer = ingredients.make_optimizer(how, 100, 2)
     x, labels = jnp.zeros((2, 3)), jnp.array([0, 1])  # the loss hardly falls
     state = create_state(root_key(0), MLP(hidden=(), num_classes=2), optimizer, x)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state))
     step, scales = jax.jit(train_step), []
     for _ in range(2 * (ingredients.PLATEAU_PATIENCE + 2)):
         state, _ = step(state, x, labels)
