@@ -10,6 +10,7 @@ from jaxdl.data import augmentation
 from jaxdl.errors import ConfigError
 
 KEY = jax.random.key(7)
+distort = jax.jit(augmentation.elastic_distortion, static_argnums=(2, 3))
 
 
 def with_scipy(images, fields, alpha, sigma):
@@ -35,16 +36,17 @@ def test_elastic_distortion_is_scipys(rng, alpha, sigma):
         for i in range(3)
     ]
     wanted = with_scipy(images, fields, alpha, sigma)
-    found = augmentation.elastic_distortion(KEY, images, alpha, sigma)
+    found = distort(KEY, images, alpha, sigma, positions=jnp.arange(3))
     np.testing.assert_allclose(found, wanted, atol=0.51)  # rounding to grey values
     assert (np.asarray(found) != images).mean() > 0.5
 
 
 def test_an_images_distortion_depends_on_its_position_only(rng):
-    images = rng.integers(0, 256, (4, 9, 9, 3), np.uint8)
-    whole = augmentation.elastic_distortion(KEY, images)
-    half = augmentation.elastic_distortion(KEY, images[2:], positions=jnp.arange(2, 4))
-    np.testing.assert_array_equal(whole[2:], half)
+    images = rng.integers(0, 256, (3, 12, 17, 1), np.uint8)
+    order = np.array([2, 0, 1])
+    whole = distort(KEY, images, 34.0, 4.0, positions=jnp.arange(3))
+    mixed = distort(KEY, images[order], 34.0, 4.0, positions=jnp.asarray(order))
+    np.testing.assert_array_equal(np.asarray(whole)[order], mixed)
 
 
 @pytest.mark.parametrize("settings", [{"alpha": -1.0}, {"sigma": 0.1}])
@@ -55,11 +57,18 @@ def test_settings_out_of_range_are_refused(settings):
 
 def test_named_augmentations_are_applied_in_order_with_keys_of_their_own(rng):
     images, positions = rng.integers(0, 256, (3, 9, 9, 1), np.uint8), jnp.arange(3)
-    keys = jax.random.split(KEY, 2)
-    wanted = augmentation.random_rotation(keys[0], images, 30.0, positions=positions)
-    wanted = augmentation.random_shift(keys[1], wanted, 2, positions=positions)
-    found = augmentation.parse_augmentations("rotation:30, shift")(KEY, images, positions)
+    augment = augmentation.parse_augmentations("rotation:30, shift")
+
+    @jax.jit
+    def both(images):
+        keys = jax.random.split(KEY, 2)
+        wanted = augmentation.random_rotation(keys[0], images, 30.0, positions=positions)
+        wanted = augmentation.random_shift(keys[1], wanted, 2, positions=positions)
+        return augment(KEY, images, positions), wanted
+
+    found, wanted = both(images)
     np.testing.assert_array_equal(found, wanted)
+    assert (np.asarray(found) != images).any()
 
 
 def test_every_name_works_inside_a_compiled_step(rng):
