@@ -6,6 +6,7 @@ intervals (``jaxdl.metrics.statistics``).
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -200,7 +201,7 @@ def arguments_of(session: Session, run: Run) -> dict[str, Any]:
             name=run.name,
             identity={**session.workdir.identity, "run": run.name, **run.identity},
             hooks=run.hooks,
-            warnings=chance_warnings,
+            warnings=functools.partial(chance_warnings, num_classes=session.dataset.num_classes),
         ),
     }
 

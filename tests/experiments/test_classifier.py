@@ -251,3 +251,15 @@ def test_a_cnn_can_halve_an_image_to_one_pixel_but_not_further(few_digits):
     assert make_runs(deepest, dataset)[0].model.final_size() == 1
     with pytest.raises(ConfigError, match=r"--depth 6: images of 28 pixels can be halved 5 times"):
         make_runs(resolved(ClassifierConfig(depth=6, batch_size=64)), dataset)
+
+
+def test_without_a_whole_epoch_early_stopping_keeps_the_last_weights(tmp_path, few_digits):
+    flags = {"model": "mlp", "width": 4, "depth": 1, "patience": 1, "seeds": 1, "num_devices": 1}
+    config = ClassifierConfig.from_preset(
+        "smoke", workdir=str(tmp_path), data_dir=few_digits, max_steps=1, learning_rate=0.5, **flags
+    )
+    summary = classifier.run(config).summary
+    assert summary["best_epochs"] == [None]
+    assert summary["first_seed"]["cross_entropy"] == pytest.approx(
+        summary["test_loss"]["values"][0], rel=1e-4
+    )
