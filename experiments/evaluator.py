@@ -20,7 +20,6 @@ import functools
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
-import jax
 import numpy as np
 import optax
 
@@ -31,7 +30,7 @@ from experiments.common.table import flag_table
 from experiments.common.training import exit_status, is_replayed, run_options
 from experiments.common.workdir import FREE_FIELDS
 from jaxdl import data, nn, optim
-from jaxdl.data import augmentation
+from jaxdl.data.augmentation import Augmentations
 from jaxdl.errors import ConfigError, DataError
 from jaxdl.evaluation import Judge, JudgeNetwork, make_judge, save_judge, to_judge_size
 from jaxdl.run.classifier_task import ClassifierOptions, classifier_task
@@ -119,24 +118,6 @@ def make_network(config: EvaluatorConfig, dataset: data.Dataset) -> JudgeNetwork
     )
 
 
-def augment(
-    key: jax.Array,
-    images: jax.Array,
-    positions: jax.Array,
-    *,
-    degrees: float,
-    shift: int,
-    scale: float,
-) -> jax.Array:
-    """Scales, rotates and shifts training images a little."""
-    keys = jax.random.split(key, 3)
-    images = augmentation.random_scale_and_crop(
-        keys[0], images, 1 - scale, 1 + scale, positions=positions
-    )
-    images = augmentation.random_rotation(keys[1], images, degrees, positions=positions)
-    return augmentation.random_shift(keys[2], images, shift, positions=positions)
-
-
 def arguments_of(session: Session) -> dict[str, Any]:
     """What ``fit_classifier`` and ``classifier_task`` take."""
     config, dataset = session.config, session.dataset
@@ -146,7 +127,7 @@ def arguments_of(session: Session) -> dict[str, Any]:
     rate = optax.warmup_cosine_decay_schedule(
         config.learning_rate / 10, config.learning_rate, int(WARM_UP * steps), int(steps)
     )
-    how = {name: getattr(config, name) for name in ("degrees", "shift", "scale")}
+    kinds = {"scale": config.scale, "rotation": config.degrees, "shift": config.shift}
     return {
         "model": network,
         "optimizer": optim.adam(rate, b2=0.99),
@@ -158,7 +139,7 @@ def arguments_of(session: Session) -> dict[str, Any]:
             seeds=(config.seed,),
             max_steps=config.max_steps,
             transform=functools.partial(to_judge_size, size=network.image_size),
-            augment=functools.partial(augment, **how),
+            augment=Augmentations(tuple(kinds.items())),
         ),
         "options": run_options(
             session,

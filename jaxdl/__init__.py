@@ -31,6 +31,7 @@ from jaxdl._face import face
 
 if TYPE_CHECKING:
     from jaxdl import (
+        classification,
         data,
         distributed,
         errors,
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "classification",
     "data",
     "distributed",
     "errors",

@@ -4,12 +4,16 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from experiments.common.config import changed_flags
 from experiments.common.session import Session
 from experiments.common.table import text_table
 from experiments.common.workdir import FREE_FIELDS
+from jaxdl import plot
 from jaxdl.distributed.parallel import batch_size_for
 from jaxdl.metrics.statistics import Summary, paired_difference, summarize, verdict
+from jaxdl.run.classifiers import FittedClassifier
 
 
 class Course(NamedTuple):
@@ -150,3 +154,31 @@ def comparison_table(
             f"loss {found['loss_verdict']}."
         )
     return "\n".join(lines)
+
+
+def figures_of(
+    outcomes: Sequence[Outcome], fitted: Mapping[str, FittedClassifier], comparable: bool
+) -> dict:
+    """Accuracy per seed (beside the course's if comparable), and every run's loss with its band."""
+    course = {o.name: 100 * o.course.test_accuracy for o in outcomes if o.course and comparable}
+    accuracy = plot.values_per_seed(
+        {o.name: 100 * np.array(o.test_accuracy) for o in outcomes},
+        ylabel="Test accuracy (%)",
+        run_references=course or None,
+        run_reference_label="course (one run)",
+        possible=(0, 100),
+    )
+    figures = {"accuracy_per_seed": accuracy}
+    curves = {name: f.log.series("loss") for name, f in fitted.items()}
+    shortest = min(len(steps) for steps, _ in curves.values())
+    if shortest:
+        by_name = {n: (s, np.array(v, float).T) for n, (s, v) in curves.items()}
+        steps = next(iter(by_name.values()))[0][:shortest]
+        figures["training_loss"] = plot.line_band(
+            steps,
+            {name: values[:, :shortest] for name, (_, values) in by_name.items()},
+            xlabel="Step",
+            ylabel="Training loss (nats), mean and range over seeds",
+            log_y=True,
+        )
+    return figures

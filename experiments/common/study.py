@@ -6,7 +6,9 @@ intervals (``jaxdl.metrics.statistics``).
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import flax.linen as linen
@@ -20,6 +22,7 @@ from experiments.common.comparison import (
     compare,
     comparison_table,
     differences_from_course,
+    figures_of,
 )
 from experiments.common.config import TrainingConfig, option
 from experiments.common.session import Session, open_session
@@ -33,6 +36,7 @@ from jaxdl.run.classifiers import FittedClassifier, fit_classifier
 from jaxdl.run.log import Record
 from jaxdl.run.progress import clock
 from jaxdl.run.replay import replay
+from jaxdl.run.task import Hook
 from jaxdl.training.classifier import Augmentation
 from jaxdl.training.collapse import chance_warnings
 from jaxdl.training.early_stopping import EarlyStopping
@@ -73,6 +77,9 @@ class Run(NamedTuple):
         train: the split to train on; None for the whole training split.
         evaluate_on: what it is evaluated on, by name; None for the test split.
         early_stopping: when to stop a seed.
+        how: further fields of ``ClassifierOptions``, such as ``objective`` or ``sampler``.
+        hooks: called at the ends of epochs.
+        identity: what else a checkpoint must match, such as the length that a schedule needs.
     """
 
     name: str
@@ -83,6 +90,9 @@ class Run(NamedTuple):
     train: data.Split | None = None
     evaluate_on: Mapping[str, data.Split] | None = None
     early_stopping: EarlyStopping | None = None
+    how: Mapping[str, Any] = MappingProxyType({})
+    hooks: Sequence[Hook] = ()
+    identity: Mapping[str, Any] = MappingProxyType({})
 
 
 MakeRuns = Callable[[Any, data.Dataset], Sequence[Run]]
@@ -142,22 +152,29 @@ def open_study(
 
 
 def _check_run(run: Run, config: StudyConfig, dataset: data.Dataset) -> None:
-    example = jax.ShapeDtypeStruct((1, *dataset.images.shape[1:]), np.float32)
+    example = input_of(run, dataset)
     states = jax.eval_shape(
         lambda x: stacked_states(run.model, run.optimizer, x, config.all_seeds), example
     )
     check_fits(states, (), f"the networks of {run.name!r} (--width, --seeds)")
 
 
+def input_of(run: Run, dataset: data.Dataset) -> jax.ShapeDtypeStruct:
+    """The shape of one input of a run's network."""
+    image = jax.ShapeDtypeStruct((1, *dataset.images.shape[1:]), np.uint8)
+    return jax.eval_shape(run.how.get("transform", data.normalize_mnist), image)
+
+
 def print_plan(session: Session, runs: Sequence[Run]) -> None:
     """Prints what a dry run shows: the configuration, and each run's network."""
     tell = session.console.message
     tell(flag_table(session.config))
-    names: dict[linen.Module, list[str]] = {}
+    names: dict[tuple[linen.Module, tuple[int, ...]], list[str]] = {}
     for run in runs:
-        names.setdefault(run.model, []).append(run.name)
-    for model, its_runs in names.items():
-        table = nn.summary(model, (1, *session.dataset.images.shape[1:]))
+        shape = input_of(run, session.dataset).shape
+        names.setdefault((run.model, shape), []).append(run.name)
+    for (model, shape), its_runs in names.items():
+        table = nn.summary(model, shape)
         tell(f"\n{', '.join(its_runs)}: {table}")
 
 
@@ -177,12 +194,14 @@ def arguments_of(session: Session, run: Run) -> dict[str, Any]:
             max_steps=config.max_steps,
             early_stopping=run.early_stopping,
             augment=run.augment,
+            **run.how,
         ),
         "options": run_options(
             session,
             name=run.name,
-            identity={**session.workdir.identity, "run": run.name},
-            warnings=chance_warnings,
+            identity={**session.workdir.identity, "run": run.name, **run.identity},
+            hooks=run.hooks,
+            warnings=functools.partial(chance_warnings, num_classes=session.dataset.num_classes),
         ),
     }
 
@@ -248,34 +267,6 @@ def weights_of(fitted: FittedClassifier) -> np.ndarray:
     leaves = jax.tree_util.tree_leaves_with_path(fitted.state.network.params)
     kernels = [np.asarray(leaf) for path, leaf in leaves if "kernel" in str(path[-1])]
     return np.concatenate([kernel.reshape(len(kernel), -1) for kernel in kernels], axis=1)
-
-
-def figures_of(
-    outcomes: Sequence[Outcome], fitted: Mapping[str, FittedClassifier], comparable: bool
-) -> dict:
-    """Accuracy per seed (beside the course's if comparable), and every run's loss with its band."""
-    course = {o.name: 100 * o.course.test_accuracy for o in outcomes if o.course and comparable}
-    accuracy = plot.values_per_seed(
-        {o.name: 100 * np.array(o.test_accuracy) for o in outcomes},
-        ylabel="Test accuracy (%)",
-        run_references=course or None,
-        run_reference_label="course (one run)",
-        possible=(0, 100),
-    )
-    figures = {"accuracy_per_seed": accuracy}
-    curves = {name: f.log.series("loss") for name, f in fitted.items()}
-    shortest = min(len(steps) for steps, _ in curves.values())
-    if shortest:
-        by_name = {n: (s, np.array(v, float).T) for n, (s, v) in curves.items()}
-        steps = next(iter(by_name.values()))[0][:shortest]
-        figures["training_loss"] = plot.line_band(
-            steps,
-            {name: values[:, :shortest] for name, (_, values) in by_name.items()},
-            xlabel="Step",
-            ylabel="Training loss (nats), mean and range over seeds",
-            log_y=True,
-        )
-    return figures
 
 
 def finish(

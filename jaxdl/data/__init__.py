@@ -15,8 +15,10 @@ from jaxdl.data.dataset import (
     fingerprint,
     make_dataset,
 )
+from jaxdl.data.facts import data_facts
 from jaxdl.data.resize import resize_bilinear
 from jaxdl.data.sampling import (
+    balanced_class_weights,
     batch_indices,
     epoch_permutation,
     padded_batch_indices,
@@ -55,9 +57,11 @@ __all__ = [
     "as_images",
     "as_split",
     "augmentation",
+    "balanced_class_weights",
     "batch_indices",
     "check_split",
     "course_train_test_split",
+    "data_facts",
     "epoch_permutation",
     "fingerprint",
     "k_fold",

@@ -67,6 +67,23 @@ def weighted_sampler(
     return sampler
 
 
+def balanced_class_weights(labels: jax.typing.ArrayLike, num_classes: int) -> np.ndarray:
+    """Weights that make every class count alike: w_c = N / (C · N_c), float32 (C,).
+
+    The weights' mean over the examples is 1. As in scikit-learn's "balanced", but C counts only
+    the classes that occur; one that does not gets the weight 1.
+
+    Example:
+        >>> balanced_class_weights(np.array([0, 0, 0, 1]), 2).tolist()
+        [0.666..., 2.0]
+    """
+    counts = np.bincount(np.asarray(labels), minlength=num_classes)
+    occurring = np.count_nonzero(counts)
+    return np.where(counts > 0, counts.sum() / (occurring * np.maximum(counts, 1)), 1).astype(
+        np.float32
+    )
+
+
 def steps_per_epoch(num_examples: int, batch_size: int, drop_last: bool) -> int:
     """Number of batches in an epoch, without or with a last batch that is not full.
 

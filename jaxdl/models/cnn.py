@@ -8,13 +8,17 @@ from jaxdl.errors import ConfigError, ShapeError
 
 
 class CNN(linen.Module):
-    """Blocks of convolution, BatchNorm, ReLU and pooling, followed by two dense layers.
+    """Blocks of convolution, BatchNorm and ReLU that halve the image, then two dense layers.
 
     Attributes:
         widths: channels of each block; every block halves the image, rounding down.
         hidden: neurons of the first dense layer, whose activations are the features.
         num_classes: neurons of the output layer.
         image_size: height and width of the images, in pixels.
+        pool: whether blocks halve the image by max pooling after a 3×3 convolution; if not, by a
+            4×4 convolution of stride 2, which takes a tenth of the time on a CPU (sides that
+            2^blocks divides).
+        dropout_rate: share of the features set to zero in training, in [0, 1).
 
     Example:
         >>> import jax.numpy as jnp
@@ -32,13 +36,25 @@ class CNN(linen.Module):
     hidden: int = 128
     num_classes: int = 10
     image_size: int = 28
+    pool: bool = True
+    dropout_rate: float = 0.0
 
     def setup(self) -> None:
         """Creates conv_0, batch_norm_0, …, dense_0, dense_1."""
         self.final_size()  # refuses sizes that leave no pixels
-        self.conv = [nn.Conv(width, kernel_size=3, padding=1) for width in self.widths]
+        kernel = {"kernel_size": 3} if self.pool else {"kernel_size": 4, "stride": 2}
+        self.conv = [nn.Conv(width, **kernel, padding=1) for width in self.widths]
         self.batch_norm = [nn.BatchNorm(momentum=0.9, epsilon=1e-5) for _ in self.widths]
         self.dense = [nn.Dense(features) for features in (self.hidden, self.num_classes)]
+
+    def dropout_masks(self, key: jax.Array, positions: jax.Array) -> jax.Array:
+        """Draws which features to keep, booleans (N, hidden), by positions in the global batch."""
+
+        def draw(position: jax.Array) -> jax.Array:
+            sample = jax.random.fold_in(key, position)
+            return jax.random.bernoulli(sample, 1 - self.dropout_rate, (self.hidden,))
+
+        return jax.vmap(draw)(positions)
 
     def __call__(
         self,
@@ -47,16 +63,23 @@ class CNN(linen.Module):
         train: bool,
         axis_name: str | None = None,
         mask: jax.Array | None = None,
+        masks: jax.Array | None = None,
     ) -> jax.Array:
         """Maps images (N, image_size, image_size, C) to logits (N, num_classes).
 
-        ``mask`` (N,) is 1 for images that count in the batch's statistics; None counts all.
+        ``mask`` (N,) is 1 for images that count in the batch's statistics; None counts all. In
+        training with dropout, ``masks`` are those of :meth:`dropout_masks`.
 
         Raises:
-            ShapeError: the images have another size.
+            ShapeError: the images have another size, or masks for dropout are missing.
             ConfigError: no pixel would be left after the last block.
         """
-        return self.dense[1](self.features(x, train=train, axis_name=axis_name, mask=mask))
+        features = self.features(x, train=train, axis_name=axis_name, mask=mask)
+        if train and self.dropout_rate > 0:
+            if masks is None:
+                raise ShapeError("training with dropout takes masks (see CNN.dropout_masks)")
+            features = features * masks / (1 - self.dropout_rate)
+        return self.dense[1](features)
 
     def features(
         self,
@@ -74,7 +97,7 @@ class CNN(linen.Module):
             )
         for conv, batch_norm in zip(self.conv, self.batch_norm, strict=True):
             x = nn.relu(batch_norm(conv(x), train=train, axis_name=axis_name, mask=mask))
-            x = nn.max_pool(x, 2)
+            x = nn.max_pool(x, 2) if self.pool else x
         return nn.relu(self.dense[0](x.reshape(x.shape[0], -1)))
 
     def final_size(self) -> int:

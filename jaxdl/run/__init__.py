@@ -22,6 +22,7 @@ from jaxdl.run import (
 from jaxdl.run.classifier_task import ClassifierOptions, classifier_task
 from jaxdl.run.classifiers import FittedClassifier, fit_classifier
 from jaxdl.run.fit import Fitted, best_state, fit
+from jaxdl.run.layers import layer_hook
 from jaxdl.run.log import RunLog
 from jaxdl.run.replay import replay
 from jaxdl.run.saving import SavePolicy
@@ -48,6 +49,7 @@ __all__ = [
     "divergence",
     "fit",
     "fit_classifier",
+    "layer_hook",
     "lock",
     "log",
     "loop",

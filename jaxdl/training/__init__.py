@@ -8,6 +8,7 @@ from jaxdl.training import (
     early_stopping,
     epoch_evaluator,
     gan,
+    layers,
     leaves,
     objective,
     reprs,
@@ -18,6 +19,7 @@ from jaxdl.training import (
 from jaxdl.training.classifier import ClassifierState
 from jaxdl.training.early_stopping import EarlyStopping
 from jaxdl.training.gan import GANState
+from jaxdl.training.layers import layer_statistics
 from jaxdl.training.objective import Objective
 from jaxdl.training.predict import predict, predict_probabilities
 from jaxdl.training.state import NetworkState, num_parameters
@@ -34,6 +36,8 @@ __all__ = [
     "early_stopping",
     "epoch_evaluator",
     "gan",
+    "layer_statistics",
+    "layers",
     "leaves",
     "num_parameters",
     "objective",

@@ -179,8 +179,9 @@ def train_step(
         return metrics["loss"].total / total, (updates.get("batch_stats", {}), metrics)
 
     gradients, (stats, metrics) = jax.grad(loss_fn, has_aux=True)(state.network.params)
-    network = state.network.apply_gradients(add_up(gradients), stats)
-    return state.replace(step=state.step + 1, network=network), add_up(metrics)
+    metrics = add_up(metrics)
+    network = state.network.apply_gradients(add_up(gradients), stats, metrics["loss"].compute())
+    return state.replace(step=state.step + 1, network=network), metrics
 
 
 class ClassifierInputs(NamedTuple):

@@ -64,7 +64,7 @@ def collapse_warnings(record: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def chance_warnings(record: Mapping[str, Any]) -> list[str]:
+def chance_warnings(record: Mapping[str, Any], num_classes: int = 10) -> list[str]:
     """Names the classifiers whose accuracy is below 15%: they give one answer to everything.
 
     Guessing one of the course's ten classes gives 10% (MNIST's most frequent digit 11%).
@@ -72,15 +72,17 @@ def chance_warnings(record: Mapping[str, Any]) -> list[str]:
     Args:
         record: an epoch's ``accuracy``, one number per seed (None for a seed that has stopped). An
             incomplete epoch (``steps_done``) gives no warning.
+        num_classes: above ten, half as much again as chance takes the place of 15%.
 
     Example:
         >>> chance_warnings({"accuracy": [0.91, 0.1136]})
         ['network 1 of 2 has an accuracy of 11.4%: it hardly uses its input']
     """
+    least = min(AT_CHANCE, 1.5 / num_classes)
     accuracies = [] if "steps_done" in record else record["accuracy"]
     return [
         f"network {i} of {len(accuracies)} has an accuracy of {accuracy:.1%}: it hardly uses its "
         "input"
         for i, accuracy in enumerate(accuracies)
-        if accuracy is not None and accuracy < AT_CHANCE
+        if accuracy is not None and accuracy < least
     ]

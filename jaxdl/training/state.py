@@ -99,9 +99,16 @@ class NetworkState(flax.struct.PyTreeNode):
         """A forward pass in evaluation mode, with the running statistics."""
         return self.model.apply(self.variables(), x, train=False)
 
-    def apply_gradients(self, gradients: PyTree, batch_stats: PyTree) -> "NetworkState":
-        """Updates the parameters by one optimiser step, and sets the running statistics."""
-        updates, opt_state = self.optimizer.update(gradients, self.opt_state, self.params)
+    def apply_gradients(
+        self, gradients: PyTree, batch_stats: PyTree, loss: jax.Array | None = None
+    ) -> "NetworkState":
+        """Updates the parameters by one optimiser step, and sets the running statistics.
+
+        ``loss`` is for optimisers that watch it, such as ``optax.contrib.reduce_on_plateau``.
+        """
+        watches = isinstance(self.optimizer, optax.GradientTransformationExtraArgs)
+        extra = {"value": loss} if watches and loss is not None else {}
+        updates, opt_state = self.optimizer.update(gradients, self.opt_state, self.params, **extra)
         return self.replace(
             params=optax.apply_updates(self.params, updates),
             batch_stats=batch_stats,

@@ -90,3 +90,33 @@ def test_unusable_sizes_are_refused():
         CNN(widths=(1, 1, 1, 1), image_size=8).init(key, jnp.zeros((1, 8, 8, 1)), train=False)
     with pytest.raises(ConfigError, match="at least one block"):
         CNN(widths=()).init(key, jnp.zeros((1, 28, 28, 1)), train=False)
+
+
+def test_strides_halve_the_image_as_pooling_does(rng):
+    model = CNN(widths=(4, 8, 8), hidden=16, image_size=20, pool=False)
+    variables = model.init(jax.random.key(0), jnp.zeros((1, 20, 20, 1)), train=False)
+    kernels = variables["params"]
+    assert kernels["conv_1"]["kernel"].shape == (4, 4, 4, 8)
+    assert kernels["dense_0"]["kernel"].shape == (model.final_size() ** 2 * 8, 16)
+
+
+def test_dropout_keeps_the_features_mean(rng):
+    model = CNN(widths=(4,), hidden=400, image_size=8, dropout_rate=0.25)
+    x = images(rng, 3)
+    variables = model.init(jax.random.key(0), x, train=False)
+    masks = model.dropout_masks(jax.random.key(1), jnp.arange(3))
+    assert masks.shape == (3, 400)
+    assert float(masks.mean()) == pytest.approx(0.75, abs=0.05)
+    np.testing.assert_array_equal(
+        model.dropout_masks(jax.random.key(1), jnp.arange(1, 3)), masks[1:]
+    )
+
+    def logits(masks):
+        return model.apply(variables, x, train=True, mutable="batch_stats", masks=masks)[0]
+
+    features = model.apply(variables, x, train=True, mutable="batch_stats", method="features")[0]
+    last = variables["params"]["dense_1"]
+    wanted = (features * masks / 0.75) @ last["kernel"] + last["bias"][None]
+    np.testing.assert_allclose(logits(masks), wanted, atol=1e-5)
+    with pytest.raises(ShapeError, match="takes masks"):
+        logits(None)

@@ -16,7 +16,7 @@ from jaxdl.errors import ConfigError, DeviceError
 PROGRAMS = sorted(name for entries in programs().values() for name, _ in entries)
 TRAINING = [
     *("cross_validation", "dcgan", "mlp_augmentation", "mlp_dropout", "mlp_early_stopping"),
-    *("evaluator", "mlp_l2"),
+    *("classifier", "evaluator", "mlp_l2"),
 ]
 TOOLS = ["export", "generate", "interpolate"]  # no folder of their own; a first argument
 WITH_DATA = [
@@ -221,6 +221,7 @@ def test_data_of_no_known_name(refused, name):
 
 
 HUGE = {
+    "classifier": ("width", "depth", "seeds", "batch_size", "num_devices"),
     "dcgan": ("features", "latent_dim", "image_size", "batch_size", "num_devices"),
     "evaluator": ("hidden", "shift", "batch_size", "num_devices"),
     "mlp_l2": ("width", "seeds", "batch_size", "num_devices"),
@@ -242,6 +243,7 @@ def test_what_is_within_bounds_but_too_much_together(refused):
     message = refused("dcgan", "--features=10000", "--latent_dim=100000", "--data_source=embedded")
     assert "GiB: choose smaller values" in message
     assert "GiB" in refused("mlp_l2", "--width=100000", "--data_source=embedded")
+    assert "GiB" in refused("classifier", "--width=100000", "--data_source=embedded")
 
 
 def test_splits_that_cannot_be_made(refused):

@@ -10,7 +10,7 @@ import pytest
 from jaxdl.distributed import parallel
 from jaxdl.models import Discriminator, Generator
 from jaxdl.training import gan, rngs
-from jaxdl.training.collapse import collapse_warnings, sample_figures
+from jaxdl.training.collapse import chance_warnings, collapse_warnings, sample_figures
 
 
 @pytest.mark.parametrize(
@@ -70,3 +70,10 @@ def test_real_collapse_is_noticed_and_health_is_not():
     assert "the discriminator is saturated" in line
     (line,) = train_gan(single, 2e-3, 2e-4, 1200)  # one image is all there is to make
     assert "nearly identical" in line
+
+
+def test_with_many_classes_chance_is_lower():
+    assert chance_warnings({"accuracy": [0.12]})
+    assert chance_warnings({"accuracy": [0.12]}, num_classes=2)
+    assert not chance_warnings({"accuracy": [0.12]}, num_classes=100)
+    assert chance_warnings({"accuracy": [0.012]}, num_classes=100)

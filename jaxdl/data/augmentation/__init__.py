@@ -9,7 +9,8 @@ ConfigError.
 """
 
 from jaxdl._face import face
-from jaxdl.data.augmentation import per_image
+from jaxdl.data.augmentation import named, per_image
+from jaxdl.data.augmentation.elastic import elastic_distortion
 from jaxdl.data.augmentation.geometry import (
     random_flip,
     random_scale_and_crop,
@@ -23,10 +24,16 @@ from jaxdl.data.augmentation.intensity import (
     salt_and_pepper,
     to_greyscale,
 )
+from jaxdl.data.augmentation.named import KINDS, Augmentations, parse_augmentations
 from jaxdl.data.augmentation.rotation import random_rotation, rotate
 
 __all__ = [
+    "KINDS",
+    "Augmentations",
+    "elastic_distortion",
     "gaussian_noise",
+    "named",
+    "parse_augmentations",
     "per_image",
     "random_brightness",
     "random_contrast",
