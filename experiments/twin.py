@@ -26,6 +26,7 @@ import numpy as np
 
 from experiments.common import command_line, lesson
 from experiments.common.config import DataConfig, option
+from experiments.common.session import default_workdir
 from experiments.common.table import text_table
 from experiments.dcgan import DCGANConfig
 from experiments.measuring.workers import WorkerError
@@ -187,9 +188,10 @@ def run(config: TwinConfig) -> lesson.Result:
     judge = evaluation.find_judge(None, config.dataset)
     if judge is None:
         raise ConfigError(f"no judge knows --dataset {config.dataset}: choose mnist")
+    lesson.check_own(Path(config.workdir or default_workdir("twin", config.preset)), "twin")
+    dataset = data.load(config.dataset, config.data_dir, source=config.data_source)
     if importlib.util.find_spec("torch") is None:
         raise ConfigError("PyTorch is not installed: pip install torch")
-    dataset = data.load(config.dataset, config.data_dir, source=config.data_source)
     folder = lesson.begin("twin", config)
     print(dataset.description)
     size = (config.image_size, config.image_size)

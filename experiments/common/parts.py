@@ -41,7 +41,7 @@ def make_parts(dataset: data.Dataset, validation: float, seed: int) -> Parts:
         kept, held["val"] = data.stratified_train_test_split(
             dataset.train.labels, 1 - validation, key=key
         )
-    order = np.asarray(jax.random.permutation(key, len(kept)))
+    order = np.asarray(jax.random.permutation(jax.random.fold_in(key, 1), len(kept)))
     indices = {"train": kept[order[:EXAMPLES]], **held}
     evaluated = {name: take(dataset.train, chosen) for name, chosen in indices.items()}
     return Parts(take(dataset.train, kept), evaluated | {"test": dataset.test}, indices)

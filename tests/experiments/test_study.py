@@ -41,7 +41,7 @@ STUDIES = {
         ["baseline", "augmentation"],
     ),
 }
-MODULES = [cross_validation, mlp_augmentation, mlp_dropout, mlp_early_stopping, mlp_l2]
+MODULES = [mlp_augmentation, mlp_dropout, mlp_early_stopping, mlp_l2]
 FIELDS = {"mlp_l2": {"weight_decay": 0.5, "l1": 0.1}}  # to be seen in four steps
 
 
