@@ -131,12 +131,13 @@ def all_scores(
     config: TwinConfig, folder: Path, judge: evaluation.Judge, real: np.ndarray
 ) -> dict[str, list[float]]:
     """The Fréchet distance to the real images of each last generator."""
-    reference = evaluation.make_reference(judge.see(real))
+    statistics = metrics.generative.feature_statistics(judge.see(real).features)
 
     def score(generator: generation.TrainedGenerator, seed: int) -> float:
         batches = generator.pixels(generator.noise_batches(config.samples, seed))
-        seen = judge.see(np.concatenate(list(batches)))
-        return evaluation.quick_scores(seen, reference)["fid"]
+        features = judge.see(np.concatenate(list(batches))).features
+        own = metrics.generative.feature_statistics(features)
+        return metrics.generative.frechet_distance(own, statistics)
 
     found: dict[str, list[float]] = {name: [] for name in SCORES}
     for seed in range(config.seeds):
