@@ -29,9 +29,8 @@ from experiments.common.config import DataConfig, option
 from experiments.common.session import default_workdir
 from experiments.common.table import text_table
 from experiments.dcgan import DCGANConfig
-from experiments.measuring.workers import WorkerError
 from jaxdl import data, evaluation, generation, metrics, plot
-from jaxdl.errors import ConfigError
+from jaxdl.errors import ConfigError, TrainingError
 from jaxdl.evaluation.references import resized
 from jaxdl.files import to_json, write_atomically
 from jaxdl.generation.run_folder import load_run
@@ -41,7 +40,8 @@ THEME = "Measurements"
 QUICK = DCGANConfig.PRESETS["quick"]
 SIDES = ("PyTorch", "ours")
 SCORES = ("PyTorch", "ours", "ours, averaged")
-TRAINED = ("steps", "batch_size", "image_size", "features", "learning_rate", "dataset")
+SHARED = ("batch_size", "image_size", "features", "learning_rate")  # named alike on both sides
+TRAINED = (*SHARED, "steps", "dataset")
 RUNS = "runs"
 LAST_WORDS = 500  # characters of a failed training's output that are shown
 
@@ -72,7 +72,7 @@ def our_command(config: TwinConfig, seed: int, folder: Path) -> list[str]:
         "max_steps": config.steps,
         "sample_every": config.steps,
         "evaluate_samples": 0,
-        **{name: getattr(config, name) for name in (*TRAINED[1:], "data_dir", "data_source")},
+        **{name: getattr(config, name) for name in (*SHARED, "dataset", "data_dir", "data_source")},
     }
     pairs = ((f"--{name}", str(value)) for name, value in flags.items() if value is not None)
     command = [sys.executable, "-m", "experiments.dcgan", "--preset", "quick"]
@@ -81,8 +81,7 @@ def our_command(config: TwinConfig, seed: int, folder: Path) -> list[str]:
 
 def torch_command(config: TwinConfig, seed: int, images: Path, out: Path) -> list[str]:
     """Trains the course's."""
-    names = ("steps", "batch_size", "image_size", "features", "learning_rate")
-    twin = {name: getattr(config, name) for name in names}
+    twin = {name: getattr(config, name) for name in (*SHARED, "steps")}
     twin |= {"images": str(images), "out": str(out), "seed": seed}
     return [sys.executable, "-m", "experiments.measuring.torch_twin", json.dumps(twin)]
 
@@ -91,14 +90,14 @@ def train(command: list[str], log: Path) -> float:
     """Runs a training and returns its seconds, from the process's start to its end.
 
     Raises:
-        WorkerError: it failed.
+        TrainingError: it failed.
     """
     begin = time.perf_counter()
     with log.open("w") as file:
         ended = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, check=False)
     if ended.returncode:
         said = log.read_text(errors="replace")[-LAST_WORDS:]
-        raise WorkerError(f"{' '.join(command)} ended with status {ended.returncode}: {said}")
+        raise TrainingError(f"{' '.join(command)} ended with status {ended.returncode}: {said}")
     return time.perf_counter() - begin
 
 
@@ -182,7 +181,7 @@ def run(config: TwinConfig) -> lesson.Result:
     Raises:
         ConfigError: PyTorch is not installed, no judge knows the data set, or the size is not a
             power of two.
-        WorkerError: a training failed.
+        TrainingError: a training failed.
     """
     if config.image_size & (config.image_size - 1):
         raise ConfigError(f"--image_size {config.image_size} must be a power of two")

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from jaxdl.data import normalize
+from jaxdl.data import grey_moments, normalize
 from jaxdl.errors import ConfigError, ShapeError
 
 SCALINGS = ("standard", "unit", "raw")
@@ -89,12 +89,10 @@ def inputs_for(
 
 
 def _moments(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Each channel's mean and standard deviation in [0, 1], from counts of the grey values."""
-    means, stds, grey = [], [], np.arange(256) / 255
+    """Each channel's mean and standard deviation in [0, 1]."""
+    means, stds = [], []
     for channel in range(images.shape[-1]):
-        counts = np.bincount(images[..., channel].ravel(), minlength=256)
-        mean = (counts * grey).sum() / counts.sum()
-        std = np.sqrt((counts * (grey - mean) ** 2).sum() / counts.sum())
-        means.append(round(float(mean), DIGITS))
-        stds.append(round(float(std), DIGITS) or 1.0)  # a channel without contrast stays 0
+        mean, std = grey_moments(images[..., channel])
+        means.append(round(mean / 255, DIGITS))
+        stds.append(round(std / 255, DIGITS) or 1.0)  # a channel without contrast stays 0
     return tuple(means), tuple(stds)

@@ -15,7 +15,7 @@ from jaxdl.data.dataset import (
     fingerprint,
     make_dataset,
 )
-from jaxdl.data.facts import data_facts
+from jaxdl.data.facts import data_facts, grey_moments
 from jaxdl.data.resize import resize_bilinear
 from jaxdl.data.sampling import (
     balanced_class_weights,
@@ -64,6 +64,7 @@ __all__ = [
     "data_facts",
     "epoch_permutation",
     "fingerprint",
+    "grey_moments",
     "k_fold",
     "load",
     "make_dataset",

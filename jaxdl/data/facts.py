@@ -35,19 +35,29 @@ def data_facts(train: Split, test: Split, num_classes: int) -> dict[str, Any]:
     }
 
 
+def grey_moments(pixels: np.ndarray) -> tuple[float, float]:
+    """Mean and standard deviation of uint8 values, in grey values, without a copy in float.
+
+    Example:
+        >>> grey_moments(np.array([[0, 0], [2, 2]], np.uint8))
+        (1.0, 1.0)
+    """
+    grey, counts = np.arange(256), np.bincount(pixels.ravel(), minlength=256)
+    mean = (counts * grey).sum() / counts.sum()
+    return float(mean), float(np.sqrt((counts * (grey - mean) ** 2).sum() / counts.sum()))
+
+
 def _part_facts(part: Split, num_classes: int) -> dict[str, Any]:
     images = np.asarray(part.images)
-    grey = np.arange(256)
-    counts = np.bincount(images.ravel(), minlength=256)
-    mean = (counts * grey).sum() / counts.sum()
+    mean, std = grey_moments(images)
     flat = images.reshape(len(images), -1)
     return {
         "images": len(images),
         "class_counts": np.bincount(part.labels, minlength=num_classes).tolist(),
         "min": int(images.min()),
         "max": int(images.max()),
-        "mean": float(mean),
-        "std": float(np.sqrt((counts * (grey - mean) ** 2).sum() / counts.sum())),
+        "mean": mean,
+        "std": std,
         "constant_images": int((flat == flat[:, :1]).all(axis=1).sum()),
     }
 

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxdl.data import padded_batches
 from jaxdl.evaluation.references import Part
 from jaxdl.metrics import generative
 
@@ -26,7 +27,7 @@ def nearness(part: Part, train: Part) -> list[np.ndarray]:
     pairs = [(part.looks.codes, train.looks.codes)]
     if part.seen is not None:
         pairs.append((part.seen.features, train.seen.features))
-    count = min(max(CANDIDATES, 2), train.count)
+    count = min(CANDIDATES, train.count)
     found = [generative.nearest_neighbors(*pair, count) for pair in pairs]
     ratios = [_ratio(one.distances) for one in found]
     candidates = np.concatenate([one.indices for one in found], 1)
@@ -53,10 +54,9 @@ def shifted_distances(images: np.ndarray, others: np.ndarray, candidates: np.nda
         Root mean square differences (N, K); infinite where a row of indices repeats one.
     """
     rows = np.sort(candidates, 1)
-    chunks = [slice(first, first + BATCH) for first in range(0, len(images), BATCH)]
-    found = np.concatenate(
-        [np.asarray(_best_fits(images[chunk], others[rows[chunk]])) for chunk in chunks]
-    )
+    batches = zip(padded_batches(images, BATCH), padded_batches(rows, BATCH), strict=True)
+    fits = [np.asarray(_best_fits(batch, others[chosen])) for batch, chosen in batches]
+    found = np.concatenate(fits)[: len(images)]
     found[:, 1:][rows[:, 1:] == rows[:, :-1]] = np.inf
     return found
 

@@ -44,12 +44,11 @@ def verdict(evaluation: Evaluation) -> str:
         >>> verdict(found._replace(class_shares=np.array([0.0, 1.0])))
         'class 0 is missing'
     """
-    sentences = [text for text in (_repeated(evaluation), _copies(evaluation)) if text]
-    for look in (_poor, _malformed, _classes_missing, _class_too_frequent):
-        if not sentences:
-            sentences = [text for text in (look(evaluation),) if text]
-    if sentences:
-        return "; ".join(sentences)
+    found = "; ".join(filter(None, (_repeated(evaluation), _copies(evaluation))))
+    others = (_poor, _malformed, _classes_missing, _class_too_frequent)
+    found = found or next(filter(None, (look(evaluation) for look in others)), "")
+    if found:
+        return found
     if not len(evaluation.class_shares):
         times = evaluation.scores["swd"] / evaluation.floors["swd"]
         return f"no defect found in the pixels; distance {times:.1f} times that of real images"

@@ -1,9 +1,10 @@
 import json
+import sys
 
 import pytest
 
 from experiments import twin
-from jaxdl.errors import ConfigError
+from jaxdl.errors import ConfigError, TrainingError
 
 
 @pytest.fixture
@@ -69,3 +70,9 @@ def test_both_are_trained_and_judged(tmp_path):
     assert [len(found.summary["fid"][name]) for name in twin.SCORES] == [2, 2, 2]
     assert all(value > 100 for values in found.summary["fid"].values() for value in values)
     assert (tmp_path / "twin" / "scores.png").exists()
+
+
+def test_a_failed_training_ends_in_one_message(tmp_path):
+    command = [sys.executable, "-c", "print('no space'); raise SystemExit(3)"]
+    with pytest.raises(TrainingError, match="status 3: no space"):
+        twin.train(command, tmp_path / "log")
