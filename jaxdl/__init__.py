@@ -16,6 +16,7 @@ nothing to the time of ``import jax``.
 - ``jaxdl.plot``: grids, curves, animation
 - ``jaxdl.interop``: PyTorch weights in and out
 - ``jaxdl.evaluation``: generated images judged by a trained classifier
+- ``jaxdl.diagnosis``: from what a run recorded to causes and remedies
 - ``jaxdl.generation``: trained generators: load, draw, walk, export
 - ``jaxdl.errors``, ``jaxdl.files``: exceptions, atomic writes
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from jaxdl import (
         classification,
         data,
+        diagnosis,
         distributed,
         errors,
         evaluation,
@@ -55,6 +57,7 @@ __version__ = "0.1.0"
 __all__ = [
     "classification",
     "data",
+    "diagnosis",
     "distributed",
     "errors",
     "evaluation",

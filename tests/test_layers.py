@@ -23,6 +23,8 @@ BELOW = {
 }
 # Above the metrics, which are functions of arrays: a judge is a network, read from a file.
 BELOW["evaluation"] = GROUND | {"nn", "metrics", "data", "interop"}
+# From plain values that a run recorded, whoever recorded them.
+BELOW["diagnosis"] = GROUND | {"metrics"}
 BELOW["classification"] = BELOW["training"] | {"training", "interop"}
 BELOW["run"] = BELOW["training"] | {"training"}
 BELOW["generation"] = BELOW["run"] | {"run", "interop", "exercises", "plot"}
