@@ -22,11 +22,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from experiments.common import command_line, ingredients, judgement, lesson
+from experiments.common import command_line, diagnosing, ingredients, judgement, lesson
 from experiments.common.classifier_results import MODEL, Result, write_facts, write_results
 from experiments.common.config import option
 from experiments.common.parts import make_parts, take
-from experiments.common.session import default_workdir
+from experiments.common.session import Session, default_workdir
 from experiments.common.study import (
     Run,
     StoppedError,
@@ -39,7 +39,7 @@ from jaxdl import classification, data, nn
 from jaxdl.classification import TrainedClassifier
 from jaxdl.data.augmentation import parse_augmentations
 from jaxdl.distributed.compilation import enable_cache
-from jaxdl.errors import ConfigError, WeightsError
+from jaxdl.errors import ConfigError, DivergenceError, WeightsError
 from jaxdl.run import layer_hook
 from jaxdl.training.early_stopping import EarlyStopping
 
@@ -287,7 +287,20 @@ def run(config: ClassifierConfig) -> Result | None:
         except StoppedError as stopped:
             (fitted,) = stopped.fitted.values()
             return Result(None, fitted, {}, {}, stopped.status)
-        return write_results(session, runs[0], fitted)
+        except DivergenceError:
+            diagnose(session)
+            raise
+        result = write_results(session, runs[0], fitted)
+        diagnose(session)
+        return result
+
+
+def diagnose(session: Session) -> None:
+    """Writes the diagnosis of the run, and says it in one line."""
+    if session.devices.is_main:
+        folder = session.workdir.path
+        found = diagnosing.write_diagnosis(folder, diagnosing.diagnose_folder(folder))
+        session.console.message(diagnosing.closing_line(found, str(folder)))
 
 
 if __name__ == "__main__":
