@@ -85,10 +85,13 @@ def generator_monitor(
         def reference() -> evaluation.Reference:
             return evaluation.make_reference(judge.see(test_images))
 
-        def measure(samples: np.ndarray) -> dict[str, float]:
-            return evaluation.quick_scores(judge.see(samples), reference())
+        def measure(samples: np.ndarray) -> dict[str, Any]:
+            seen = judge.see(samples)
+            return evaluation.quick_scores(seen, reference()) | evaluation.variety(
+                seen, reference()
+            )
 
-    def scores(point: Point, state: gan.GANState) -> dict[str, float]:
+    def scores(point: Point, state: gan.GANState) -> dict[str, Any]:
         found = measure(sample(state.averaged_generator, noise))
         if state.average:
             raw = measure(sample(state.generator, noise))
@@ -98,7 +101,7 @@ def generator_monitor(
     return Monitor(scores, name, every_steps, every_epochs, describe)
 
 
-def describe(scores: Mapping[str, float]) -> str:
+def describe(scores: Mapping[str, Any]) -> str:
     """Formats the scores that say most.
 
     Example:

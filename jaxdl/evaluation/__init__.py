@@ -21,7 +21,7 @@ from jaxdl.evaluation.network import JudgeNetwork
 from jaxdl.evaluation.reading import read_images
 from jaxdl.evaluation.references import References, look_at_dataset
 from jaxdl.evaluation.report import Evaluation, evaluate_images
-from jaxdl.evaluation.scores import Reference, make_reference, quick_scores
+from jaxdl.evaluation.scores import Reference, make_reference, quick_scores, variety
 
 __all__ = [
     "PACKAGED",
@@ -48,6 +48,7 @@ __all__ = [
     "save_judge",
     "scores",
     "to_judge_size",
+    "variety",
     "verdict",
 ]
 

@@ -8,9 +8,11 @@ import numpy as np
 
 from jaxdl.data import padded_batches
 from jaxdl.evaluation.judge import to_judge_size
+from jaxdl.metrics import generative
 
 BATCH = 1000
 COMPONENTS = 64
+RARE = 0.01  # share of real images that count as alike, or as copies by each distance
 
 
 class Basis(NamedTuple):
@@ -72,8 +74,24 @@ def _look(
     return codes, jnp.round((pixels + 1) * 127.5).astype(jnp.uint8), detail
 
 
+def alike_distance(codes: np.ndarray) -> float:
+    """A distance that counts as alike, from real images' codes (N, D).
+
+    It is smaller than 99% of the distances to the nearest neighbour, and than half of their median,
+    as few real images lie far apart.
+    """
+    own = generative.nearest_neighbors(codes, codes, 2).distances[:, 1]
+    return float(min(np.quantile(own, RARE), np.median(own) / 2))
+
+
+def distinct_images(codes: np.ndarray, distance: float) -> float:
+    """How many images there are in effect: the reciprocal of :func:`alike_pairs`; inf without."""
+    pairs = alike_pairs(codes, distance)
+    return 1 / pairs if pairs else np.inf
+
+
 def alike_pairs(codes: np.ndarray, distance: float) -> float:
-    """Share of the pairs of images whose codes (N, 64) are nearer than ``distance``."""
+    """Share of the pairs of images whose codes (N, D) are nearer than ``distance``."""
     squares = np.square(codes).sum(1)
     squared = squares[:, None] + squares[None] - 2 * codes @ codes.T
     alike = squared < distance**2

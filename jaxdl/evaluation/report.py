@@ -8,7 +8,7 @@ import numpy as np
 from jaxdl.errors import DataError, ShapeError
 from jaxdl.evaluation.copies import nearness
 from jaxdl.evaluation.judge import Judge
-from jaxdl.evaluation.pixels import alike_pairs
+from jaxdl.evaluation.pixels import RARE, alike_distance, distinct_images
 from jaxdl.evaluation.references import Part, References, halves, look_at_images, pick
 from jaxdl.evaluation.scores import (
     check_count,
@@ -21,7 +21,6 @@ from jaxdl.metrics import generative
 
 MOST_LIKELIHOOD = 2500  # images whose likelihoods are computed
 COMPARED = 2000  # images whose nearest training images are looked for
-RARE = 0.01  # share of real images that count as copies by each distance, or as alike
 SHOWN = 20  # images whose nearest training images are named
 
 Scores = dict[str, float]
@@ -165,20 +164,17 @@ def pixel_scores(
     few, real = samples.some(COMPARED), references.test.some(COMPARED)
     ratios, real_ratios = (nearness(part, references.train) for part in (few, real))
     bounds = [np.quantile(one, RARE) for one in real_ratios]
-    own = generative.nearest_neighbors(real.looks.codes, real.looks.codes, 2).distances[:, 1]
-    # Few real images lie far apart: half of that is alike.
-    alike = float(min(np.quantile(own, RARE), np.median(own) / 2))
+    alike = alike_distance(real.looks.codes)
     detail = references.test.looks.detail.mean()
     count = min(len(images), len(references.train_images), len(references.test_images))
 
     def scores(part: Part, found: list[np.ndarray], pictures: np.ndarray) -> Scores:
         copied = np.any([one < bound for one, bound in zip(found, bounds, strict=True)], axis=0)
-        pairs = alike_pairs(part.looks.codes, alike)
         key, others = jax.random.key(seed), references.test_images[:count]
         return {
             "swd": generative.sliced_wasserstein(pictures, others, key).mean,
             "copied": float(copied.mean()),
-            "distinct": 1 / pairs if pairs else np.inf,
+            "distinct": distinct_images(part.looks.codes, alike),
             "detail": float(part.looks.detail.mean() / detail),
         }
 

@@ -1,6 +1,6 @@
 """Scores of generated images, each beside the score that real images reach."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -8,6 +8,7 @@ from scipy.special import softmax
 
 from jaxdl.errors import ShapeError
 from jaxdl.evaluation.judge import Judge, Seen, check_same_judge
+from jaxdl.evaluation.pixels import alike_distance, distinct_images
 from jaxdl.evaluation.references import pick
 from jaxdl.metrics import generative
 
@@ -112,6 +113,28 @@ def class_shares(seen: Seen) -> np.ndarray:
     """Share of each class among the judge's answers, (C,)."""
     counts = np.bincount(seen.logits.argmax(-1), minlength=seen.logits.shape[-1])
     return counts / counts.sum()
+
+
+def variety(samples: Seen, reference: Reference, most: int = 2000) -> dict[str, Any]:
+    """How many different images the judge sees, and of which classes.
+
+    Args:
+        samples: what the judge saw in the generated images.
+        reference: the same judge's view of real images.
+        most: of either, this many are compared.
+
+    Returns:
+        ``distinct``, how many images there are in effect: the reciprocal of the probability that
+        the features of two are alike, nearer than nearly all real images' nearest neighbours (inf
+        if none are); ``class_shares``, the share of each class among the judge's answers.
+
+    Raises:
+        JudgeError: samples and reference were seen by different judges.
+    """
+    check_same_judge(samples, reference.seen)
+    some, real = (x[pick(len(x), most)] for x in (samples.features, reference.seen.features))
+    found = distinct_images(some, alike_distance(real))
+    return {"distinct": found, "class_shares": class_shares(samples).tolist()}
 
 
 def check_count(count: int, judge: Judge) -> None:

@@ -252,7 +252,7 @@ class Training:
             else:
                 self._best_at_end = (point.step, score)
         self.options.reporter.message(_scored(point, monitor.describe(scores), self.best))
-        return {name: value if math.isfinite(value) else None for name, value in scores.items()}
+        return {name: v if np.isfinite(v).all() else None for name, v in scores.items()}
 
     def _end_epoch(self, extra: Mapping[str, Any]) -> None:
         """Evaluates and logs the epoch; keeps its sums if it is incomplete."""

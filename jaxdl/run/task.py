@@ -81,7 +81,8 @@ class Monitor:
     """Scores the state during a run, so that the checkpoint with the best score is kept.
 
     Attributes:
-        measure: ``measure(point, state)`` returns scores by name, for the state on one device.
+        measure: ``measure(point, state)`` returns scores by name, numbers or lists of numbers, for
+            the state on one device.
         name: the score that decides. The lowest is best; one that is not finite never is.
         every_steps: measure at multiples of this.
         every_epochs: also measure at the ends of epochs that are a multiple of this; 0: of none. A
@@ -89,11 +90,11 @@ class Monitor:
         describe: formats the scores for the console.
     """
 
-    measure: Callable[[Point, PyTree], Mapping[str, float]]
+    measure: Callable[[Point, PyTree], Mapping[str, Any]]
     name: str
     every_steps: int | None = None
     every_epochs: int = 1
-    describe: Callable[[Mapping[str, float]], str] = shown_metrics
+    describe: Callable[[Mapping[str, Any]], str] = shown_metrics
 
     def is_due(self, point: Point) -> bool:
         """Whether to measure here, in a run of any length."""

@@ -49,6 +49,19 @@ def test_too_few_images_or_another_judge_are_refused(seen, reference):
         evaluation.quick_scores(seen._replace(judge="another"), reference)
 
 
+def test_repeated_images_are_counted_once_and_classes_are_named(judge, digits, reference):
+    train = digits[0].train
+    varied = evaluation.variety(judge.see(train.images[:300]), reference)
+    assert varied["distinct"] > 10_000
+    assert np.abs(np.array(varied["class_shares"]) - 0.1).max() < 0.06
+    sevens = np.flatnonzero(train.labels == 7)[:3]
+    repeated = evaluation.variety(judge.see(train.images[np.resize(sevens, 300)]), reference)
+    assert repeated["distinct"] == pytest.approx(3, abs=0.05)
+    assert np.argmax(repeated["class_shares"]) == 7
+    with pytest.raises(JudgeError, match="different judges"):
+        evaluation.variety(judge.see(train.images[:300])._replace(judge="other"), reference)
+
+
 def test_class_scores_by_hand():
     logits = np.array([[9.0, 0, 0], [0, 9, 0], [0, 9, 0], [1, 1, 1.5]], np.float32)
     seen = evaluation.Seen(np.zeros((4, 2), np.float32), logits, "j")

@@ -38,6 +38,10 @@ def test_scores_are_in_the_log_and_the_summary_and_the_figure(judged):
     kinds = {r["step"]: r["kind"] for r in records if "fid" in r}
     assert kinds == {3: "score", 4: "epoch", 6: "score", 8: "epoch"}
     assert set(records[-1]) > SCORES | {f"{name}_raw" for name in SCORES}
+    shares = records[-1]["class_shares"]
+    assert len(shares) == 10
+    assert sum(shares) == pytest.approx(1)
+    assert records[-1]["distinct"] >= 1
     summary = json.loads((folder / "summary.json").read_text())
     best = min(zip(*found["fid"][::-1], strict=True))
     assert (summary["best"]["fid"], summary["best"]["step"]) == best

@@ -248,8 +248,10 @@ def test_the_held_out_part_is_disjoint_and_balanced():
 
 
 @pytest.mark.slow
-def test_cross_validation_chooses_by_the_folds_and_looks_at_the_test_once(tmp_path):
-    config = small(cross_validation.CrossValidationConfig, tmp_path, max_steps=8)
+def test_cross_validation_chooses_by_the_folds_and_looks_at_the_test_once(tmp_path, monkeypatch):
+    two = {name: cross_validation.SETTINGS[name] for name in ("dropout", "plain")}
+    monkeypatch.setattr(cross_validation, "SETTINGS", two)
+    config = small(cross_validation.CrossValidationConfig, tmp_path, max_steps=8, outer_folds=2)
     result = cross_validation.run(config)
     assert set(result.validation) == set(cross_validation.SETTINGS)
     assert all(len(values) == 2 for values in result.validation.values())
@@ -260,6 +262,20 @@ def test_cross_validation_chooses_by_the_folds_and_looks_at_the_test_once(tmp_pa
     log = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     tested = {r["run"] for r in log if "test_accuracy" in r}
     assert tested == {f"{result.chosen}-final"}
+    scored = {}  # the last accuracy on the held-out part, by run
+    for record in log:
+        if "val_accuracy" in record:
+            scored[record["run"]] = np.mean(record["val_accuracy"])
+    assert len(result.nested) == config.outer_folds == 2
+    for number, fold in enumerate(result.nested, 1):
+        means = {
+            name: np.mean([scored[f"outer{number}-{name}-fold{i}"] for i in (1, 2)])
+            for name in cross_validation.SETTINGS
+        }
+        assert fold.promised == pytest.approx(max(means.values()))
+        assert means[fold.chosen] == fold.promised
+        assert fold.accuracy == scored[f"outer{number}-{fold.chosen}-final"]
+    assert summary["nested"]["accuracy"]["values"] == [f.accuracy for f in result.nested]
 
 
 def test_folds_partition_the_training_part():
@@ -272,10 +288,54 @@ def test_folds_partition_the_training_part():
     for train, part in splits:
         assert len(train.labels) == 3200
         assert not {i.tobytes() for i in train.images} & {i.tobytes() for i in part.images}
-    with pytest.raises(ConfigError, match="the rarest class has 400 images"):
-        cross_validation.fold_splits(
-            cross_validation.CrossValidationConfig(folds=401), digits.train
-        )
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"folds": 401}, "--folds 401, but the rarest class has 400 images"),
+        ({"outer_folds": 401}, "--outer_folds 401, but the rarest class has 400 images"),
+        ({"outer_folds": 1}, "--outer_folds 1: expected at least 2, or 0"),
+        ({"folds": 201, "outer_folds": 2}, "without an outer fold the rarest class has 200"),
+    ],
+)
+def test_folds_without_some_class_are_refused(fields, message):
+    config = cross_validation.CrossValidationConfig(**fields)
+    with pytest.raises(ConfigError, match=message):
+        cross_validation.check_folds(config, load_embedded().train)
+
+
+def test_an_outer_fold_is_kept_from_all_that_its_choice_sees():
+    digits = load_embedded()
+    config = cross_validation.CrossValidationConfig(folds=2, outer_folds=2)
+    every = {image.tobytes() for image in digits.train.images}
+    estimated = []
+    for inner, finals in cross_validation.outer_runs(config, digits.train):
+        for setting, final in finals.items():
+            held = {image.tobytes() for image in final.evaluate_on["val"].images}
+            rest = {image.tobytes() for image in final.train.images}
+            assert not held & rest
+            for run in inner[setting]:
+                seen = [*run.train.images, *run.evaluate_on["val"].images]
+                assert {image.tobytes() for image in seen} == rest
+        estimated.append(held)
+    assert estimated[0] | estimated[1] == every
+    assert not estimated[0] & estimated[1]
+
+
+@pytest.mark.parametrize(
+    ("promised", "says"),
+    [
+        ([0.95, 0.96, 0.94], "The inner folds promised more (+5.0 ± 2.5 points)."),
+        ([0.80, 0.81, 0.79], "The inner folds promised less (-10.0 ± 2.5 points)."),
+        ([0.91, 0.90, 0.89], "No difference shown from what the inner folds promised"),
+    ],
+)
+def test_what_nesting_says_follows_from_the_numbers(promised, says):
+    # Differences from 0.90: of spread 0.01, t(2, 97.5%) = 4.3027, 4.3027·0.01/√3 = 0.0248.
+    folds = [cross_validation.OuterFold("plain", p, 0.90) for p in promised]
+    assert says in cross_validation.nested_sentence(folds)
+    assert "chosen were plain 3 times" in cross_validation.nested_sentence(folds)
 
 
 MADE_UP = [
