@@ -11,6 +11,17 @@ from jaxdl.errors import WorkdirError
 from jaxdl.files import to_json, write_atomically
 
 DIAGNOSIS = "diagnosis.json"
+SPELT_OUT = ("workdir", "preset")  # flags of which a command has the meaning otherwise
+# What the data and the set-up show without any training; a probe does not change it.
+FACTS = {
+    *("loss and output that do not belong together", "unscaled inputs", "imbalance"),
+    *("leaked or duplicated test examples", "shuffled labels", "label noise"),
+}
+# What only siblings can tell apart.
+UNDECIDED = {
+    *("model too small", "optimisation", "rate too high", "rate too low"),
+    *("oscillation", "training stopped too early"),
+}
 # What a network without hidden layers does not have.
 LAYER_SETTINGS = {"depth", "dropout", "activation", "normalization", "residual", "initial_bias"}
 
@@ -34,6 +45,15 @@ def diagnose_folder(folder: Path) -> Diagnosis:
     raise WorkdirError(
         f"{folder} holds a run of {program!r}; runs of classifier and dcgan are diagnosed"
     )
+
+
+def decided(diagnosis: Diagnosis, found: Finding | None) -> Diagnosis:
+    """A diagnosis after a probe, whose finding replaces those that only guess at the training."""
+    if found is None:
+        return diagnosis
+    facts = [f for f in diagnosis.findings if f.cause in FACTS]
+    rest = [f for f in diagnosis.findings if f.cause not in FACTS | UNDECIDED]
+    return diagnosis._replace(findings=(*facts, found, *rest))
 
 
 def remedies(finding: Finding, settings: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -78,8 +98,8 @@ def _command(wanted: Mapping[str, Any]) -> str:
     words = ["python", "-m", "experiments.classifier", "--workdir", f"{wanted['workdir']}-2"]
     for field in dataclasses.fields(ClassifierConfig):
         value = wanted.get(field.name)
-        given = field.name in chosen and value != field.default
-        if given or (value not in (None, getattr(usual, field.name)) and field.name != "workdir"):
+        expected = field.default if field.name in chosen else getattr(usual, field.name)
+        if value not in (None, expected) and field.name not in SPELT_OUT:
             words += [f"--{field.name}", str(value)]
     return shlex.join(words)
 

@@ -20,7 +20,7 @@ MADE_FOR = {
 LARGE, SMALL = 10.0, 0.02  # root mean square of inputs beyond which they are not scaled
 LEAKED, REPEATED = 0.01, 0.05  # share of test images, of a part's own images
 UNEQUAL = 5.0  # times as many images in one class as in another
-CONTRADICTED = 0.05  # of the clear cases among training images, beyond that of test images
+CONTRADICTED = 0.03  # of the clear cases among training images, beyond that of test images
 BOTH_CONTRADICTED = 0.15
 NEAR = 1.1  # test images as far from training images as these from each other, times this
 

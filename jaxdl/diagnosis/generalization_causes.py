@@ -7,6 +7,7 @@ from jaxdl.diagnosis.record import ClassifierRecord
 from jaxdl.diagnosis.training_causes import learned
 
 GAP = 0.12  # accuracy on training images less that on others
+FEW, GAP_OF_FEW = 500, 0.08  # training images; with fewer, more of them help for sure
 SHIFTED = 0.05  # accuracy on held-out images less that on test images
 FAR = 1.1  # distance of test images to training images, relative to these from each other
 
@@ -53,7 +54,7 @@ def overfitting(run: ClassifierRecord) -> Finding | None:
     counts = {name: run.facts["parts"][name] for name in parts}
     others = sum(counts[n] * run.accuracy(n) for n in parts) / sum(counts.values())
     gap = run.accuracy("train") - others
-    if gap < GAP:
+    if gap < (GAP_OF_FEW if run.facts["parts"]["training"] < FEW else GAP):
         return None
     evidence = [
         f"accuracy {run.accuracy('train'):.1%} on training images, {others:.1%} on others",

@@ -114,7 +114,8 @@ def dead_units(run: ClassifierRecord) -> Finding | None:
         return None
     start, end = run.at_start("dead_units"), run.last("dead_units")
     at_start = max(start, max(layers.values()) * (max(layers.values()) >= ALL_DEAD))
-    later = end >= DEAD and _growth(run) < GROWN and _relative_rate(run) < HIGH
+    later = end >= DEAD and not _is_narrow(run) and _growth(run) < GROWN
+    later = later and _relative_rate(run) < HIGH
     if at_start < DEAD and not later:
         return None
     evidence = (
@@ -138,22 +139,23 @@ def _most(start: dict[str, float], run: ClassifierRecord) -> list[tuple[str, flo
 
 
 def rate_too_high(run: ClassifierRecord) -> Finding | None:
-    """The steps are so large that the loss does not fall."""
+    """The steps are so large that the loss does not fall, or the weights go astray."""
     if run.divergence is not None:
         where = f"the loss was not finite at step {run.divergence.get('step')}"
         evidence = (where, _rate(run))
         return Finding("rate too high", 0.9, evidence, _lower_rate(run))
-    if learned(run) or not run.epochs:
+    if not run.epochs:
         return None
     grown, rate = _growth(run), _relative_rate(run)
-    if grown < GROWN and rate < HIGH:
+    signs = (grown >= GROWN) + (rate >= HIGH)
+    if signs < (2 if learned(run) else 1):
         return None
     evidence = (
         f"the weights of a layer have become {grown:.1f} times as large as they were",
         _rate(run),
         _outcome(run),
     )
-    sureness = 0.95 if grown >= GROWN and rate >= HIGH else 0.75
+    sureness = 0.95 if signs == 2 and not learned(run) else 0.75
     return Finding("rate too high", sureness, evidence, _lower_rate(run))
 
 
@@ -170,7 +172,7 @@ def oscillation(run: ClassifierRecord) -> Finding | None:
         return None
     losses = run.curve("train_loss")
     rises = float(np.maximum(np.diff(np.log(np.maximum(losses, SETTLED))), 0).sum())
-    if rises < SWINGS:
+    if rises < SWINGS or losses[-1] < SETTLED:
         return None
     evidence = (
         f"the training loss rose after {int((np.diff(losses) > 0).sum())} of {len(losses) - 1} "
@@ -236,7 +238,7 @@ def model_or_optimisation(run: ClassifierRecord) -> Finding | None:
     settings = run.settings
     width, layers = settings["width"], _layers_with_weights(run)
     fixed = f"training accuracy {run.accuracy('train'):.1%} after the loss has settled"
-    if settings["model"] == "linear" or width < NARROW[settings["model"]]:
+    if settings["model"] == "linear" or _is_narrow(run):
         sized = "the network is linear" if settings["model"] == "linear" else f"width {width}"
         remedies = (
             Remedy("take a wider network", {"model": "mlp", "width": 256}),
@@ -250,6 +252,10 @@ def model_or_optimisation(run: ClassifierRecord) -> Finding | None:
         Remedy("compare with a smaller network: it should not be better", {"depth": 2}),
     )
     return Finding("optimisation", 0.6, (what, fixed, _outcome(run)), remedies)
+
+
+def _is_narrow(run: ClassifierRecord) -> bool:
+    return run.settings["width"] < NARROW.get(run.settings["model"], 0)
 
 
 def _layers_with_weights(run: ClassifierRecord) -> int:
