@@ -6,7 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jaxdl.diagnosis import Diagnosis, Finding, diagnose_classifier, read_json, read_record
+from jaxdl.diagnosis import (
+    Diagnosis,
+    Finding,
+    diagnose_classifier,
+    diagnose_gan,
+    read_json,
+    read_record,
+    read_records,
+)
 from jaxdl.errors import WorkdirError
 from jaxdl.files import to_json, write_atomically
 
@@ -32,19 +40,26 @@ def diagnose_folder(folder: Path) -> Diagnosis:
     Raises:
         WorkdirError: the folder cannot be read, or is of a program that is not diagnosed.
     """
-    program = read_json(folder / "config.json").get("program")
-    if program == "classifier":
-        record = read_record(folder)
-        try:
-            return diagnose_classifier(record)
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
-            raise WorkdirError(
-                f"{folder} lacks what a diagnosis needs ({error!r}): it was damaged, or written by "
-                "another version"
-            ) from error
-    raise WorkdirError(
-        f"{folder} holds a run of {program!r}; runs of classifier and dcgan are diagnosed"
-    )
+    config = read_json(folder / "config.json")
+    program = config.get("program")
+    if program not in ("classifier", "dcgan"):
+        raise WorkdirError(
+            f"{folder} holds a run of {program!r}; runs of classifier and dcgan are diagnosed"
+        )
+    try:
+        if program == "classifier":
+            return diagnose_classifier(read_record(folder))
+        divergence = folder / "divergence.json"
+        return diagnose_gan(
+            read_records(folder / "metrics.jsonl"),
+            config["config"],
+            read_json(divergence) if divergence.exists() else None,
+        )
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise WorkdirError(
+            f"{folder} lacks what a diagnosis needs ({error!r}): it was damaged, or written by "
+            "another version"
+        ) from error
 
 
 def decided(diagnosis: Diagnosis, found: Finding | None) -> Diagnosis:
@@ -66,7 +81,7 @@ def remedies(finding: Finding, settings: Mapping[str, Any]) -> list[dict[str, st
         entry = {"text": remedy.text}
         if remedy.changes:
             wanted = _changed(settings, remedy.changes)
-            if wanted == dict(settings) or not _has(wanted["model"], remedy.changes):
+            if wanted == dict(settings) or not _has(wanted.get("model"), remedy.changes):
                 continue
             entry["command"] = _command(wanted)
         found.append(entry)
@@ -76,27 +91,31 @@ def remedies(finding: Finding, settings: Mapping[str, Any]) -> list[dict[str, st
 def _changed(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """Settings after some changes; with another network, its usual sizes where none is given."""
     wanted = {**settings, **changes}
-    if wanted["model"] != settings["model"]:
+    if wanted.get("model") != settings.get("model"):
         follow = ("width", "depth", "augment", "normalization", "dropout", "residual")
         wanted = {n: v for n, v in wanted.items() if n not in follow or n in changes}
     return wanted
 
 
-def _has(model: str, changes: Mapping[str, Any]) -> bool:
+def _has(model: str | None, changes: Mapping[str, Any]) -> bool:
     """Whether a kind of network has the settings that are to be changed."""
-    missing = {"linear": LAYER_SETTINGS, "cnn": {"residual"}, "mlp": set()}
-    return not missing[model] & set(changes)
+    missing = {"linear": LAYER_SETTINGS, "cnn": {"residual"}}
+    return not missing.get(model, set()) & set(changes)
 
 
 def _command(wanted: Mapping[str, Any]) -> str:
     """The command of a run with these settings, in a folder beside theirs."""
-    # Here, because the program ends with its own diagnosis.
+    # Here, because the programs end with their own diagnosis.
     from experiments.classifier import ClassifierConfig, resolved
+    from experiments.dcgan import DCGANConfig
 
     chosen = {n: wanted[n] for n in ("model", "optimizer", "loss") if n in wanted}
-    usual = resolved(ClassifierConfig(**chosen))
-    words = ["python", "-m", "experiments.classifier", "--workdir", f"{wanted['workdir']}-2"]
-    for field in dataclasses.fields(ClassifierConfig):
+    if chosen:
+        program, usual = "classifier", resolved(ClassifierConfig(**chosen))
+    else:
+        program, usual = "dcgan", DCGANConfig()
+    words = ["python", "-m", f"experiments.{program}", "--workdir", f"{wanted['workdir']}-2"]
+    for field in dataclasses.fields(usual):
         value = wanted.get(field.name)
         expected = field.default if field.name in chosen else getattr(usual, field.name)
         if value not in (None, expected) and field.name not in SPELT_OUT:

@@ -4,6 +4,7 @@ from jaxdl._face import face
 from jaxdl.diagnosis import data_causes, generalization_causes, training_causes
 from jaxdl.diagnosis.classifier import diagnose_classifier
 from jaxdl.diagnosis.finding import CAUSES, HEALTHY, Diagnosis, Finding, Remedy
+from jaxdl.diagnosis.gan import diagnose_gan
 from jaxdl.diagnosis.record import ClassifierRecord, read_json, read_record, read_records
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Remedy",
     "data_causes",
     "diagnose_classifier",
+    "diagnose_gan",
     "generalization_causes",
     "read_json",
     "read_record",
