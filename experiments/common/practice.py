@@ -6,14 +6,13 @@ resuming. Its docstring's first lines are ``What``, ``Source``, ``Command`` and 
 """
 
 import dataclasses
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.common.comparison import described, difference_of, scale_of, with_sd
 from experiments.common.config import option
+from experiments.common.findings import Findings, Values, chosen, draw_differences, draw_values
 from experiments.common.judgement import judge
 from experiments.common.session import Session
 from experiments.common.study import (
@@ -25,19 +24,14 @@ from experiments.common.study import (
     open_study,
     train_runs,
 )
-from experiments.common.table import text_table
 from jaxdl import data, plot
-from jaxdl.metrics.statistics import PairedDifference, paired_difference, summarize
 from jaxdl.run.classifiers import FittedClassifier
 from jaxdl.run.progress import clock
 from jaxdl.training.predict import predict_probabilities
 from jaxdl.training.reprs import short_repr
 
 METRICS = ("test_accuracy", "test_loss", "train_loss")  # what most comparisons look at
-
-# Figures by run, then by metric, one number per seed. A metric whose name ends in "loss" is a loss,
-# every other one a share in [0, 1].
-Values = Mapping[str, Mapping[str, Sequence[float]]]
+CHOOSING_SEEDS = 2  # of those that a chosen setting is then trained with
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -53,114 +47,10 @@ class PracticeConfig(StudyConfig):
     )
 
 
-class Findings(NamedTuple):
-    """Figures of runs that share their seeds.
-
-    Attributes:
-        values: by run, then by metric, one number per seed.
-        pairs: what to compare: a run, and the run it is compared with.
-
-    Example:
-        >>> found = Findings(
-        ...     {"plain": {"test_accuracy": [0.8, 0.9, 0.7]},
-        ...      "wide": {"test_accuracy": [0.91, 0.99, 0.8]}}, [("wide", "plain")])
-        >>> print(found.sentence("test_accuracy"))
-        Test accuracy against plain, seed by seed: better with wide (by 10.0 ± 2.5 points).
-    """
-
-    values: Values
-    pairs: Sequence[tuple[str, str]]
-
-    def mean(self, run: str, metric: str) -> float:
-        """A run's figure, averaged over the seeds."""
-        return float(np.mean(self.values[run][metric]))
-
-    def difference(self, run: str, against: str, metric: str) -> PairedDifference:
-        """A run's figures less another's, paired by seed."""
-        return paired_difference(self.values[run][metric], self.values[against][metric])
-
-    def verdict(self, run: str, against: str, metric: str) -> str:
-        """The difference in words: "no difference shown" if its interval contains 0."""
-        return difference_of(self.values[run][metric], self.values[against][metric], metric)[1]
-
-    def pairs_with(self, metric: str) -> list[tuple[str, str]]:
-        """The pairs in which both runs have a metric."""
-        return [pair for pair in self.pairs if all(metric in self.values[run] for run in pair)]
-
-    def sentence(self, metric: str) -> str:
-        """What the pairs show of a metric: one sentence for each run that others face."""
-        by_reference: dict[str, dict[str, list[str]]] = {}
-        for run, against in self.pairs_with(metric):
-            words = self.verdict(run, against, metric)
-            kind, size = re.fullmatch(r"(better|worse|[^(]*[^( ]) ?(.*)", words).groups()
-            groups = by_reference.setdefault(against, {})
-            groups.setdefault(kind, []).append(f"{run} ({size.strip('()')})" if size else run)
-        return " ".join(
-            f"{spoken(metric)} against {against}, seed by seed: "
-            + "; ".join(f"{kind} with {listed(runs)}" for kind, runs in sorted(groups.items()))
-            + "."
-            for against, groups in by_reference.items()
-        )
-
-    def entries(self) -> dict[str, Any]:
-        """The runs and their differences, for ``summary.json``."""
-        runs: dict[str, Any] = {
-            name: {metric: described(figures, metric) for metric, figures in own.items()}
-            for name, own in self.values.items()
-        }
-        for run, against in self.pairs:
-            own, other = self.values[run], self.values[against]
-            differences = {}
-            for metric in own:
-                if metric in other:
-                    found, words = difference_of(own[metric], other[metric], metric)
-                    differences[metric] = {**found, "verdict": words}
-            runs[run][f"difference_to_{against}"] = differences
-        return runs
-
-    def table(self) -> str:
-        """Mean ± standard deviation of every metric, a row for each run."""
-        metrics = list(dict.fromkeys(metric for own in self.values.values() for metric in own))
-        header = [
-            f"{spoken(metric).lower()}{' %' * (scale_of(metric).factor == 100)}"
-            for metric in metrics
-        ]
-        rows = [
-            [name, *(_cell(own.get(m), m) for m in metrics)] for name, own in self.values.items()
-        ]
-        return text_table(("run", *header), rows)
-
-
-def _cell(figures: Sequence[float] | None, metric: str) -> str:
-    if figures is None:
-        return "–"
-    scale = scale_of(metric)
-    return with_sd(summarize(figures), scale.factor, scale.decimals)
-
-
-def spoken(metric: str) -> str:
-    """A metric's name in words.
-
-    Example:
-        >>> spoken("train_loss"), spoken("val_accuracy"), spoken("test_macro_f1")
-        ('Training loss', 'Validation accuracy', 'Test macro F1')
-    """
-    text = metric.replace("train_", "training_").replace("val_", "validation_").replace("_", " ")
-    return re.sub(r"\bf1\b", "F1", text[:1].upper() + text[1:])
-
-
-def listed(words: Sequence[str]) -> str:
-    """Joins words with commas and "and".
-
-    Example:
-        >>> listed(["a"]), listed(["a", "b", "c"])
-        ('a', 'a, b and c')
-    """
-    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
-
-
 # measure(session, runs, fitted): the figures of the runs, and of whatever is made of them.
 Measure = Callable[[Session, Sequence[Run], Mapping[str, FittedClassifier]], Values]
+# draw(findings, session, fitted): figures by file name.
+Draw = Callable[[Findings, Session, Mapping[str, FittedClassifier]], dict[str, Any]]
 
 
 def logged(fitted: FittedClassifier, metrics: Sequence[str] = METRICS) -> dict[str, list[float]]:
@@ -213,18 +103,6 @@ def judged(
     return {f"{part}_{name}": [one[key] for one in found] for name, key in names.items()}
 
 
-def chosen(values: Values, names: Sequence[str], metric: str = "val_accuracy") -> str:
-    """The run with the best mean of a validation metric; the first of equals.
-
-    Example:
-        >>> chosen({"a": {"val_loss": [0.2, 0.3]}, "b": {"val_loss": [0.1, 0.2]}},
-        ...        ["a", "b"], "val_loss")
-        'b'
-    """
-    sign = 1 if scale_of(metric).higher_is_better else -1
-    return max(names, key=lambda name: sign * np.mean(values[name][metric]))
-
-
 class Result(NamedTuple):
     """What a practice program's ``run`` returns.
 
@@ -256,36 +134,81 @@ class Practice(NamedTuple):
 
     Attributes:
         program: its name, as in ``overfitting``.
-        make_runs: ``make_runs(config, dataset)``, the runs to train.
+        make_runs: ``make_runs(config, dataset)``, the runs to train. Of runs named "l2=0.1",
+            "l2=0.01" …, candidates of one setting, the best on validation data is kept.
         measure: the runs' figures; by default out of their logs.
         pairs: ``pairs(names)``, what to compare; by default every run with the first.
-        draw: ``draw(findings, session)``, further figures by file name.
+        draw: ``draw(findings, session, fitted)``, further figures by file name.
         tell: ``tell(findings)``, the sentence; by default of the first metric.
+        choose_by: the metric by which candidates are chosen, on the part "val".
     """
 
     program: str
     make_runs: MakeRuns
     measure: Measure = measure_logged
     pairs: Callable[[Sequence[str]], Sequence[tuple[str, str]]] | None = None
-    draw: Callable[[Findings, Session], dict[str, Any]] | None = None
+    draw: Draw | None = None
     tell: Callable[[Findings], str] | None = None
+    choose_by: str = "val_accuracy"
+
+
+def trial_of(run: Run, config: PracticeConfig) -> Run:
+    """A candidate's trial: few seeds, evaluated on the validation part alone."""
+    return run._replace(
+        name=f"{run.name} (trial)",
+        evaluate_on={"val": run.evaluate_on["val"]},
+        how={**run.how, "seeds": config.all_seeds[:CHOOSING_SEEDS]},
+    )
+
+
+def is_candidate(run: Run) -> bool:
+    """Whether a run is one of several values of a setting."""
+    return "=" in run.name
+
+
+def choose_runs(
+    session: Session, runs: Sequence[Run], metric: str
+) -> tuple[list[Run], dict[str, Any]]:
+    """Keeps the best candidate of each setting, tried on validation data; all other runs stay.
+
+    Returns:
+        The runs in their order, and for each setting what ``summary.json`` says of the choice.
+
+    Raises:
+        StoppedError: a signal ended a trial.
+    """
+    settings: dict[str, list[Run]] = {}
+    for run in runs:
+        settings.setdefault(run.name.partition("=")[0], []).append(run)
+    kept, record = [], {}
+    for setting, candidates in settings.items():
+        names = [run.name for run in candidates]
+        best = names[0]
+        if len(candidates) > 1:
+            trials = train_runs(session, [trial_of(run, session.config) for run in candidates])
+            found = {n: logged(trials[f"{n} (trial)"], [metric]) for n in names}
+            best = chosen(found, names, metric)
+            record[setting] = {"chosen": best, "candidates": found}
+        kept.append(candidates[names.index(best)])
+    return kept, record
 
 
 def run_practice(practice: Practice, config: PracticeConfig) -> Result | None:
     """Trains every run from every seed, and says what the comparison shows; None for a dry run."""
     with open_study(practice.program, config, practice.make_runs) as session:
         runs = practice.make_runs(session.config, session.dataset)
-        if is_only_looked_at(session, runs):
+        trials = [trial_of(run, session.config) for run in runs if is_candidate(run)]
+        if is_only_looked_at(session, [*trials, *runs]):
             return None
         try:
+            runs, choices = choose_runs(session, runs, practice.choose_by)
             fitted = train_runs(session, runs)
         except StoppedError as error:
             return stopped(error)
         values = practice.measure(session, runs, fitted)
         names = list(values)
         pairs = practice.pairs(names) if practice.pairs else [(n, names[0]) for n in names[1:]]
-        findings = Findings(values, pairs)
-        return finish(practice, session, findings, fitted)
+        return finish(practice, session, Findings(values, pairs), fitted, {"choices": choices})
 
 
 def finish(
@@ -304,8 +227,8 @@ def finish(
         fitted: the trained classifiers.
         more: further entries for ``summary.json``.
     """
-    first = next(iter(next(iter(findings.values.values()))))
-    sentence = practice.tell(findings) if practice.tell else findings.sentence(first)
+    metric = findings.metrics[0]
+    sentence = practice.tell(findings) if practice.tell else findings.sentence(metric)
     summary = {
         "program": practice.program,
         "sentence": sentence,
@@ -320,8 +243,12 @@ def finish(
     }
     figures: dict[str, Any] = {}
     if session.devices.is_main:
-        figures = {"comparison": draw_comparison(findings, first)}
-        figures |= practice.draw(findings, session) if practice.draw else {}
+        drawn = {
+            "comparison": draw_values(findings),
+            "differences": draw_differences(findings, metric),
+            **(practice.draw(findings, session, fitted) if practice.draw else {}),
+        }
+        figures = {name: figure for name, figure in drawn.items() if figure is not None}
         for name, figure in figures.items():
             plot.save_figure(figure, session.workdir.path / f"{name}.png")
         session.workdir.write_summary(summary)
@@ -331,17 +258,3 @@ def finish(
     seconds = sum(summary["training_seconds"].values())
     tell(f"Trained in {clock(seconds)}; pictures are in {session.config.workdir}")
     return Result(findings, dict(fitted), figures, summary)
-
-
-def draw_comparison(findings: Findings, metric: str) -> Any:
-    """Every run's values of a metric, one per seed."""
-    scale = scale_of(metric)
-    values = {
-        name: scale.factor * np.array(own[metric])
-        for name, own in findings.values.items()
-        if metric in own
-    }
-    low, high = (scale.factor * end for end in scale.possible)
-    percent = " (%)" * (scale.factor == 100)
-    possible = (low, high) if np.isfinite(high) else None
-    return plot.values_per_seed(values, ylabel=f"{spoken(metric)}{percent}", possible=possible)

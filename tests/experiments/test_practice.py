@@ -6,16 +6,20 @@ import re
 import numpy as np
 import pytest
 
+from experiments.common.findings import (
+    Findings,
+    chosen,
+    draw_differences,
+    draw_values,
+    listed,
+    spoken,
+)
 from experiments.common.parts import make_parts
 from experiments.common.practice import (
-    Findings,
     Practice,
     PracticeConfig,
-    chosen,
     judged,
-    listed,
     run_practice,
-    spoken,
 )
 from experiments.common.study import Run
 from jaxdl import optim
@@ -95,6 +99,22 @@ def test_words():
     assert spoken("test_average_precision") == "Test average precision"
 
 
+def test_pictures_show_values_and_differences():
+    figure = draw_differences(MADE_UP, "test_accuracy")
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert labels == ["wide − plain", "deep − plain", "small − plain", "whole − wide"]
+    dots = [line for line in figure.axes[0].get_lines() if line.get_marker() == "o"]
+    assert [dot.get_xdata()[0] for dot in dots] == pytest.approx([2, 0, -10, 3])
+    complete = Findings({n: v for n, v in MADE_UP.values.items() if n != "whole"}, [])
+    assert [ax.get_ylabel() for ax in draw_values(complete).axes] == [
+        "Test accuracy (%)",
+        "Training loss (nats)",
+    ]
+    assert draw_differences(complete, "test_accuracy") is None
+    many = {str(i): complete.values["plain"] for i in range(9)}
+    assert draw_values(Findings(many, [])) is None
+
+
 @pytest.fixture(scope="module")
 def practice():
     def make_runs(config, dataset):
@@ -127,4 +147,4 @@ def test_a_comparison_trains_continues_and_writes_what_its_logs_say(tmp_path, fe
     for metric in ("test_accuracy", "test_loss", "train_loss"):
         assert summary["runs"]["wide"][metric]["values"] == last[metric]
     assert summary["sentence"] == whole.findings.sentence("test_accuracy")
-    assert set(whole.figures) == {"comparison"}
+    assert set(whole.figures) == {"comparison", "differences"}
