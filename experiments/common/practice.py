@@ -31,7 +31,7 @@ from jaxdl.training.predict import predict_probabilities
 from jaxdl.training.reprs import short_repr
 
 METRICS = ("test_accuracy", "test_loss", "train_loss")  # what most comparisons look at
-CHOOSING_SEEDS = 2  # of those that a chosen setting is then trained with
+ROUND = 50  # steps between two looks at held-out images, where an epoch is not a pass over the data
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,20 +54,17 @@ Draw = Callable[[Findings, Session, Mapping[str, FittedClassifier]], dict[str, A
 
 
 def logged(fitted: FittedClassifier, metrics: Sequence[str] = METRICS) -> dict[str, list[float]]:
-    """Each seed's metrics after its last epoch, or at its best if it was stopped early."""
+    """Each seed's metrics, of those logged, after its last epoch, or its best if it stops early."""
     which = fitted.final if fitted.best_epochs is None else fitted.best
-    return {metric: which(metric) for metric in metrics}
+    return {metric: which(metric) for metric in metrics if metric in fitted.log.records[-1]}
 
 
 def measure_logged(
     session: Session, runs: Sequence[Run], fitted: Mapping[str, FittedClassifier]
 ) -> Values:
-    """Every run's metrics out of its log, those of :data:`METRICS` that it has."""
+    """Every run's metrics out of its log."""
     del session, runs
-    return {
-        name: logged(one, [m for m in METRICS if m in one.log.records[-1]])
-        for name, one in fitted.items()
-    }
+    return {name: logged(one) for name, one in fitted.items()}
 
 
 def probabilities_of(fitted: FittedClassifier, part: data.Split) -> np.ndarray:
@@ -103,6 +100,18 @@ def judged(
     return {f"{part}_{name}": [one[key] for one in found] for name, key in names.items()}
 
 
+def measure_on_test(
+    session: Session, runs: Sequence[Run], fitted: Mapping[str, FittedClassifier]
+) -> Values:
+    """Accuracy and loss on the test part, looked at only now, and the logged training loss."""
+    del runs
+    test = session.dataset.test
+    return {
+        name: judged(probabilities_of(one, test), test.labels, "test") | logged(one, ["train_loss"])
+        for name, one in fitted.items()
+    }
+
+
 class Result(NamedTuple):
     """What a practice program's ``run`` returns.
 
@@ -135,12 +144,13 @@ class Practice(NamedTuple):
     Attributes:
         program: its name, as in ``overfitting``.
         make_runs: ``make_runs(config, dataset)``, the runs to train. Of runs named "l2=0.1",
-            "l2=0.01" …, candidates of one setting, the best on validation data is kept.
+            "l2=0.01" …, candidates of one setting, the best on validation data is kept; only that
+            one is measured.
         measure: the runs' figures; by default out of their logs.
         pairs: ``pairs(names)``, what to compare; by default every run with the first.
         draw: ``draw(findings, session, fitted)``, further figures by file name.
         tell: ``tell(findings)``, the sentence; by default of the first metric.
-        choose_by: the metric by which candidates are chosen, on the part "val".
+        choose_by: the logged metric by which candidates are chosen.
     """
 
     program: str
@@ -152,44 +162,29 @@ class Practice(NamedTuple):
     choose_by: str = "val_accuracy"
 
 
-def trial_of(run: Run, config: PracticeConfig) -> Run:
-    """A candidate's trial: few seeds, evaluated on the validation part alone."""
-    return run._replace(
-        name=f"{run.name} (trial)",
-        evaluate_on={"val": run.evaluate_on["val"]},
-        how={**run.how, "seeds": config.all_seeds[:CHOOSING_SEEDS]},
-    )
+def choose(
+    fitted: Mapping[str, FittedClassifier], metric: str
+) -> tuple[dict[str, FittedClassifier], dict[str, Any]]:
+    """Keeps, of the candidates of each setting, the best on validation data.
 
-
-def is_candidate(run: Run) -> bool:
-    """Whether a run is one of several values of a setting."""
-    return "=" in run.name
-
-
-def choose_runs(
-    session: Session, runs: Sequence[Run], metric: str
-) -> tuple[list[Run], dict[str, Any]]:
-    """Keeps the best candidate of each setting, tried on validation data; all other runs stay.
+    Args:
+        fitted: what was trained; candidates are named "setting=value", other runs are all kept.
+        metric: the logged metric to choose by.
 
     Returns:
-        The runs in their order, and for each setting what ``summary.json`` says of the choice.
-
-    Raises:
-        StoppedError: a signal ended a trial.
+        What is kept, in order, and what ``summary.json`` says of the choices.
     """
-    settings: dict[str, list[Run]] = {}
-    for run in runs:
-        settings.setdefault(run.name.partition("=")[0], []).append(run)
-    kept, record = [], {}
-    for setting, candidates in settings.items():
-        names = [run.name for run in candidates]
+    settings: dict[str, list[str]] = {}
+    for name in fitted:
+        settings.setdefault(name.partition("=")[0], []).append(name)
+    kept, record = {}, {}
+    for setting, names in settings.items():
         best = names[0]
-        if len(candidates) > 1:
-            trials = train_runs(session, [trial_of(run, session.config) for run in candidates])
-            found = {n: logged(trials[f"{n} (trial)"], [metric]) for n in names}
+        if len(names) > 1:
+            found = {name: logged(fitted[name], [metric]) for name in names}
             best = chosen(found, names, metric)
             record[setting] = {"chosen": best, "candidates": found}
-        kept.append(candidates[names.index(best)])
+        kept[best] = fitted[best]
     return kept, record
 
 
@@ -197,18 +192,18 @@ def run_practice(practice: Practice, config: PracticeConfig) -> Result | None:
     """Trains every run from every seed, and says what the comparison shows; None for a dry run."""
     with open_study(practice.program, config, practice.make_runs) as session:
         runs = practice.make_runs(session.config, session.dataset)
-        trials = [trial_of(run, session.config) for run in runs if is_candidate(run)]
-        if is_only_looked_at(session, [*trials, *runs]):
+        if is_only_looked_at(session, runs):
             return None
         try:
-            runs, choices = choose_runs(session, runs, practice.choose_by)
             fitted = train_runs(session, runs)
         except StoppedError as error:
             return stopped(error)
-        values = practice.measure(session, runs, fitted)
+        kept, choices = choose(fitted, practice.choose_by)
+        values = practice.measure(session, [run for run in runs if run.name in kept], kept)
         names = list(values)
         pairs = practice.pairs(names) if practice.pairs else [(n, names[0]) for n in names[1:]]
-        return finish(practice, session, Findings(values, pairs), fitted, {"choices": choices})
+        findings = Findings(values, pairs)
+        return finish(practice, session, findings, fitted, {"choices": choices} if choices else {})
 
 
 def finish(
