@@ -6,14 +6,13 @@ resuming. Its docstring's first lines are ``What``, ``Source``, ``Command`` and 
 """
 
 import dataclasses
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.common.comparison import described, difference_of, scale_of, with_sd
 from experiments.common.config import option
+from experiments.common.findings import Findings, Values, chosen, draw_differences, draw_values
 from experiments.common.judgement import judge
 from experiments.common.session import Session
 from experiments.common.study import (
@@ -25,19 +24,14 @@ from experiments.common.study import (
     open_study,
     train_runs,
 )
-from experiments.common.table import text_table
 from jaxdl import data, plot
-from jaxdl.metrics.statistics import PairedDifference, paired_difference, summarize
 from jaxdl.run.classifiers import FittedClassifier
 from jaxdl.run.progress import clock
 from jaxdl.training.predict import predict_probabilities
 from jaxdl.training.reprs import short_repr
 
 METRICS = ("test_accuracy", "test_loss", "train_loss")  # what most comparisons look at
-
-# Figures by run, then by metric, one number per seed. A metric whose name ends in "loss" is a loss,
-# every other one a share in [0, 1].
-Values = Mapping[str, Mapping[str, Sequence[float]]]
+ROUND = 50  # steps between two looks at held-out images, where an epoch is not a pass over the data
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -53,131 +47,24 @@ class PracticeConfig(StudyConfig):
     )
 
 
-class Findings(NamedTuple):
-    """Figures of runs that share their seeds.
-
-    Attributes:
-        values: by run, then by metric, one number per seed.
-        pairs: what to compare: a run, and the run it is compared with.
-
-    Example:
-        >>> found = Findings(
-        ...     {"plain": {"test_accuracy": [0.8, 0.9, 0.7]},
-        ...      "wide": {"test_accuracy": [0.91, 0.99, 0.8]}}, [("wide", "plain")])
-        >>> print(found.sentence("test_accuracy"))
-        Test accuracy against plain, seed by seed: better with wide (by 10.0 ± 2.5 points).
-    """
-
-    values: Values
-    pairs: Sequence[tuple[str, str]]
-
-    def mean(self, run: str, metric: str) -> float:
-        """A run's figure, averaged over the seeds."""
-        return float(np.mean(self.values[run][metric]))
-
-    def difference(self, run: str, against: str, metric: str) -> PairedDifference:
-        """A run's figures less another's, paired by seed."""
-        return paired_difference(self.values[run][metric], self.values[against][metric])
-
-    def verdict(self, run: str, against: str, metric: str) -> str:
-        """The difference in words: "no difference shown" if its interval contains 0."""
-        return difference_of(self.values[run][metric], self.values[against][metric], metric)[1]
-
-    def pairs_with(self, metric: str) -> list[tuple[str, str]]:
-        """The pairs in which both runs have a metric."""
-        return [pair for pair in self.pairs if all(metric in self.values[run] for run in pair)]
-
-    def sentence(self, metric: str) -> str:
-        """What the pairs show of a metric: one sentence for each run that others face."""
-        by_reference: dict[str, dict[str, list[str]]] = {}
-        for run, against in self.pairs_with(metric):
-            words = self.verdict(run, against, metric)
-            kind, size = re.fullmatch(r"(better|worse|[^(]*[^( ]) ?(.*)", words).groups()
-            groups = by_reference.setdefault(against, {})
-            groups.setdefault(kind, []).append(f"{run} ({size.strip('()')})" if size else run)
-        return " ".join(
-            f"{spoken(metric)} against {against}, seed by seed: "
-            + "; ".join(f"{kind} with {listed(runs)}" for kind, runs in sorted(groups.items()))
-            + "."
-            for against, groups in by_reference.items()
-        )
-
-    def entries(self) -> dict[str, Any]:
-        """The runs and their differences, for ``summary.json``."""
-        runs: dict[str, Any] = {
-            name: {metric: described(figures, metric) for metric, figures in own.items()}
-            for name, own in self.values.items()
-        }
-        for run, against in self.pairs:
-            own, other = self.values[run], self.values[against]
-            differences = {}
-            for metric in own:
-                if metric in other:
-                    found, words = difference_of(own[metric], other[metric], metric)
-                    differences[metric] = {**found, "verdict": words}
-            runs[run][f"difference_to_{against}"] = differences
-        return runs
-
-    def table(self) -> str:
-        """Mean ± standard deviation of every metric, a row for each run."""
-        metrics = list(dict.fromkeys(metric for own in self.values.values() for metric in own))
-        header = [
-            f"{spoken(metric).lower()}{' %' * (scale_of(metric).factor == 100)}"
-            for metric in metrics
-        ]
-        rows = [
-            [name, *(_cell(own.get(m), m) for m in metrics)] for name, own in self.values.items()
-        ]
-        return text_table(("run", *header), rows)
-
-
-def _cell(figures: Sequence[float] | None, metric: str) -> str:
-    if figures is None:
-        return "–"
-    scale = scale_of(metric)
-    return with_sd(summarize(figures), scale.factor, scale.decimals)
-
-
-def spoken(metric: str) -> str:
-    """A metric's name in words.
-
-    Example:
-        >>> spoken("train_loss"), spoken("val_accuracy"), spoken("test_macro_f1")
-        ('Training loss', 'Validation accuracy', 'Test macro F1')
-    """
-    text = metric.replace("train_", "training_").replace("val_", "validation_").replace("_", " ")
-    return re.sub(r"\bf1\b", "F1", text[:1].upper() + text[1:])
-
-
-def listed(words: Sequence[str]) -> str:
-    """Joins words with commas and "and".
-
-    Example:
-        >>> listed(["a"]), listed(["a", "b", "c"])
-        ('a', 'a, b and c')
-    """
-    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
-
-
 # measure(session, runs, fitted): the figures of the runs, and of whatever is made of them.
 Measure = Callable[[Session, Sequence[Run], Mapping[str, FittedClassifier]], Values]
+# draw(findings, session, fitted): figures by file name.
+Draw = Callable[[Findings, Session, Mapping[str, FittedClassifier]], dict[str, Any]]
 
 
 def logged(fitted: FittedClassifier, metrics: Sequence[str] = METRICS) -> dict[str, list[float]]:
-    """Each seed's metrics after its last epoch, or at its best if it was stopped early."""
+    """Each seed's metrics, of those logged, after its last epoch, or its best if it stops early."""
     which = fitted.final if fitted.best_epochs is None else fitted.best
-    return {metric: which(metric) for metric in metrics}
+    return {metric: which(metric) for metric in metrics if metric in fitted.log.records[-1]}
 
 
 def measure_logged(
     session: Session, runs: Sequence[Run], fitted: Mapping[str, FittedClassifier]
 ) -> Values:
-    """Every run's metrics out of its log, those of :data:`METRICS` that it has."""
+    """Every run's metrics out of its log."""
     del session, runs
-    return {
-        name: logged(one, [m for m in METRICS if m in one.log.records[-1]])
-        for name, one in fitted.items()
-    }
+    return {name: logged(one) for name, one in fitted.items()}
 
 
 def probabilities_of(fitted: FittedClassifier, part: data.Split) -> np.ndarray:
@@ -213,16 +100,16 @@ def judged(
     return {f"{part}_{name}": [one[key] for one in found] for name, key in names.items()}
 
 
-def chosen(values: Values, names: Sequence[str], metric: str = "val_accuracy") -> str:
-    """The run with the best mean of a validation metric; the first of equals.
-
-    Example:
-        >>> chosen({"a": {"val_loss": [0.2, 0.3]}, "b": {"val_loss": [0.1, 0.2]}},
-        ...        ["a", "b"], "val_loss")
-        'b'
-    """
-    sign = 1 if scale_of(metric).higher_is_better else -1
-    return max(names, key=lambda name: sign * np.mean(values[name][metric]))
+def measure_on_test(
+    session: Session, runs: Sequence[Run], fitted: Mapping[str, FittedClassifier]
+) -> Values:
+    """Accuracy and loss on the test part, looked at only now, and the logged training loss."""
+    del runs
+    test = session.dataset.test
+    return {
+        name: judged(probabilities_of(one, test), test.labels, "test") | logged(one, ["train_loss"])
+        for name, one in fitted.items()
+    }
 
 
 class Result(NamedTuple):
@@ -256,19 +143,49 @@ class Practice(NamedTuple):
 
     Attributes:
         program: its name, as in ``overfitting``.
-        make_runs: ``make_runs(config, dataset)``, the runs to train.
+        make_runs: ``make_runs(config, dataset)``, the runs to train. Of runs named "l2=0.1",
+            "l2=0.01" …, candidates of one setting, the best on validation data is kept; only that
+            one is measured.
         measure: the runs' figures; by default out of their logs.
         pairs: ``pairs(names)``, what to compare; by default every run with the first.
-        draw: ``draw(findings, session)``, further figures by file name.
+        draw: ``draw(findings, session, fitted)``, further figures by file name.
         tell: ``tell(findings)``, the sentence; by default of the first metric.
+        choose_by: the logged metric by which candidates are chosen.
     """
 
     program: str
     make_runs: MakeRuns
     measure: Measure = measure_logged
     pairs: Callable[[Sequence[str]], Sequence[tuple[str, str]]] | None = None
-    draw: Callable[[Findings, Session], dict[str, Any]] | None = None
+    draw: Draw | None = None
     tell: Callable[[Findings], str] | None = None
+    choose_by: str = "val_accuracy"
+
+
+def choose(
+    fitted: Mapping[str, FittedClassifier], metric: str
+) -> tuple[dict[str, FittedClassifier], dict[str, Any]]:
+    """Keeps, of the candidates of each setting, the best on validation data.
+
+    Args:
+        fitted: what was trained; candidates are named "setting=value", other runs are all kept.
+        metric: the logged metric to choose by.
+
+    Returns:
+        What is kept, in order, and what ``summary.json`` says of the choices.
+    """
+    settings: dict[str, list[str]] = {}
+    for name in fitted:
+        settings.setdefault(name.partition("=")[0], []).append(name)
+    kept, record = {}, {}
+    for setting, names in settings.items():
+        best = names[0]
+        if len(names) > 1:
+            found = {name: logged(fitted[name], [metric]) for name in names}
+            best = chosen(found, names, metric)
+            record[setting] = {"chosen": best, "candidates": found}
+        kept[best] = fitted[best]
+    return kept, record
 
 
 def run_practice(practice: Practice, config: PracticeConfig) -> Result | None:
@@ -281,11 +198,12 @@ def run_practice(practice: Practice, config: PracticeConfig) -> Result | None:
             fitted = train_runs(session, runs)
         except StoppedError as error:
             return stopped(error)
-        values = practice.measure(session, runs, fitted)
+        kept, choices = choose(fitted, practice.choose_by)
+        values = practice.measure(session, [run for run in runs if run.name in kept], kept)
         names = list(values)
         pairs = practice.pairs(names) if practice.pairs else [(n, names[0]) for n in names[1:]]
         findings = Findings(values, pairs)
-        return finish(practice, session, findings, fitted)
+        return finish(practice, session, findings, fitted, {"choices": choices} if choices else {})
 
 
 def finish(
@@ -304,8 +222,8 @@ def finish(
         fitted: the trained classifiers.
         more: further entries for ``summary.json``.
     """
-    first = next(iter(next(iter(findings.values.values()))))
-    sentence = practice.tell(findings) if practice.tell else findings.sentence(first)
+    metric = findings.metrics[0]
+    sentence = practice.tell(findings) if practice.tell else findings.sentence(metric)
     summary = {
         "program": practice.program,
         "sentence": sentence,
@@ -320,8 +238,12 @@ def finish(
     }
     figures: dict[str, Any] = {}
     if session.devices.is_main:
-        figures = {"comparison": draw_comparison(findings, first)}
-        figures |= practice.draw(findings, session) if practice.draw else {}
+        drawn = {
+            "comparison": draw_values(findings),
+            "differences": draw_differences(findings, metric),
+            **(practice.draw(findings, session, fitted) if practice.draw else {}),
+        }
+        figures = {name: figure for name, figure in drawn.items() if figure is not None}
         for name, figure in figures.items():
             plot.save_figure(figure, session.workdir.path / f"{name}.png")
         session.workdir.write_summary(summary)
@@ -331,17 +253,3 @@ def finish(
     seconds = sum(summary["training_seconds"].values())
     tell(f"Trained in {clock(seconds)}; pictures are in {session.config.workdir}")
     return Result(findings, dict(fitted), figures, summary)
-
-
-def draw_comparison(findings: Findings, metric: str) -> Any:
-    """Every run's values of a metric, one per seed."""
-    scale = scale_of(metric)
-    values = {
-        name: scale.factor * np.array(own[metric])
-        for name, own in findings.values.items()
-        if metric in own
-    }
-    low, high = (scale.factor * end for end in scale.possible)
-    percent = " (%)" * (scale.factor == 100)
-    possible = (low, high) if np.isfinite(high) else None
-    return plot.values_per_seed(values, ylabel=f"{spoken(metric)}{percent}", possible=possible)

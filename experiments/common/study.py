@@ -77,7 +77,8 @@ class Run(NamedTuple):
         train: the split to train on; None for the whole training split.
         evaluate_on: what it is evaluated on, by name; None for the test split.
         early_stopping: when to stop a seed.
-        how: further fields of ``ClassifierOptions``, such as ``objective`` or ``sampler``.
+        how: further fields of ``ClassifierOptions``, such as ``objective`` or ``sampler``, or
+            ``seeds`` in place of the study's.
         hooks: called at the ends of epochs.
         identity: what else a checkpoint must match, such as the length that a schedule needs.
     """
@@ -154,9 +155,14 @@ def open_study(
 def _check_run(run: Run, config: StudyConfig, dataset: data.Dataset) -> None:
     example = input_of(run, dataset)
     states = jax.eval_shape(
-        lambda x: stacked_states(run.model, run.optimizer, x, config.all_seeds), example
+        lambda x: stacked_states(run.model, run.optimizer, x, seeds_of(run, config)), example
     )
     check_fits(states, (), f"the networks of {run.name!r} (--width, --seeds)")
+
+
+def seeds_of(run: Run, config: StudyConfig) -> tuple[int, ...]:
+    """The seeds that a run is repeated with."""
+    return tuple(run.how.get("seeds", config.all_seeds))
 
 
 def input_of(run: Run, dataset: data.Dataset) -> jax.ShapeDtypeStruct:
@@ -190,11 +196,10 @@ def arguments_of(session: Session, run: Run) -> dict[str, Any]:
         "epochs": config.epochs,
         "batch_size": config.batch_size,
         "how": ClassifierOptions(
-            seeds=config.all_seeds,
             max_steps=config.max_steps,
             early_stopping=run.early_stopping,
             augment=run.augment,
-            **run.how,
+            **{**run.how, "seeds": seeds_of(run, config)},
         ),
         "options": run_options(
             session,
@@ -247,8 +252,8 @@ def train_runs(session: Session, runs: Sequence[Run]) -> dict[str, FittedClassif
         StoppedError: a signal ended one.
     """
     fitted: dict[str, FittedClassifier] = {}
-    seeds = session.config.seeds
     for run in runs:
+        seeds = len(seeds_of(run, session.config))
         session.console.message(f"{run.name}: {seeds} seed{'s' * (seeds > 1)}")
         one = fitted[run.name] = fit_classifier(**arguments_of(session, run))
         session.console.close()

@@ -24,6 +24,7 @@ from jaxdl.data.sampling import (
     epoch_permutation,
     padded_batch_indices,
     padded_batches,
+    shuffled_sampler,
     steps_per_epoch,
     weighted_sampler,
 )
@@ -76,6 +77,7 @@ __all__ = [
     "padded_batches",
     "read_idx",
     "resize_bilinear",
+    "shuffled_sampler",
     "sources",
     "steps_per_epoch",
     "stratified_k_fold",

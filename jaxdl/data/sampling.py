@@ -67,6 +67,38 @@ def weighted_sampler(
     return sampler
 
 
+def shuffled_sampler(
+    num_examples: int, count: int
+) -> Callable[[jax.Array, jax.typing.ArrayLike], jax.Array]:
+    """Draws an epoch of any length from shuffled passes over the examples.
+
+    An epoch of fewer examples than there are draws without replacement; a longer one takes whole
+    passes, each in an order of its own, and a part of another. So runs on parts of different sizes
+    can have epochs, and then steps, of equal number.
+
+    Args:
+        num_examples: N.
+        count: examples in an epoch.
+
+    Returns:
+        ``sampler(key, epoch)``, which returns indices (count,).
+
+    Example:
+        >>> drawn = shuffled_sampler(3, count=7)(jax.random.key(0), 1)
+        >>> sorted(drawn[:3].tolist()), sorted(drawn[3:6].tolist()), len(drawn)
+        ([0, 1, 2], [0, 1, 2], 7)
+    """
+    check_positive(num_examples=num_examples, count=count)
+    passes = jnp.arange(-(-count // num_examples))
+
+    def sampler(key: jax.Array, epoch: jax.typing.ArrayLike) -> jax.Array:
+        key = jax.random.fold_in(key, epoch)
+        orders = jax.vmap(lambda i: epoch_permutation(key, i, num_examples))(passes)
+        return orders.ravel()[:count]
+
+    return sampler
+
+
 def balanced_class_weights(labels: jax.typing.ArrayLike, num_classes: int) -> np.ndarray:
     """Weights that make every class count alike: w_c = N / (C · N_c), float32 (C,).
 

@@ -32,7 +32,7 @@ def reduce(losses: jax.Array, reduction: str, weights: jax.Array | None = None) 
     raise ConfigError(f"reduction {reduction!r} is unknown: use 'none', 'mean' or 'sum'")
 
 
-def top_k(losses: ArrayLike, k: int) -> jax.Array:
+def top_k(losses: ArrayLike, k: int, *, reduction: str = "mean") -> jax.Array:
     """Mean of the k largest losses: only the hardest samples train the network.
 
     The gradient is 1/k for the k largest losses and 0 for the others.
@@ -40,10 +40,13 @@ def top_k(losses: ArrayLike, k: int) -> jax.Array:
     Args:
         losses: per-sample losses (N,).
         k: 1 to N; a Python int, since it fixes a shape.
+        reduction: "mean"; or "none" for a term of each sample, (N,), whose mean over all N is the
+            same: N/k · ℓ for the k largest, 0 for the others.
 
     Example:
-        >>> print(top_k(jnp.array([0.1, 3.0, 0.2, 1.0]), k=2))
-        2.0
+        >>> losses = jnp.array([0.1, 3.0, 0.2, 1.0])
+        >>> print(top_k(losses, k=2), top_k(losses, k=2, reduction="none"))
+        2.0 [0. 6. 0. 2.]
 
     References:
         course document 002, section 9.8.
@@ -53,7 +56,12 @@ def top_k(losses: ArrayLike, k: int) -> jax.Array:
         raise ShapeError(f"top_k takes per-sample losses (N,), got {losses.shape}: reduce first")
     if not 1 <= k <= losses.size:
         raise ConfigError(f"top_k with k = {k} of {losses.size} losses: k must be 1 to that number")
-    return lax.top_k(losses, k)[0].mean()
+    largest, places = lax.top_k(losses, k)
+    if reduction == "mean":
+        return largest.mean()
+    if reduction == "none":
+        return jnp.zeros_like(losses).at[places].set(largest * (losses.size / k))
+    raise ConfigError(f"reduction {reduction!r} is unknown: top_k knows 'mean' and 'none'")
 
 
 def as_array(values: ArrayLike | Sequence, name: str) -> jax.Array:

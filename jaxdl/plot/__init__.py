@@ -16,7 +16,7 @@ values that are missing, not finite or out of range, and names without a match, 
 from jaxdl._face import face
 from jaxdl.plot import checks, style
 from jaxdl.plot.animation import Animation, html_player, save_gif
-from jaxdl.plot.charts import bars, histogram, scatter_with_diagonal, values_per_seed
+from jaxdl.plot.charts import bars, histogram, intervals, scatter_with_diagonal, values_per_seed
 from jaxdl.plot.confusion import confusion_matrix, row_shares
 from jaxdl.plot.grids import compare_grids, image_grid, tile
 from jaxdl.plot.planes import contours_with_paths, decision_lines
@@ -40,6 +40,7 @@ __all__ = [
     "histogram",
     "html_player",
     "image_grid",
+    "intervals",
     "line_band",
     "moving_average",
     "png_bytes",

@@ -99,6 +99,46 @@ def values_per_seed(
 
 
 @styled
+def intervals(
+    values: Mapping[str, tuple[float, float, float]],
+    *,
+    xlabel: str,
+    title: str | None = None,
+    reference: float | None = 0.0,
+    ax: Axes | None = None,
+) -> Figure:
+    """Draws means with their intervals, a row for each name, from the top.
+
+    Args:
+        values: Low end, mean and high end by name; ends may be NaN, then only the mean is drawn.
+        reference: Where to draw a vertical line; None for none. Intervals that contain it are grey.
+
+    Example:
+        >>> figure = intervals({"L2": (-0.1, 0.2, 0.5), "wide": (1, 2, 3)}, xlabel="Difference")
+        >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
+        ['L2', 'wide']
+    """
+    not_empty(values, "values")
+    rows = {name: vector(ends, f"values {name!r}", 3) for name, ends in values.items()}
+    finite(vector([row[1] for row in rows.values()], "values"), "values")
+    ax = axes_or_new(ax, (WIDTH, 0.8 + 0.22 * len(rows)))
+    if reference is not None:
+        ax.axvline(reference, color=GREY, linewidth=1.0, zorder=1.5)
+    for place, (low, mean, high) in enumerate(rows.values()):
+        contains = reference is not None and not (low > reference or high < reference)
+        shown = {"color": GREY if contains else colour(0), "capsize": 3, "markersize": 5}
+        ends = None if np.isnan([low, high]).any() else [[mean - low], [high - mean]]
+        ax.errorbar(mean, place, xerr=ends, fmt="o", elinewidth=1.2, **shown)
+    ax.set_yticks(range(len(rows)), list(rows))
+    ax.set_ylim(len(rows) - 0.4, -0.6)
+    ax.tick_params(axis="y", length=0)
+    ax.grid(visible=False, axis="y")
+    ax.set_xlabel(xlabel)
+    title_and_legend(ax, title, [])
+    return figure_of(ax)
+
+
+@styled
 def histogram(
     values: Mapping[str, ArrayLike],
     *,

@@ -3,7 +3,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdl.data import batch_indices, epoch_permutation, padded_batch_indices, steps_per_epoch
+from jaxdl.data import (
+    batch_indices,
+    epoch_permutation,
+    padded_batch_indices,
+    shuffled_sampler,
+    steps_per_epoch,
+)
 from jaxdl.errors import ConfigError
 
 KEY = jax.random.key(3)
@@ -70,3 +76,17 @@ def test_refuses():
             steps_per_epoch(num_examples, batch_size, drop_last=False)
     with pytest.raises(ConfigError, match="at least 1"):
         epoch_permutation(KEY, 0, 0)
+
+
+def test_a_shuffled_sampler_takes_whole_passes_and_part_of_another():
+    key, sampler = KEY, shuffled_sampler(5, count=12)
+    drawn = np.asarray(jax.jit(sampler)(key, 1))
+    assert np.bincount(drawn[:5]).tolist() == np.bincount(drawn[5:10]).tolist() == [1] * 5
+    assert len(set(drawn[10:].tolist())) == 2
+    assert drawn[:5].tolist() != drawn[5:10].tolist()
+    assert drawn.tolist() != sampler(key, 2).tolist()
+    assert drawn.tolist() == sampler(key, 1).tolist()
+    few = shuffled_sampler(50, count=20)(key, 1)
+    assert len(set(few.tolist())) == 20
+    with pytest.raises(ConfigError, match="count"):
+        shuffled_sampler(5, count=0)

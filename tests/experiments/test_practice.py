@@ -6,19 +6,24 @@ import re
 import numpy as np
 import pytest
 
-from experiments.common.parts import make_parts
-from experiments.common.practice import (
+from experiments.common.findings import (
     Findings,
-    Practice,
-    PracticeConfig,
     chosen,
-    judged,
+    draw_differences,
+    draw_values,
     listed,
-    run_practice,
     spoken,
 )
+from experiments.common.parts import make_parts
+from experiments.common.practice import (
+    Practice,
+    PracticeConfig,
+    judged,
+    measure_on_test,
+    run_practice,
+)
 from experiments.common.study import Run
-from jaxdl import optim
+from jaxdl import data, optim
 from jaxdl.metrics.statistics import paired_difference
 from jaxdl.models import MLP
 
@@ -95,6 +100,22 @@ def test_words():
     assert spoken("test_average_precision") == "Test average precision"
 
 
+def test_pictures_show_values_and_differences():
+    figure = draw_differences(MADE_UP, "test_accuracy")
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert labels == ["wide − plain", "deep − plain", "small − plain", "whole − wide"]
+    dots = [line for line in figure.axes[0].get_lines() if line.get_marker() == "o"]
+    assert [dot.get_xdata()[0] for dot in dots] == pytest.approx([2, 0, -10, 3])
+    complete = Findings({n: v for n, v in MADE_UP.values.items() if n != "whole"}, [])
+    assert [ax.get_ylabel() for ax in draw_values(complete).axes] == [
+        "Test accuracy (%)",
+        "Training loss (nats)",
+    ]
+    assert draw_differences(complete, "test_accuracy") is None
+    many = {str(i): complete.values["plain"] for i in range(9)}
+    assert draw_values(Findings(many, [])) is None
+
+
 @pytest.fixture(scope="module")
 def practice():
     def make_runs(config, dataset):
@@ -127,4 +148,36 @@ def test_a_comparison_trains_continues_and_writes_what_its_logs_say(tmp_path, fe
     for metric in ("test_accuracy", "test_loss", "train_loss"):
         assert summary["runs"]["wide"][metric]["values"] == last[metric]
     assert summary["sentence"] == whole.findings.sentence("test_accuracy")
-    assert set(whole.figures) == {"comparison"}
+    assert set(whole.figures) == {"comparison", "differences"}
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_candidates_are_chosen_on_validation_data_and_only_the_best_is_measured(
+    tmp_path, few_digits
+):
+    def make_runs(config, dataset):
+        parts = make_parts(dataset, config.validation, config.seed)
+        fields = {"train": parts.train, "evaluate_on": {"val": parts.evaluated["val"]}}
+        rates = {"plain": 1e-2, "rate=0": 1e-9, "rate=0.1": 1e-1, "rate=1": 1e-8}
+        return [Run(name, MLP((9,)), optim.adam(rate), **fields) for name, rate in rates.items()]
+
+    def measure(session, runs, fitted):
+        assert [run.name for run in runs] == list(fitted) == ["plain", "rate=0.1"]
+        return measure_on_test(session, runs, fitted)
+
+    practice = Practice("made_up", make_runs, measure)
+    result = run_practice(practice, config_for(tmp_path, few_digits))
+    assert list(result.summary["runs"]) == ["plain", "rate=0.1"]
+    assert list(result.fitted) == ["plain", "rate=0", "rate=0.1", "rate=1"]
+    choice = result.summary["choices"]["rate"]
+    assert choice["chosen"] == "rate=0.1"
+    for name, found in choice["candidates"].items():
+        assert found["val_accuracy"] == result.fitted[name].final("val_accuracy")
+    log = (tmp_path / "metrics.jsonl").read_text()
+    assert "val_accuracy" in log
+    assert "test_" not in log
+    test = data.load("mnist", few_digits).test
+    found = [
+        (result.fitted["plain"].predict(test.images, i) == test.labels).mean() for i in range(2)
+    ]
+    assert result.findings.values["plain"]["test_accuracy"] == pytest.approx(found)

@@ -26,7 +26,21 @@ def test_top_k_trains_only_the_hardest():
     np.testing.assert_array_equal(gradient, [0, 0.5, 0, 0.5])
 
 
+def test_top_k_s_terms_have_its_mean_and_its_gradient(rng):
+    values = jnp.asarray(rng.normal(size=9).astype(np.float32) ** 2)
+    terms = losses.top_k(values, 4, reduction="none")
+    assert terms.shape == (9,)
+    assert np.count_nonzero(terms) == 4
+    np.testing.assert_allclose(terms.mean(), losses.top_k(values, 4), rtol=1e-6)
+    of_terms = jax.grad(lambda v: losses.top_k(v, 4, reduction="none").mean())(values)
+    np.testing.assert_allclose(of_terms, jax.grad(lambda v: losses.top_k(v, 4))(values), rtol=1e-6)
+    # Of equal losses, k count and no more.
+    assert np.count_nonzero(losses.top_k(jnp.ones(5), 2, reduction="none")) == 2
+
+
 def test_top_k_refuses():
+    with pytest.raises(ConfigError, match="knows 'mean' and 'none'"):
+        losses.top_k(jnp.zeros(4), 2, reduction="sum")
     with pytest.raises(ConfigError, match="k = 5 of 4"):
         losses.top_k(jnp.zeros(4), 5)
     with pytest.raises(ConfigError, match="k = 0"):

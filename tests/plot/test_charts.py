@@ -3,7 +3,7 @@ import pytest
 
 from jaxdl.errors import ConfigError, ShapeError
 from jaxdl.metrics import summarize
-from jaxdl.plot import bars, histogram, scatter_with_diagonal, values_per_seed
+from jaxdl.plot import bars, histogram, intervals, scatter_with_diagonal, values_per_seed
 
 
 def test_the_interval_drawn_has_student_s_quantile():
@@ -47,6 +47,23 @@ def test_values_per_seed_refuses_lost_runs():
         values_per_seed({"L2": []}, ylabel="Accuracy")
     with pytest.raises(ConfigError, match="empty"):
         values_per_seed({}, ylabel="Accuracy")
+
+
+def test_intervals_are_drawn_from_the_top_and_grey_if_they_contain_the_reference():
+    rows = {"L2": (-0.1, 0.2, 0.5), "wide": (1.0, 2.0, 3.0), "one seed": (np.nan, 1.0, np.nan)}
+    (ax,) = intervals(rows, xlabel="Difference (points)").axes
+    assert ax.yaxis_inverted()
+    assert [label.get_text() for label in ax.get_yticklabels()] == list(rows)
+    dots = [line for line in ax.get_lines() if line.get_marker() == "o"]
+    assert [(d.get_xdata()[0], d.get_ydata()[0]) for d in dots] == [(0.2, 0), (2.0, 1), (1.0, 2)]
+    segments = [bar.get_segments()[0][:, 0].tolist() for bar in ax.collections]
+    assert segments == [pytest.approx([-0.1, 0.5]), [1.0, 3.0]]
+    colours = [dot.get_color() for dot in dots]
+    assert colours[0] != colours[1]
+    with pytest.raises(ConfigError, match="1 of 1 values is NaN"):
+        intervals({"a": (0.0, np.nan, 1.0)}, xlabel="x")
+    with pytest.raises(ShapeError):
+        intervals({"a": (0.0, 1.0)}, xlabel="x")
 
 
 def test_histogram_counts_over_common_bins(rng):
