@@ -16,7 +16,8 @@ from jaxdl.errors import ConfigError, DeviceError
 PROGRAMS = sorted(name for entries in programs().values() for name, _ in entries)
 TRAINING = [
     *("cross_validation", "dcgan", "mlp_augmentation", "mlp_dropout", "mlp_early_stopping"),
-    *("classifier", "evaluator", "mlp_l2", "practice.model_bias"),
+    *("classifier", "evaluator", "mlp_l2"),
+    *("practice.imbalance", "practice.model_bias", "practice.optimisation", "practice.overfitting"),
 ]
 # No folder of their own; a first argument.
 TOOLS = ["diagnose", "export", "generate", "interpolate"]
