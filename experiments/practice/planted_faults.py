@@ -41,6 +41,7 @@ THEME = "Practice"
 TRAINING, TEST = 3000, 1000  # images of "digits"
 SMALL_TEST = 500  # of scikit-learn's digits
 CASE = "case.json"
+SEEDS_APART = 1000  # between the runs of one --seed and of the next
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -98,15 +99,16 @@ def write_data(parts: Parts, folder: Path) -> None:
         write_idx(folder / f"{name}-labels-idx1-ubyte", part.labels.astype(np.uint8))
 
 
-def train(case: Case, digits: dict[str, Parts], folder: Path) -> None:
+def train(case: Case, digits: dict[str, Parts], folder: Path, seed: int) -> None:
     """Runs a case in a folder. A run that diverges is as good as one that ends."""
     parts = digits[case.dataset]
     if case.change is not None:
         kind, strength = case.change
-        rng = np.random.default_rng((1, case.number))
+        rng = np.random.default_rng((1 + seed, case.number))
         parts = fault_cases.CHANGES[kind](parts, strength, rng)
     write_data(parts, folder / "data")
     flags = {**fault_cases.COMMON, **fault_cases.NETWORKS[case.network], **case.flags}
+    flags["seed"] = (flags.get("seed", 1) + SEEDS_APART * seed) % 2**31
     config = classifier.ClassifierConfig(
         workdir=str(folder / "run"), data_dir=str(folder / "data"), num_devices=1, **flags
     )
@@ -115,14 +117,15 @@ def train(case: Case, digits: dict[str, Parts], folder: Path) -> None:
     shutil.rmtree(folder / "data")
 
 
-def verdict_of(case: Case, digits: dict[str, Parts], folder: Path) -> str:
+def verdict_of(case: Case, digits: dict[str, Parts], folder: Path, seed: int) -> str:
     """Trains a case unless that was done before, and diagnoses it."""
     folder = folder / case.name
-    about = to_json([case.change, case.flags, fault_cases.COMMON, fault_cases.NETWORKS])
+    settings = [fault_cases.COMMON, fault_cases.NETWORKS]
+    about = to_json([case.change, case.flags, *settings, *([seed] if seed else [])])
     done = folder / CASE
     if not done.exists() or done.read_text() != about:
         shutil.rmtree(folder, ignore_errors=True)
-        train(case, digits, folder)
+        train(case, digits, folder, seed)
         write_atomically(done, about)
     return diagnosing.diagnose_folder(folder / "run").verdict
 
@@ -195,7 +198,7 @@ def run(config: PlantedFaultsConfig) -> lesson.Result:
     verdicts, begin = [], time.perf_counter()
     cases = chosen(config)
     for i, case in enumerate(cases):
-        found = verdict_of(case, digits, folder / "runs")
+        found = verdict_of(case, digits, folder / "runs", config.seed)
         verdicts.append(Verdict(case, found))
         print(f"[{i + 1}/{len(cases)}] {case.name}: {found}", flush=True)
     seconds = time.perf_counter() - begin

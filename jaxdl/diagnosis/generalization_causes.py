@@ -20,12 +20,7 @@ def mismatch(run: ClassifierRecord) -> Finding | None:
     ratio = near["test"]["distance"] / max(near["train"]["distance"], 1e-9)
     held_out = "val" if "val" in run.parts else "train"
     better, test = run.accuracy(held_out), run.accuracy("test")
-    spread = math.sqrt(
-        sum(
-            max(a * (1 - a), 0.01) / run.facts["parts"][p]
-            for p, a in ((held_out, better), ("test", test))
-        )
-    )
+    spread = math.hypot(_error(run, held_out), _error(run, "test"))
     if better - test < max(SHIFTED, 4 * spread) or (held_out == "train" and ratio < FAR):
         return None
     train, other = data["train"], data["test"]
@@ -44,6 +39,13 @@ def mismatch(run: ClassifierRecord) -> Finding | None:
         ),
     )
     return Finding("mismatch", 0.9 if ratio > FAR else 0.7, evidence, remedies)
+
+
+def _error(run: ClassifierRecord, part: str) -> float:
+    """The standard error of a part's accuracy (Agresti and Coull), also if all of few are right."""
+    count = run.facts["parts"][part]
+    share = (run.accuracy(part) * count + 2) / (count + 4)
+    return math.sqrt(share * (1 - share) / (count + 4))
 
 
 def overfitting(run: ClassifierRecord) -> Finding | None:
