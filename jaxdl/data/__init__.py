@@ -16,6 +16,7 @@ from jaxdl.data.dataset import (
     make_dataset,
 )
 from jaxdl.data.facts import data_facts, grey_moments
+from jaxdl.data.neighbors import neighbor_facts
 from jaxdl.data.resize import resize_bilinear
 from jaxdl.data.sampling import (
     balanced_class_weights,
@@ -68,6 +69,7 @@ __all__ = [
     "k_fold",
     "load",
     "make_dataset",
+    "neighbor_facts",
     "normalize",
     "normalize_mnist",
     "padded_batch_indices",

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from jaxdl.data.dataset import Split
+from jaxdl.data.neighbors import neighbor_facts
 
 
 def data_facts(train: Split, test: Split, num_classes: int) -> dict[str, Any]:
@@ -15,8 +16,9 @@ def data_facts(train: Split, test: Split, num_classes: int) -> dict[str, Any]:
         ``class_counts``, the pixels' ``min``, ``max``, ``mean`` and ``std`` in grey values, and
         ``constant_images``; ``duplicates``: how many training images repeat an earlier one
         (``within_train``), how many of these have another label (``relabelled``), how many test
-        images are also training images (``test_in_train``), and how many of these have another
-        label there (``test_relabelled``). Only equal pixels count.
+        images are also training images (``test_in_train``), how many of these have another label
+        there (``test_relabelled``), and how many repeat an earlier test image (``within_test``):
+        only equal pixels count; and ``neighbors``, see :func:`neighbor_facts`.
 
     Example:
         >>> images = np.arange(4, dtype=np.uint8).reshape(4, 1, 1, 1)
@@ -32,6 +34,7 @@ def data_facts(train: Split, test: Split, num_classes: int) -> dict[str, Any]:
         "train": _part_facts(train, num_classes),
         "test": _part_facts(test, num_classes),
         "duplicates": _duplicates(train, test),
+        "neighbors": neighbor_facts(train, test),
     }
 
 
@@ -71,6 +74,7 @@ def _duplicates(train: Split, test: Split) -> dict[str, int]:
         "relabelled": relabelled,
         "test_in_train": leaked,
         "test_relabelled": leaked_relabelled,
+        "within_test": _count_seen(test, {}, remember=True)[0],
     }
 
 

@@ -5,6 +5,25 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 HEALTHY = "healthy"
+# What a classifier's run can suffer from: the course's causes, then faults of data and set-up.
+CAUSES = (
+    "model too small",
+    "optimisation",
+    "overfitting",
+    "mismatch",
+    "label noise",
+    "shuffled labels",
+    "imbalance",
+    "leaked or duplicated test examples",
+    "unscaled inputs",
+    "dead units",
+    "vanishing or exploding gradients",
+    "rate too high",
+    "rate too low",
+    "oscillation",
+    "loss and output that do not belong together",
+    "training stopped too early",
+)
 
 
 class Remedy(NamedTuple):

@@ -3,6 +3,8 @@
 from jaxdl._face import face
 from jaxdl.nn import lowerings
 from jaxdl.nn.activations import (
+    ACTIVATIONS,
+    Activation,
     elu,
     leaky_relu,
     log_softmax,
@@ -40,6 +42,8 @@ from jaxdl.nn.initializers import (
 from jaxdl.nn.pooling import avg_pool, global_average_pool, max_pool
 
 __all__ = [
+    "ACTIVATIONS",
+    "Activation",
     "BatchNorm",
     "Conv",
     "ConvTranspose",

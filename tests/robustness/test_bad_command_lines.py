@@ -16,12 +16,13 @@ from jaxdl.errors import ConfigError, DeviceError
 PROGRAMS = sorted(name for entries in programs().values() for name, _ in entries)
 TRAINING = [
     *("cross_validation", "dcgan", "mlp_augmentation", "mlp_dropout", "mlp_early_stopping"),
-    *("classifier", "evaluator", "mlp_l2"),
+    *("classifier", "evaluator", "mlp_l2", "practice.model_bias"),
 ]
-TOOLS = ["export", "generate", "interpolate"]  # no folder of their own; a first argument
+# No folder of their own; a first argument.
+TOOLS = ["diagnose", "export", "generate", "interpolate"]
 WITH_DATA = [
     *TRAINING,
-    *("evaluate", "twin"),
+    *("evaluate", "practice.planted_faults", "practice.random_models", "twin"),
     *("lessons.convolution_filters", "lessons.tinynet", "lessons.two_layer_network"),
 ]
 
@@ -91,11 +92,13 @@ UNREADABLE = [
     (("-x",), "unknown argument -x"),
 ]
 UNREADABLE_BY_TOOLS = [
-    ((), "SOURCE is missing: the folder of a run, or a file of weights"),
+    ((), "SOURCE is missing: the folder of a run"),
     (("one", "two"), "unknown argument two"),
     (("a\0b",), "SOURCE 'a\\x00b': expected text without control"),
     (("\udcff",), "SOURCE '\\udcff': expected text without control"),
     (("--source", "run"), "unknown argument --source"),
+]
+UNREADABLE_OUT = [
     (("--otu", "x", "run"), "did you mean --out?"),
     (("run", "--out"), "expected one argument"),
     (("run", "--out", "a\nb"), "expected text without control"),
@@ -129,7 +132,9 @@ UNREADABLE_BY_OTHERS = [
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_flags_that_every_program_has(refused, name):
-    for arguments, message in UNREADABLE + (UNREADABLE_BY_TOOLS if name in TOOLS else []):
+    more = UNREADABLE_BY_TOOLS if name in TOOLS else []
+    more = more + (UNREADABLE_OUT if name in TOOLS and name != "diagnose" else [])
+    for arguments, message in UNREADABLE + more:
         assert message in refused(name, *arguments)
     for arguments, message in [] if name in TOOLS else UNREADABLE_BY_OTHERS:
         assert message in refused(name, *first_argument(name), *arguments)
@@ -163,13 +168,13 @@ def out_of_range(config_class):
             yield f"{flag}={meta['above']}"
             yield f"{flag}=-1"
         if meta["choices"]:
-            yield f"{flag}=none"
+            yield f"{flag}=no_such_choice"
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_every_flag_out_of_its_range(refused, name):
     cases = list(out_of_range(load_program(name)[1]))
-    assert len(cases) >= 6 or name == "export"
+    assert len(cases) >= 6 or name in ("diagnose", "export")
     for case in cases:
         message = refused(name, *first_argument(name), case)
         assert case.partition("=")[0].removeprefix("--no_").strip("-") in message
@@ -228,7 +233,7 @@ HUGE = {
     "mlp_dropout": ("width", "wide", "seeds", "batch_size"),
     "mlp_augmentation": ("width", "seeds", "batch_size"),
     "mlp_early_stopping": ("width", "seeds", "batch_size"),
-    "cross_validation": ("width", "seeds", "folds", "batch_size"),
+    "cross_validation": ("width", "seeds", "folds", "outer_folds", "batch_size"),
 }
 
 

@@ -1,0 +1,161 @@
+"""A run's diagnosis in its folder: read, told, written; remedies as commands."""
+
+import dataclasses
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jaxdl.diagnosis import Diagnosis, Finding, diagnose_classifier, read_json, read_record
+from jaxdl.errors import WorkdirError
+from jaxdl.files import to_json, write_atomically
+
+DIAGNOSIS = "diagnosis.json"
+SPELT_OUT = ("workdir", "preset")  # flags of which a command has the meaning otherwise
+# What the data and the set-up show without any training; a probe does not change it.
+FACTS = {
+    *("loss and output that do not belong together", "unscaled inputs", "imbalance"),
+    *("leaked or duplicated test examples", "shuffled labels", "label noise"),
+}
+# What only siblings can tell apart.
+UNDECIDED = {
+    *("model too small", "optimisation", "rate too high", "rate too low"),
+    *("oscillation", "training stopped too early"),
+}
+# What a network without hidden layers does not have.
+LAYER_SETTINGS = {"depth", "dropout", "activation", "normalization", "residual", "initial_bias"}
+
+
+def diagnose_folder(folder: Path) -> Diagnosis:
+    """Diagnoses the run in a folder, complete or not.
+
+    Raises:
+        WorkdirError: the folder cannot be read, or is of a program that is not diagnosed.
+    """
+    program = read_json(folder / "config.json").get("program")
+    if program == "classifier":
+        record = read_record(folder)
+        try:
+            return diagnose_classifier(record)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise WorkdirError(
+                f"{folder} lacks what a diagnosis needs ({error!r}): it was damaged, or written by "
+                "another version"
+            ) from error
+    raise WorkdirError(
+        f"{folder} holds a run of {program!r}; runs of classifier and dcgan are diagnosed"
+    )
+
+
+def decided(diagnosis: Diagnosis, found: Finding | None) -> Diagnosis:
+    """A diagnosis after a probe, whose finding replaces those that only guess at the training."""
+    if found is None:
+        return diagnosis
+    facts = [f for f in diagnosis.findings if f.cause in FACTS]
+    rest = [f for f in diagnosis.findings if f.cause not in FACTS | UNDECIDED]
+    return diagnosis._replace(findings=(*facts, found, *rest))
+
+
+def remedies(finding: Finding, settings: Mapping[str, Any]) -> list[dict[str, str]]:
+    """What to do, each with its ``text`` and, where flags can do it, a ``command``.
+
+    Settings that the network does not have, or has already, are left out.
+    """
+    found = []
+    for remedy in finding.remedies:
+        entry = {"text": remedy.text}
+        if remedy.changes:
+            wanted = _changed(settings, remedy.changes)
+            if wanted == dict(settings) or not _has(wanted["model"], remedy.changes):
+                continue
+            entry["command"] = _command(wanted)
+        found.append(entry)
+    return found
+
+
+def _changed(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings after some changes; with another network, its usual sizes where none is given."""
+    wanted = {**settings, **changes}
+    if wanted["model"] != settings["model"]:
+        follow = ("width", "depth", "augment", "normalization", "dropout", "residual")
+        wanted = {n: v for n, v in wanted.items() if n not in follow or n in changes}
+    return wanted
+
+
+def _has(model: str, changes: Mapping[str, Any]) -> bool:
+    """Whether a kind of network has the settings that are to be changed."""
+    missing = {"linear": LAYER_SETTINGS, "cnn": {"residual"}, "mlp": set()}
+    return not missing[model] & set(changes)
+
+
+def _command(wanted: Mapping[str, Any]) -> str:
+    """The command of a run with these settings, in a folder beside theirs."""
+    # Here, because the program ends with its own diagnosis.
+    from experiments.classifier import ClassifierConfig, resolved
+
+    chosen = {n: wanted[n] for n in ("model", "optimizer", "loss") if n in wanted}
+    usual = resolved(ClassifierConfig(**chosen))
+    words = ["python", "-m", "experiments.classifier", "--workdir", f"{wanted['workdir']}-2"]
+    for field in dataclasses.fields(ClassifierConfig):
+        value = wanted.get(field.name)
+        expected = field.default if field.name in chosen else getattr(usual, field.name)
+        if value not in (None, expected) and field.name not in SPELT_OUT:
+            words += [f"--{field.name}", str(value)]
+    return shlex.join(words)
+
+
+def as_values(diagnosis: Diagnosis, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of ``diagnosis.json``: the first cause, and all findings."""
+    findings = [
+        {
+            "cause": finding.cause,
+            "sureness": finding.sureness,
+            "evidence": list(finding.evidence),
+            "remedies": remedies(finding, settings),
+        }
+        for finding in diagnosis.findings
+    ]
+    first = findings[0] if findings else {"sureness": None, "evidence": [], "remedies": []}
+    return {
+        "verdict": diagnosis.verdict,
+        **{name: first[name] for name in ("sureness", "evidence", "remedies")},
+        "findings": findings,
+        "facts": list(diagnosis.facts),
+    }
+
+
+def write_diagnosis(folder: Path, diagnosis: Diagnosis) -> dict[str, Any]:
+    """Writes ``diagnosis.json`` into a run's folder and returns its content."""
+    config = read_json(folder / "config.json")
+    settings = {**config["config"], "workdir": str(folder)}
+    content = as_values(diagnosis, settings)
+    write_atomically(folder / DIAGNOSIS, to_json(content, indent=2) + "\n")
+    return content
+
+
+def told(content: Mapping[str, Any]) -> str:
+    """A diagnosis in words, for a terminal."""
+    lines = [f"Diagnosis: {content['verdict']}"]
+    for finding in content["findings"]:
+        sure = f"{finding['sureness']:.0%} sure"
+        lines.append(f"\n{finding['cause']} ({sure})")
+        lines += [f"  - {sentence}" for sentence in finding["evidence"]]
+        lines.append("  What to do:")
+        for remedy in finding["remedies"]:
+            lines.append(f"  * {remedy['text']}")
+            if "command" in remedy:
+                lines.append(f"      {remedy['command']}")
+    if content["facts"]:
+        lines += ["", *content["facts"]]
+    return "\n".join(lines)
+
+
+def closing_line(content: Mapping[str, Any], folder: str) -> str:
+    """The diagnosis in one line, for the end of a run."""
+    if content["verdict"] == "healthy":
+        return "Diagnosis: healthy."
+    first = content["findings"][0]
+    return (
+        f"Diagnosis: {first['cause']} ({first['evidence'][0]}). For all of it: "
+        f"python -m experiments.diagnose {shlex.quote(folder)}"
+    )
