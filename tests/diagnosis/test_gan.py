@@ -92,6 +92,10 @@ FAULTS = {
         log(1500, STRONG, outputs(0.9, 0.1, 244.0, 317.0), ((0.0, 1.0),), STILL),
         "divergence",
     ),
+    "rate 1, stopped early": (
+        log(24, outputs(1.0, 0.0, 1e-9, 23.0), outputs(0.9, 0.1, 244.0)),
+        "divergence",
+    ),
     "NaN in the log": (log(100, outputs(None, None)), "divergence"),
 }
 
@@ -157,7 +161,7 @@ def test_the_judges_histogram_and_the_number_of_samples_are_evidence():
 
 def test_facts_say_what_was_seen_and_whether_that_is_enough():
     found = diagnose_gan(log(100))
-    assert found.facts[0] == "100 steps are too few to tell a fault from a beginning"
+    assert found.facts[0] == "100 steps are too few to tell other faults from a beginning"
     assert "FID 60 at step 100, best 60 at 100" in found.facts
 
 
