@@ -121,6 +121,9 @@ def test_faults_are_named_with_evidence_and_remedies(fault):
         log(3000),
         log(3000, outputs(0.92, 0.08)),  # D knows a small data set by heart, G is good
         log(3000, outputs(0.995, 0.005)),
+        log(3000, STRONG, scored=[scores(60, 0.8)] * 4),  # nothing left to gain
+        log(600, samples=BLANK, scored=STILL),  # slow to leave the start
+        log(1500, samples=((0.03, 0.05), (0.04, 0.06), (0.05, 0.08), (0.06, 0.09)), scored=[]),
         log(3000, scored=[]),  # without a judge
         log(3000, first=outputs(0.96, 0.0, 12.7, 32.7)),  # a healthy beginning
         log(3000, scored=[scores(300, 0.4), scores(1300, 0.0), scores(1100, 0.02)]),  # swings
