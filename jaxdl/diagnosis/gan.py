@@ -134,7 +134,7 @@ def diagnose_gan(
 ) -> Diagnosis:
     """Names what is wrong with a run of adversarial training, if anything is.
 
-    - divergence: a number was not finite, or a loss exceeded 100 and the run did not recover;
+    - divergence: a number was not finite, or a loss exceeded 100 and the run has not recovered;
     - saturated discriminator: over the last quarter D(x) − D(G(z)) is above 0.98 (0.995 early, or
       while samples get better) and no judge finds the samples convincing; or above 0.85 and the
       samples stay blank, or as unlike real images as at the start;
@@ -162,9 +162,12 @@ def diagnose_gan(
     trace = _trace(records)
     if divergence is not None or (trace is not None and math.isinf(trace.largest)):
         return Diagnosis((_not_finite(divergence, settings),), _facts(trace))
-    if trace is None or trace.steps < LEAST_STEPS:
-        few = f"{trace.steps if trace else 0} steps are too few to tell a fault from a beginning"
-        return Diagnosis((), (few, *_facts(trace)))
+    if trace is None:
+        return Diagnosis((), ("the log has no steps",))
+    if trace.steps < LEAST_STEPS:
+        few = f"{trace.steps} steps are too few to tell other faults from a beginning"
+        exploded = trace.largest > EXPLODED
+        return Diagnosis((_exploded(trace, settings),) * exploded, (few, *_facts(trace)))
     found = [look(trace, settings) for look in (_saturated, _collapsed)]
     found = [one for one in found if one]
     found = found or [one for one in [_unlearnt(trace, settings)] if one]

@@ -92,6 +92,10 @@ FAULTS = {
         log(1500, STRONG, outputs(0.9, 0.1, 244.0, 317.0), ((0.0, 1.0),), STILL),
         "divergence",
     ),
+    "rate 1, stopped early": (
+        log(24, outputs(1.0, 0.0, 1e-9, 23.0), outputs(0.9, 0.1, 244.0)),
+        "divergence",
+    ),
     "NaN in the log": (log(100, outputs(None, None)), "divergence"),
 }
 
@@ -117,6 +121,9 @@ def test_faults_are_named_with_evidence_and_remedies(fault):
         log(3000),
         log(3000, outputs(0.92, 0.08)),  # D knows a small data set by heart, G is good
         log(3000, outputs(0.995, 0.005)),
+        log(3000, STRONG, scored=[scores(60, 0.8)] * 4),  # nothing left to gain
+        log(600, samples=BLANK, scored=STILL),  # slow to leave the start
+        log(1500, samples=((0.03, 0.05), (0.04, 0.06), (0.05, 0.08), (0.06, 0.09)), scored=[]),
         log(3000, scored=[]),  # without a judge
         log(3000, first=outputs(0.96, 0.0, 12.7, 32.7)),  # a healthy beginning
         log(3000, scored=[scores(300, 0.4), scores(1300, 0.0), scores(1100, 0.02)]),  # swings
@@ -157,7 +164,7 @@ def test_the_judges_histogram_and_the_number_of_samples_are_evidence():
 
 def test_facts_say_what_was_seen_and_whether_that_is_enough():
     found = diagnose_gan(log(100))
-    assert found.facts[0] == "100 steps are too few to tell a fault from a beginning"
+    assert found.facts[0] == "100 steps are too few to tell other faults from a beginning"
     assert "FID 60 at step 100, best 60 at 100" in found.facts
 
 

@@ -23,7 +23,7 @@ TRAINING = [
 TOOLS = ["diagnose", "export", "generate", "interpolate"]
 WITH_DATA = [
     *TRAINING,
-    *("evaluate", "practice.planted_faults", "twin"),
+    *("evaluate", "practice.planted_faults", "practice.random_models", "twin"),
     *("lessons.convolution_filters", "lessons.tinynet", "lessons.two_layer_network"),
 ]
 
@@ -234,7 +234,7 @@ HUGE = {
     "mlp_dropout": ("width", "wide", "seeds", "batch_size"),
     "mlp_augmentation": ("width", "seeds", "batch_size"),
     "mlp_early_stopping": ("width", "seeds", "batch_size"),
-    "cross_validation": ("width", "seeds", "folds", "batch_size"),
+    "cross_validation": ("width", "seeds", "folds", "outer_folds", "batch_size"),
 }
 
 
