@@ -17,6 +17,7 @@ PROGRAMS = sorted(name for entries in programs().values() for name, _ in entries
 TRAINING = [
     *("cross_validation", "dcgan", "mlp_augmentation", "mlp_dropout", "mlp_early_stopping"),
     *("classifier", "evaluator", "mlp_l2"),
+    *("practice.imbalance", "practice.model_bias", "practice.overfitting"),
 ]
 TOOLS = ["export", "generate", "interpolate"]  # no folder of their own; a first argument
 WITH_DATA = [
@@ -229,6 +230,9 @@ HUGE = {
     "mlp_augmentation": ("width", "seeds", "batch_size"),
     "mlp_early_stopping": ("width", "seeds", "batch_size"),
     "cross_validation": ("width", "seeds", "folds", "batch_size"),
+    "practice.imbalance": ("width", "seeds", "batch_size"),
+    "practice.model_bias": ("width", "layers", "members", "seeds", "batch_size"),
+    "practice.overfitting": ("width", "examples", "seeds", "batch_size"),
 }
 
 
