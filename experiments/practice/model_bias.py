@@ -60,7 +60,7 @@ class ModelBiasConfig(PracticeConfig):
     width: int = option(16, "width of the small network's hidden layer", low=1, high=10_000)
     layers: int = option(4, "hidden layers of the deep network", low=2, high=100)
     members: int = option(
-        5, "networks in an ensemble, and how many times wider the wide network is", low=2, high=100
+        5, "networks in an ensemble, and how many times wider the wide network is", low=2, high=20
     )
 
 

@@ -1,5 +1,6 @@
 """What the practice programs share: what they say of made-up numbers, and a run of one of them."""
 
+import dataclasses
 import json
 import re
 
@@ -181,3 +182,19 @@ def test_candidates_are_chosen_on_validation_data_and_only_the_best_is_measured(
         (result.fitted["plain"].predict(test.images, i) == test.labels).mean() for i in range(2)
     ]
     assert result.findings.values["plain"]["test_accuracy"] == pytest.approx(found)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("no_pictures")
+def test_a_comparison_on_eight_devices_is_the_one_on_one(tmp_path, few_digits, practice):
+    fields = {"batch_size": 96, "max_steps": 6}
+    one = run_practice(practice, config_for(tmp_path / "one", few_digits, **fields))
+    config = dataclasses.replace(
+        config_for(tmp_path / "eight", few_digits, **fields), num_devices=8
+    )
+    eight = run_practice(practice, config)
+    assert eight.summary["num_devices"] == 8
+    for name, values in one.findings.values.items():
+        for metric, expected in values.items():
+            found = eight.findings.values[name][metric]
+            np.testing.assert_allclose(found, expected, rtol=1e-4)

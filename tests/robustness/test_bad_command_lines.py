@@ -17,7 +17,8 @@ PROGRAMS = sorted(name for entries in programs().values() for name, _ in entries
 TRAINING = [
     *("cross_validation", "dcgan", "mlp_augmentation", "mlp_dropout", "mlp_early_stopping"),
     *("classifier", "evaluator", "mlp_l2"),
-    *("practice.imbalance", "practice.model_bias", "practice.optimisation", "practice.overfitting"),
+    *("practice.fusion", "practice.imbalance", "practice.mismatch", "practice.model_bias"),
+    *("practice.optimisation", "practice.overfitting"),
 ]
 # No folder of their own; a first argument.
 TOOLS = ["diagnose", "export", "generate", "interpolate"]
@@ -235,6 +236,10 @@ HUGE = {
     "mlp_augmentation": ("width", "seeds", "batch_size"),
     "mlp_early_stopping": ("width", "seeds", "batch_size"),
     "cross_validation": ("width", "seeds", "folds", "outer_folds", "batch_size"),
+    "practice.imbalance": ("width", "seeds", "batch_size"),
+    "practice.model_bias": ("width", "layers", "members", "seeds", "batch_size"),
+    "practice.optimisation": ("width", "seeds", "batch_size"),
+    "practice.overfitting": ("width", "examples", "seeds", "batch_size"),
 }
 
 
