@@ -15,6 +15,7 @@ from jaxdl.models.dcgan import (
     image_pyramid,
     possible_image_sizes,
 )
+from jaxdl.models.domain_adversarial import DomainAdversarial
 from jaxdl.models.linear import LinearRegression, least_squares
 from jaxdl.models.mlp import MLP
 
@@ -22,6 +23,7 @@ __all__ = [
     "CNN",
     "MLP",
     "Discriminator",
+    "DomainAdversarial",
     "Generator",
     "LinearRegression",
     "Pyramid",
