@@ -15,7 +15,7 @@ def programs() -> dict[str, list[tuple[str, str]]]:
     """The programs by theme, each with its docstring's first line, without importing them."""
     found: dict[str, list[tuple[str, str]]] = {}
     folder = Path(experiments.__file__).parent
-    for prefix in ("", "lessons."):
+    for prefix in ("", "practice.", "lessons."):
         place = folder / prefix.rstrip(".")
         for module in pkgutil.iter_modules([str(place)]):
             if module.ispkg or module.name.startswith("_"):
@@ -51,6 +51,8 @@ def program_of(argument: str) -> str:
     Example:
         >>> program_of("mlp-l2"), program_of("experiments.dcgan"), program_of("losses")
         ('mlp_l2', 'dcgan', 'lessons.losses')
+        >>> program_of("overfitting")
+        'practice.overfitting'
     """
     names = [name for entries in programs().values() for name, _ in entries]
     if argument.startswith("-"):
@@ -60,7 +62,7 @@ def program_of(argument: str) -> str:
         )
     wanted = argument.removeprefix("experiments.").replace("-", "_")
     for name in names:
-        if wanted in (name, name.removeprefix("lessons.")):
+        if wanted in (name, name.rpartition(".")[2]):
             return name
     near = difflib.get_close_matches(wanted, names, n=1)
     hint = f"did you mean {near[0]}?" if near else "python -m experiments lists them"

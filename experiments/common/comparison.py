@@ -29,7 +29,39 @@ SAME_FIGURES = FREE_FIELDS - {"epochs", "max_steps"} | {
     *("seed", "seeds", "virtual_shards", "log_every", "sample_every"),
     *("ema_half_life", "evaluate_every", "evaluate_epochs", "evaluate_samples", "judge"),
 }
-POSSIBLE = {"test_accuracy": (0.0, 1.0), "test_loss": (0.0, math.inf)}
+METRICS = ("test_accuracy", "test_loss")
+
+
+class Scale(NamedTuple):
+    """How the figures of a metric are shown and judged.
+
+    Attributes:
+        possible: smallest and largest possible value.
+        factor: what figures are multiplied with to be shown.
+        unit: of the shown figures; may be empty.
+        decimals: of the shown figures.
+        higher_is_better: False for losses.
+    """
+
+    possible: tuple[float, float]
+    factor: float
+    unit: str
+    decimals: int
+    higher_is_better: bool
+
+
+SHARE = Scale((0.0, 1.0), 100, "points", 2, True)
+LOSS = Scale((0.0, math.inf), 1, "", 4, False)
+
+
+def scale_of(metric: str) -> Scale:
+    """The scale of a metric by its name: a loss if that is its last word, else a share.
+
+    Example:
+        >>> scale_of("train_loss") is LOSS, scale_of("test_accuracy") is SHARE
+        (True, True)
+    """
+    return LOSS if metric.split("_")[-1] == "loss" else SHARE
 
 
 class Outcome(NamedTuple):
@@ -52,19 +84,34 @@ def differences_from_course(session: Session) -> list[str]:
 
 
 def _summary_of(outcome: Outcome, metric: str) -> Summary:
-    return summarize(getattr(outcome, metric), possible=POSSIBLE[metric])
+    return summarize(getattr(outcome, metric), possible=scale_of(metric).possible)
 
 
-def _figure_of(outcome: Outcome, metric: str, comparable: bool) -> dict[str, Any]:
-    """One metric of one run, for ``summary.json``."""
-    summary = _summary_of(outcome, metric)
-    entry = {
+def described(values: Sequence[float], metric: str) -> dict[str, Any]:
+    """Figures of one run, one per seed, for ``summary.json``: mean, spread and intervals."""
+    summary = summarize(values, possible=scale_of(metric).possible)
+    return {
         "mean": summary.mean,
         "sd": summary.sd,
-        "values": list(getattr(outcome, metric)),
+        "values": list(values),
         "interval": [summary.low, summary.high],
         "prediction_interval": list(summary.prediction_interval),
     }
+
+
+def difference_of(
+    values: Sequence[float], baseline: Sequence[float], metric: str
+) -> tuple[dict[str, Any], str]:
+    """Two runs' paired difference for ``summary.json``, and the verdict in words."""
+    found, scale = paired_difference(values, baseline), scale_of(metric)
+    words = verdict(found, scale.unit, scale.factor, scale.higher_is_better)
+    return {"mean": found.mean, "interval": [found.low, found.high]}, words
+
+
+def _figure_of(outcome: Outcome, metric: str, comparable: bool) -> dict[str, Any]:
+    """One metric of one run, beside the course's figure if there is one."""
+    summary = _summary_of(outcome, metric)
+    entry = described(getattr(outcome, metric), metric)
     if outcome.course is not None:
         course = entry["course"] = getattr(outcome.course, metric)
         inside = summary.mean_interval_contains, summary.prediction_interval_contains
@@ -82,7 +129,7 @@ def compare(outcomes: Sequence[Outcome], comparable: bool = True) -> dict[str, A
     first = outcomes[0]
     runs: dict[str, Any] = {}
     for outcome in outcomes:
-        entry = {metric: _figure_of(outcome, metric, comparable) for metric in POSSIBLE}
+        entry = {metric: _figure_of(outcome, metric, comparable) for metric in METRICS}
         if outcome is not first:
             entry[f"difference_to_{first.name}"] = _differences(outcome, first)
         runs[outcome.name] = entry
@@ -90,17 +137,19 @@ def compare(outcomes: Sequence[Outcome], comparable: bool = True) -> dict[str, A
 
 
 def _differences(outcome: Outcome, first: Outcome) -> dict[str, Any]:
-    accuracy = paired_difference(outcome.test_accuracy, first.test_accuracy)
-    loss = paired_difference(outcome.test_loss, first.test_loss)
-    return {
-        "test_accuracy": {"mean": accuracy.mean, "interval": [accuracy.low, accuracy.high]},
-        "test_loss": {"mean": loss.mean, "interval": [loss.low, loss.high]},
-        "accuracy_verdict": verdict(accuracy),
-        "loss_verdict": verdict(loss, unit="", scale=1, higher_is_better=False),
+    found = {
+        metric: difference_of(getattr(outcome, metric), getattr(first, metric), metric)
+        for metric in METRICS
     }
+    differences = {metric: difference for metric, (difference, _) in found.items()}
+    verdicts = {
+        f"{metric.removeprefix('test_')}_verdict": words for metric, (_, words) in found.items()
+    }
+    return differences | verdicts
 
 
-def _with_sd(summary: Summary, scale: float, decimals: int) -> str:
+def with_sd(summary: Summary, scale: float, decimals: int) -> str:
+    """Mean ± standard deviation; of one value, the value."""
     mean, sd = f"{scale * summary.mean:.{decimals}f}", f"{scale * summary.sd:.{decimals}f}"
     return mean if summary.n == 1 else f"{mean} ± {sd}"
 
@@ -129,10 +178,10 @@ def comparison_table(
         loss = _summary_of(outcome, "test_loss")
         cells = {
             "run": outcome.name,
-            "test accuracy %": _with_sd(accuracy, 100, 2),
+            "test accuracy %": with_sd(accuracy, 100, 2),
             "95% interval": _interval(accuracy, 100, 2),
             "course": _beside(outcome.course and outcome.course.test_accuracy, accuracy, "{:.2%}"),
-            "test loss": _with_sd(loss, 1, 4),
+            "test loss": with_sd(loss, 1, 4),
             "course ": _beside(outcome.course and outcome.course.test_loss, loss, "{:.4f}"),
         }
         rows.append({n: c for n, c in cells.items() if comparable or n.strip() != "course"})

@@ -1,0 +1,1 @@
+"""Practice: each symptom's cause and each cause's remedy, as a measured comparison."""
