@@ -18,41 +18,33 @@ predictions.npz (probabilities of the first seed's network, which is also the on
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
-import jax
 import numpy as np
 
 from experiments.common import command_line, ingredients, judgement, lesson
-from experiments.common.comparison import Outcome, compare
+from experiments.common.classifier_results import MODEL, Result, write_facts, write_results
 from experiments.common.config import option
-from experiments.common.parts import make_parts, predictions_file, take
-from experiments.common.session import Session, default_workdir
+from experiments.common.parts import make_parts, take
+from experiments.common.session import default_workdir
 from experiments.common.study import (
     Run,
     StoppedError,
     StudyConfig,
-    input_of,
     is_only_looked_at,
     open_study,
     train_runs,
 )
-from jaxdl import classification, data, plot
+from jaxdl import classification, data, nn
 from jaxdl.classification import TrainedClassifier
 from jaxdl.data.augmentation import parse_augmentations
 from jaxdl.distributed.compilation import enable_cache
 from jaxdl.errors import ConfigError, WeightsError
-from jaxdl.files import to_json
 from jaxdl.run import layer_hook
-from jaxdl.run.classifiers import FittedClassifier
-from jaxdl.run.progress import clock
 from jaxdl.training.early_stopping import EarlyStopping
-from jaxdl.training.reprs import short_repr
-from jaxdl.training.several_seeds import stacked_states
 
 THEME = "Practice"
 
-MODEL, FACTS, PREDICTIONS = "model.safetensors", "facts.json", "predictions.npz"
 PROBED = 500  # training images, for gradients and dead units
 CNN_AUGMENT = "scale:0.1,rotation:10,shift:2"
 
@@ -86,6 +78,21 @@ class ClassifierConfig(StudyConfig):
         None, "hidden layers, or a CNN's blocks; unset: 2, or 3", low=0, high=200
     )
     dropout: float = option(0.0, "share of activations set to zero", low=0, high=0.99)
+    activation: str = option("relu", "of the hidden layers", choices=tuple(nn.ACTIVATIONS))
+    normalization: str | None = option(
+        None, "of the hidden layers; unset: batch for a CNN, none else", choices=("batch", "none")
+    )
+    residual: bool = option(False, "whether an MLP's hidden layers add their output to their input")
+    initialization: str = option(
+        "pytorch", "first weights", choices=tuple(ingredients.INITIALIZATIONS)
+    )
+    weight_scale: float = option(1.0, "factor of the first weights", above=0)
+    initial_bias: float | None = option(
+        None,
+        "first biases of the hidden layers; unset: PyTorch's, or 0 with other first weights",
+        low=-1000,
+        high=1000,
+    )
     inputs: str = option(
         "standard",
         "pixels with mean 0 and deviation 1, in [0, 1], or 0 to 255 as they are",
@@ -128,26 +135,6 @@ class ClassifierConfig(StudyConfig):
     )
 
 
-class Result(NamedTuple):
-    """What :func:`run` returns.
-
-    Attributes:
-        classifier: the first seed's network; None if the run was stopped.
-        fitted: all seeds' networks and the log; None after ``--evaluate``.
-        figures: Matplotlib figures by file name.
-        summary: the content of ``summary.json``.
-        exit_status: None if complete, else the stopped program's exit status.
-    """
-
-    classifier: TrainedClassifier | None
-    fitted: FittedClassifier | None
-    figures: dict[str, Any]
-    summary: dict[str, Any]
-    exit_status: int | None = None
-
-    __repr__ = short_repr
-
-
 def resolved(config: ClassifierConfig) -> ClassifierConfig:
     """The configuration with a model's and an optimiser's usual settings filled in.
 
@@ -162,6 +149,7 @@ def resolved(config: ClassifierConfig) -> ClassifierConfig:
         "learning_rate": ingredients.OPTIMIZERS[config.optimizer].rate,
         "output": ingredients.LOSSES[config.loss][1],
         "augment": CNN_AUGMENT if config.model == "cnn" else "none",
+        "normalization": ingredients.USUAL_NORMALIZATION[config.model],
     }
     missing = {name: value for name, value in usual.items() if getattr(config, name) is None}
     config = dataclasses.replace(config, **missing)
@@ -175,7 +163,7 @@ def resolved(config: ClassifierConfig) -> ClassifierConfig:
 
 def network_of(config: ClassifierConfig) -> ingredients.Network:
     """The network in words."""
-    return ingredients.Network(config.model, config.width, config.depth, config.dropout)
+    return ingredients.Network(*(getattr(config, name) for name in ingredients.Network._fields))
 
 
 def make_inputs(config: ClassifierConfig, dataset: data.Dataset) -> classification.Inputs:
@@ -229,90 +217,6 @@ def make_runs(config: ClassifierConfig, dataset: data.Dataset) -> Sequence[Run]:
             identity={} if fixed_rate else {"steps": steps},
         )
     ]
-
-
-def write_facts(session: Session, run: Run) -> None:
-    """Writes what is known before training: of the data, and of the layers at the start."""
-    config, dataset = session.config, session.dataset
-    example = jax.numpy.zeros(input_of(run, dataset).shape)
-    start = stacked_states(run.model, run.optimizer, example, config.all_seeds)
-    facts = {
-        "data": data.data_facts(dataset.train, dataset.test, dataset.num_classes),
-        "parts": {"training": len(run.train.labels)}
-        | {name: len(part.labels) for name, part in run.evaluate_on.items()},
-        "inputs": dataclasses.asdict(run.how["transform"]),
-        "start": run.hooks[0].call(None, start),
-    }
-    if session.devices.is_main:
-        session.workdir.write(FACTS, to_json(facts, indent=2) + "\n")
-
-
-def first_classifier(session: Session, run: Run, fitted: FittedClassifier) -> TrainedClassifier:
-    """The first seed's network, with its best weights if it was stopped early."""
-    config, dataset = session.config, session.dataset
-    record = {
-        "dataset": dataset.name,
-        "source": dataset.source,
-        "fingerprint": dataset.fingerprint,
-        "seed": config.seed,
-    }
-    # Without a whole epoch there are no best weights yet.
-    best = fitted.best_epochs is not None and fitted.best_epochs[0] is not None
-    network = fitted.network(best=best)
-    return TrainedClassifier(run.model, network.variables(), run.how["transform"], record)
-
-
-def write_results(session: Session, run: Run, fitted: FittedClassifier) -> Result:
-    """Writes the run's files, prints the tables, and returns the result."""
-    config, tell = session.config, session.console.message
-    classifier = first_classifier(session, run, fitted)
-    probabilities = {n: classifier.probabilities(p.images) for n, p in run.evaluate_on.items()}
-    found = judgement.judge(probabilities["test"], session.dataset.test.labels)
-    which = fitted.final if fitted.best_epochs is None else fitted.best
-    seeds = {n: which(n) for n in fitted.log.records[-1] if n.endswith(("_loss", "_accuracy"))}
-    outcome = Outcome(config.model, seeds["test_loss"], seeds["test_accuracy"], None)
-    measured = compare([outcome], comparable=False)[config.model]
-    summary = {
-        "program": "classifier",
-        "seeds": list(config.all_seeds),
-        **measured,
-        "by_seed": seeds,
-        "first_seed": found,
-        "best_epochs": fitted.best_epochs,
-        "data": session.dataset.source,
-        "device": session.devices.kind,
-        "num_devices": session.devices.total,
-        "training_seconds": fitted.fitted.progress.seconds,
-    }
-    title = f"{config.model}, seed {config.seed}, {session.dataset.name}'s test images"
-    figures: dict[str, Any] = {}
-    if session.devices.is_main:
-        figures = judgement.judgement_figures(
-            session.dataset.test, probabilities["test"], found, title
-        )
-        figures["learning_curves"] = judgement.learning_curves(fitted.log, run.evaluate_on)
-        parts = make_parts(session.dataset, config.validation, config.seed)
-        session.workdir.write(PREDICTIONS, predictions_file(parts, probabilities))
-        for name in (MODEL, "model.pt"):
-            classification.save_classifier(classifier, session.workdir.path / name)
-        for name, figure in figures.items():
-            plot.save_figure(figure, session.workdir.path / f"{name}.png")
-        session.workdir.write_summary(summary)
-    tell(f"\n{judgement.class_table(found)}\n")
-    tell(sentence(config, measured["test_accuracy"], fitted.fitted.progress.seconds))
-    return Result(classifier, fitted, figures, summary)
-
-
-def sentence(config: ClassifierConfig, accuracy: dict[str, Any], seconds: float) -> str:
-    """The result in words."""
-    text = f"Test accuracy {accuracy['mean']:.2%}"
-    if config.seeds > 1:
-        low, high = accuracy["interval"]
-        text += f", mean of {config.seeds} seeds (95% interval {low:.2%} to {high:.2%})"
-    return (
-        f"{text}; trained in {clock(seconds)}. The table is of seed {config.seed}, whose network "
-        f"is {config.workdir}/{MODEL}."
-    )
 
 
 def load_saved(config: ClassifierConfig) -> tuple[TrainedClassifier, data.Dataset]:

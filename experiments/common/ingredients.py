@@ -1,14 +1,18 @@
 """Words of a command line turned into networks, optimisers, schedules and losses."""
 
+import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import flax.linen as linen
 import jax
+import jax.numpy as jnp
 import optax
+from jax.nn import initializers
+from jax.nn.initializers import Initializer
 
-from jaxdl import losses, optim
+from jaxdl import losses, nn, optim
 from jaxdl.errors import ConfigError
 from jaxdl.models import CNN, MLP
 from jaxdl.training.objective import Objective
@@ -17,7 +21,28 @@ MODELS = ("linear", "mlp", "cnn")
 # Width and depth that a model has unless told: neurons a hidden layer, or channels of the first
 # block (each further one has twice as many); hidden layers, or blocks.
 USUAL_SIZE = {"linear": (1, 0), "mlp": (512, 2), "cnn": (32, 3)}
+USUAL_NORMALIZATION = {"linear": "none", "mlp": "none", "cnn": "batch"}
 HIDDEN_PER_WIDTH = 4  # neurons of the CNN's dense layer, by its width
+
+
+INITIALIZATIONS: dict[str, Initializer] = {
+    "pytorch": nn.torch_conv_init,  # of dense kernels, too
+    "he": initializers.he_normal(),
+    "glorot": initializers.glorot_uniform(),
+    "orthogonal": initializers.orthogonal(),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Scaled:
+    """An initialiser whose values are multiplied; equal ones are the same to a compiler's cache."""
+
+    name: str
+    factor: float
+
+    def __call__(self, key: jax.Array, shape: Sequence[int], dtype: Any = jnp.float32) -> jax.Array:
+        """Draws weights, as jax.nn.initializers do."""
+        return self.factor * INITIALIZATIONS[self.name](key, shape, dtype)
 
 
 class Network(NamedTuple):
@@ -27,29 +52,63 @@ class Network(NamedTuple):
     width: int
     depth: int
     dropout: float = 0.0
+    activation: str = "relu"
+    normalization: str | None = None  # a CNN's usual one is "batch"
+    residual: bool = False
+    initialization: str = "pytorch"
+    weight_scale: float = 1.0
+    initial_bias: float | None = None
 
 
 def make_model(words: Network, num_classes: int, image_size: int | None = None) -> linen.Module:
     """The network that the words describe; ``image_size`` is a CNN's.
 
     Raises:
-        ConfigError: the kind has no such width, depth or dropout.
+        ConfigError: the kind has no such width, depth, dropout or layers.
     """
-    kind, width, depth, dropout = words
+    kind, width, depth = words.model, words.width, words.depth
+    first: dict[str, Any] = {}
+    if (words.initialization, words.weight_scale) != ("pytorch", 1.0):
+        first["kernel_init"] = Scaled(words.initialization, words.weight_scale)
     if kind == "linear":
-        if (width, depth) != USUAL_SIZE[kind] or dropout:
-            raise ConfigError(
-                "--model linear has no hidden layer: leave out --width, --depth and --dropout, or "
-                "choose --model mlp"
-            )
-        return MLP(hidden=(), num_classes=num_classes)
+        _check_linear(words)
+        return MLP(hidden=(), num_classes=num_classes, **first)
     if depth < 1:
         raise ConfigError(f"--depth {depth}: --model {kind} needs at least 1")
+    bias = 0.0 if words.initial_bias is None else words.initial_bias
+    if words.initial_bias is not None or words.initialization != "pytorch":
+        first["bias_init"] = _constant(bias)
+    layers = {
+        "dropout_rate": words.dropout,
+        "activation": words.activation,
+        "normalize": (words.normalization or USUAL_NORMALIZATION[kind]) == "batch",
+        **first,
+    }
     if kind == "mlp":
-        return MLP((width,) * depth, num_classes, dropout)
+        return MLP((width,) * depth, num_classes, residual=words.residual, **layers)
+    if words.residual:
+        raise ConfigError("--residual needs --model mlp")
     widths = tuple(width * 2**block for block in range(depth))
     hidden, side = HIDDEN_PER_WIDTH * width, image_size or 2**depth
-    return CNN(widths, hidden, num_classes, side, pool=False, dropout_rate=dropout)
+    return CNN(widths, hidden, num_classes, side, pool=False, **layers)
+
+
+_constant = functools.lru_cache(initializers.constant)
+
+
+def _check_linear(words: Network) -> None:
+    """Refuses what a network without hidden layers does not have."""
+    usual = Network("linear", *USUAL_SIZE["linear"])
+    unused = [
+        f"--{name}"
+        for name in ("width", "depth", "dropout", "activation", "normalization", "residual")
+        if getattr(words, name) not in (getattr(usual, name), "none")
+    ]
+    if unused:
+        raise ConfigError(
+            f"--model linear has no hidden layer: leave out {', '.join(unused)}, or choose "
+            "--model mlp"
+        )
 
 
 class Optimizer(NamedTuple):

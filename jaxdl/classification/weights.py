@@ -1,8 +1,9 @@
 """Classifiers from files and to files.
 
 Weights have PyTorch's names (see :mod:`jaxdl.interop.twins`). A `.safetensors` file also holds the
-architecture and the scaling of the inputs. Other formats do not: the architecture is then read off
-the shapes of the weights, and the scaling must be given.
+architecture and the scaling of the inputs. Other formats do not: the sizes are then read off the
+shapes of the weights, activations are taken to be ReLU (or PReLU, which has weights), residual
+connections to be absent, and the scaling must be given.
 """
 
 import json
@@ -28,12 +29,15 @@ from jaxdl.interop import (
     save_state_dict,
 )
 from jaxdl.models import CNN, MLP
+from jaxdl.nn import ACTIVATIONS
 
 METADATA_KEY = "classifier"
 SIZES: dict[str, tuple[str, ...]] = {
     "CNN": ("widths", "hidden", "num_classes", "image_size", "pool"),
     "MLP": ("hidden", "num_classes"),
 }
+# What else a network of these sizes can have.
+LAYERS = {"CNN": ("activation", "normalize"), "MLP": ("activation", "normalize", "residual")}
 KINDS = {"CNN": CNN, "MLP": MLP}
 
 
@@ -90,9 +94,12 @@ def load_classifier(path: str | os.PathLike, inputs: Inputs | None = None) -> Tr
 
 def _about(classifier: TrainedClassifier) -> dict[str, Any]:
     kind, inputs = type(classifier.model).__name__, classifier.inputs
-    sizes = {name: getattr(classifier.model, name) for name in SIZES[kind]}
+    sizes, layers = (
+        {name: getattr(classifier.model, name) for name in names[kind]} for names in (SIZES, LAYERS)
+    )
     scaling = {"mean": inputs.mean, "std": inputs.std, "side": inputs.side}
-    return {"model": kind, "sizes": sizes, "inputs": scaling, "record": classifier.record}
+    about = {"model": kind, "sizes": sizes, "layers": layers}
+    return about | {"inputs": scaling, "record": classifier.record}
 
 
 def _described(
@@ -115,10 +122,13 @@ def _described(
 
 def _read(about: dict[str, Any]) -> tuple[linen.Module, Inputs, dict[str, Any]]:
     sizes = {name: _frozen(about["sizes"][name]) for name in SIZES[about["model"]]}
+    layers = {name: about["layers"][name] for name in LAYERS[about["model"]]}
+    if layers["activation"] not in ACTIVATIONS:
+        raise ValueError(f"activation {layers['activation']!r} is unknown")
     stated = about["inputs"]
     side = stated["side"] if stated["side"] is None else int(stated["side"])
     inputs = Inputs(tuple(map(float, stated["mean"])), tuple(map(float, stated["std"])), side)
-    return KINDS[about["model"]](**sizes), inputs, dict(about["record"])
+    return KINDS[about["model"]](**sizes, **layers), inputs, dict(about["record"])
 
 
 def _frozen(size: Any) -> Any:
@@ -131,10 +141,11 @@ def _frozen(size: Any) -> Any:
 
 def _model_of(arrays: Mapping[str, np.ndarray]) -> linen.Module:
     """The network that such weights belong to, by the shapes of its kernels."""
+    names = {name.removeprefix("module."): array for name, array in arrays.items()}
     shapes = {
         match[1]: array.shape
-        for name, array in arrays.items()
-        if (match := re.fullmatch(r"(?:module\.)?((?:conv|fc)\d+)\.weight", name)) and array.size
+        for name, array in names.items()
+        if (match := re.fullmatch(r"((?:conv|fc)\d+)\.weight", name)) and array.size
     }
     dense = [shapes[f"fc{i + 1}"] for i in range(len(shapes)) if f"fc{i + 1}" in shapes]
     blocks = [shapes[f"conv{i + 1}"] for i in range(len(shapes)) if f"conv{i + 1}" in shapes]
@@ -144,8 +155,12 @@ def _model_of(arrays: Mapping[str, np.ndarray]) -> linen.Module:
             "experiments.classifier writes them"
         )
     *hidden, num_classes = (outputs for outputs, _ in dense)
+    layers = {
+        "activation": "prelu" if "prelu1.weight" in names else "relu",
+        "normalize": "bn1.weight" in names,
+    }
     if not blocks:
-        return MLP(hidden=tuple(hidden), num_classes=num_classes)
+        return MLP(hidden=tuple(hidden), num_classes=num_classes, **layers)
     if any(len(shape) != 4 for shape in blocks) or len(hidden) != 1:
         raise WeightsError("its convolutions are not those of jaxdl.models.CNN")
     side = math.isqrt(dense[0][1] // blocks[-1][0]) * 2 ** len(blocks)
@@ -155,4 +170,5 @@ def _model_of(arrays: Mapping[str, np.ndarray]) -> linen.Module:
         num_classes=num_classes,
         image_size=side,
         pool=blocks[0][2] == 3,
+        **layers,
     )

@@ -9,6 +9,7 @@ Every network has one PyTorch twin; only names and layouts differ:
 | convolution | kernel (h, w, in, out) | weight (out, in, h, w) |
 | transposed convolution | kernel (h, w, in, out), rotated by 180° | weight (in, out, h, w) |
 | BatchNorm | scale, bias, mean, var | weight, bias, running_mean, running_var |
+| PReLU | slope | weight |
 
 The twins use the course's names where it has them (`main.0.weight`, … for DCGAN; `fc1.weight`, …
 for the MLP). BatchNorm's `num_batches_tracked` has no effect on the arithmetic: it is written as 0
@@ -57,6 +58,7 @@ _LEAVES = {
         "running_mean": ("batch_stats", "mean"),
         "running_var": ("batch_stats", "var"),
     },
+    "act": {"weight": ("params", "slope")},
     "other": {"weight": ("params", "kernel"), "bias": ("params", "bias")},
 }
 _KERNELS = {"dense": DENSE, "conv": CONV, "conv_transpose": CONV_TRANSPOSE}
@@ -71,7 +73,11 @@ _MODULES: dict[type[linen.Module], dict[str, Callable[[int], str]]] = {
         "conv": lambda i: f"main.{max(3 * i - 1, 0)}",
         "batch_norm": lambda i: f"main.{3 * i}",
     },
-    MLP: {"dense": lambda i: f"fc{i}"},
+    MLP: {
+        "dense": lambda i: f"fc{i}",
+        "batch_norm": lambda i: f"bn{i}",
+        "act": lambda i: f"prelu{i}",
+    },
     TwoLayerNet: {"dense": lambda i: f"fc{i}"},
     LinearRegression: {"dense": lambda i: "linear"},
     TinyNet: {"conv": lambda i: f"conv{i}", "dense": lambda i: "fc"},
@@ -79,6 +85,7 @@ _MODULES: dict[type[linen.Module], dict[str, Callable[[int], str]]] = {
         "conv": lambda i: f"conv{i + 1}",
         "batch_norm": lambda i: f"bn{i + 1}",
         "dense": lambda i: f"fc{i + 1}",
+        "act": lambda i: f"prelu{i + 1}",
     },
 }
 
@@ -205,8 +212,9 @@ def _entries(model: linen.Module, variables: Variables) -> Iterator[Entry]:
         kind, number = _kind_and_number(layer)
         if kind not in modules:
             raise WeightsError(f"variables/params/{layer} is not a layer of {type(model).__name__}")
-        # Dense layers come last; a BatchNorm follows its convolution.
-        layers.append((kind == "dense", number, order.index(kind), kind, layer))
+        # A CNN's dense layers come last; a BatchNorm follows its layer.
+        after = kind == "dense" and "conv" in modules
+        layers.append((after, number, order.index(kind), kind, layer))
     for _, number, _, kind, layer in sorted(layers):
         for suffix, (collection, leaf) in _LEAVES.get(kind, _LEAVES["other"]).items():
             if leaf == "bias" and leaf not in variables["params"][layer]:

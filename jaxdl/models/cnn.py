@@ -2,13 +2,14 @@
 
 import flax.linen as linen
 import jax
+from jax.nn.initializers import Initializer
 
 from jaxdl import nn
 from jaxdl.errors import ConfigError, ShapeError
 
 
 class CNN(linen.Module):
-    """Blocks of convolution, BatchNorm and ReLU that halve the image, then two dense layers.
+    """Blocks of convolution, BatchNorm and activation that halve the image, then two dense layers.
 
     Attributes:
         widths: channels of each block; every block halves the image, rounding down.
@@ -19,6 +20,10 @@ class CNN(linen.Module):
             4×4 convolution of stride 2, which takes a tenth of the time on a CPU (sides that
             2^blocks divides).
         dropout_rate: share of the features set to zero in training, in [0, 1).
+        activation: of the hidden layers, a name in ``nn.ACTIVATIONS``.
+        normalize: whether blocks have BatchNorm.
+        kernel_init: of all layers' kernels.
+        bias_init: of the hidden layers' biases; None for PyTorch's.
 
     Example:
         >>> import jax.numpy as jnp
@@ -38,14 +43,24 @@ class CNN(linen.Module):
     image_size: int = 28
     pool: bool = True
     dropout_rate: float = 0.0
+    activation: str = "relu"
+    normalize: bool = True
+    kernel_init: Initializer = nn.torch_conv_init
+    bias_init: Initializer | None = None
 
     def setup(self) -> None:
         """Creates conv_0, batch_norm_0, …, dense_0, dense_1."""
         self.final_size()  # refuses sizes that leave no pixels
         kernel = {"kernel_size": 3} if self.pool else {"kernel_size": 4, "stride": 2}
-        self.conv = [nn.Conv(width, **kernel, padding=1) for width in self.widths]
-        self.batch_norm = [nn.BatchNorm(momentum=0.9, epsilon=1e-5) for _ in self.widths]
-        self.dense = [nn.Dense(features) for features in (self.hidden, self.num_classes)]
+        first = {"kernel_init": self.kernel_init, "bias_init": self.bias_init}
+        self.conv = [nn.Conv(width, **kernel, padding=1, **first) for width in self.widths]
+        blocks = self.widths if self.normalize else ()
+        self.batch_norm = [nn.BatchNorm(momentum=0.9, epsilon=1e-5) for _ in blocks]
+        self.act = [nn.Activation(self.activation) for _ in (*self.widths, 0)]
+        self.dense = [
+            nn.Dense(self.hidden, **first),
+            nn.Dense(self.num_classes, kernel_init=self.kernel_init),
+        ]
 
     def dropout_masks(self, key: jax.Array, positions: jax.Array) -> jax.Array:
         """Draws which features to keep, booleans (N, hidden), by positions in the global batch."""
@@ -95,10 +110,13 @@ class CNN(linen.Module):
                 f"images have shape {x.shape}; expected "
                 f"(N, {self.image_size}, {self.image_size}, channels)"
             )
-        for conv, batch_norm in zip(self.conv, self.batch_norm, strict=True):
-            x = nn.relu(batch_norm(conv(x), train=train, axis_name=axis_name, mask=mask))
+        for i, conv in enumerate(self.conv):
+            x = conv(x)
+            if self.normalize:
+                x = self.batch_norm[i](x, train=train, axis_name=axis_name, mask=mask)
+            x = self.act[i](x)
             x = nn.max_pool(x, 2) if self.pool else x
-        return nn.relu(self.dense[0](x.reshape(x.shape[0], -1)))
+        return self.act[-1](self.dense[0](x.reshape(x.shape[0], -1)))
 
     def final_size(self) -> int:
         """Height and width of the last block's maps, in pixels; ConfigError if nothing is left."""

@@ -1,9 +1,9 @@
-"""The multilayer perceptron of the course's regularisation study.
+"""The multilayer perceptron of the course's regularisation study, and its deeper relatives.
 
 Dense layers with PyTorch's initialisation and ReLU between them; in the course's setting
-784 → 6 × 700 → 10, 3,010,010 parameters. As in the course's code, dropout acts before the ReLU of
-the last two hidden layers. It usually comes after; with ReLU both are the same function, since ReLU
-maps 0 to 0 and commutes with positive scaling.
+784 → 6 × 700 → 10, 3,010,010 parameters. In the course's code dropout acts before the ReLU of the
+last two hidden layers, here after it. With ReLU both are the same function, since ReLU maps 0 to 0
+and commutes with positive scaling.
 
 References:
     Course document 004, levels 9 and 13.
@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import flax.linen as linen
 import jax
+from jax.nn.initializers import Initializer
 
 from jaxdl import nn
 from jaxdl.errors import ShapeError
@@ -26,6 +27,11 @@ class MLP(linen.Module):
         num_classes: number of logits.
         dropout_rate: share of activations set to zero in training, in [0, 1).
         dropout_layers: dropout acts in this many of the last hidden layers.
+        activation: of the hidden layers, a name in ``nn.ACTIVATIONS``.
+        normalize: BatchNorm between a hidden layer and its activation.
+        residual: a hidden layer as wide as its input adds its output to it.
+        kernel_init: of all layers' kernels.
+        bias_init: of the hidden layers' biases; None for PyTorch's.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -39,6 +45,11 @@ class MLP(linen.Module):
     num_classes: int = 10
     dropout_rate: float = 0.0
     dropout_layers: int = 2
+    activation: str = "relu"
+    normalize: bool = False
+    residual: bool = False
+    kernel_init: Initializer = nn.torch_linear_init
+    bias_init: Initializer | None = None
 
     @property
     def dropout_widths(self) -> tuple[int, ...]:
@@ -73,17 +84,17 @@ class MLP(linen.Module):
         *,
         train: bool,
         axis_name: str | None = None,
+        mask: jax.Array | None = None,
         masks: Sequence[jax.Array] | None = None,
     ) -> jax.Array:
         """Maps inputs (N, …), flattened, to logits (N, num_classes).
 
-        In training with dropout, ``masks`` are those of :meth:`dropout_masks`. ``axis_name`` has no
-        effect.
+        ``mask`` (N,) is 1 for examples that count in BatchNorm's statistics; None counts all. In
+        training with dropout, ``masks`` are those of :meth:`dropout_masks`.
 
         Raises:
             ShapeError: training with dropout, but not one mask for each of its layers.
         """
-        del axis_name
         dropped = len(self.dropout_widths) if train else 0
         if dropped and (masks is None or len(masks) != dropped):
             raise ShapeError(
@@ -92,9 +103,19 @@ class MLP(linen.Module):
             )
         x = x.reshape(x.shape[0], -1)
         for i, width in enumerate(self.hidden):
-            x = nn.Dense(width, name=f"dense_{i + 1}")(x)
+            y = nn.Dense(
+                width,
+                kernel_init=self.kernel_init,
+                bias_init=self.bias_init,
+                name=f"dense_{i + 1}",
+            )(x)
+            if self.normalize:
+                normalize = nn.BatchNorm(momentum=0.9, epsilon=1e-5, name=f"batch_norm_{i + 1}")
+                y = normalize(y, train=train, axis_name=axis_name, mask=mask)
+            y = nn.Activation(self.activation, name=f"act_{i + 1}")(y)
             layer = i - (len(self.hidden) - dropped)
             if layer >= 0:
-                x = x * masks[layer] / (1 - self.dropout_rate)
-            x = nn.relu(x)
-        return nn.Dense(self.num_classes, name=f"dense_{len(self.hidden) + 1}")(x)
+                y = y * masks[layer] / (1 - self.dropout_rate)
+            x = x + y if self.residual and x.shape == y.shape else y
+        last = f"dense_{len(self.hidden) + 1}"
+        return nn.Dense(self.num_classes, kernel_init=self.kernel_init, name=last)(x)

@@ -3,6 +3,8 @@
 from jaxdl._face import face
 from jaxdl.nn import lowerings
 from jaxdl.nn.activations import (
+    ACTIVATIONS,
+    Activation,
     elu,
     leaky_relu,
     log_softmax,
@@ -41,6 +43,8 @@ from jaxdl.nn.pooling import avg_pool, global_average_pool, max_pool
 from jaxdl.nn.reversal import reversal_strength, reverse_gradient
 
 __all__ = [
+    "ACTIVATIONS",
+    "Activation",
     "BatchNorm",
     "Conv",
     "ConvTranspose",

@@ -9,10 +9,13 @@ References:
     course document 002 and course document 004, levels 1 to 4.
 """
 
+from collections.abc import Callable
+
+import flax.linen as linen
 import jax
 import jax.numpy as jnp
 
-from jaxdl.errors import ShapeError
+from jaxdl.errors import ConfigError, ShapeError
 
 
 def sigmoid(x: jax.Array) -> jax.Array:
@@ -186,6 +189,50 @@ def softmax2d(x: jax.Array) -> jax.Array:
             f"softmax2d needs images (N, H, W, C) or (H, W, C), got shape {jnp.shape(x)}"
         )
     return softmax(x, axis=-1)
+
+
+FIRST_SLOPE = 0.25  # of PReLU, as in PyTorch
+
+ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
+    "relu": relu,
+    "leaky_relu": leaky_relu,
+    "prelu": lambda x: leaky_relu(x, FIRST_SLOPE),  # before it has learned another slope
+    "elu": elu,
+    "sigmoid": sigmoid,
+    "tanh": tanh,
+}
+
+
+class Activation(linen.Module):
+    """An activation by name, as a layer: PReLU learns its slope, the others have no parameters.
+
+    Attributes:
+        kind: a name in `ACTIVATIONS`.
+
+    Raises:
+        ConfigError: there is no such activation.
+
+    Example:
+        >>> prelu = Activation("prelu")
+        >>> variables = prelu.init(jax.random.key(0), jnp.zeros(3))
+        >>> print(prelu.apply(variables, jnp.array([-2.0, 0.0, 2.0])))
+        [-0.5  0.   2. ]
+
+    References:
+        He, Zhang, Ren and Sun, Delving Deep into Rectifiers, 2015 (PReLU).
+    """
+
+    kind: str = "relu"
+
+    @linen.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Applies the activation."""
+        if self.kind not in ACTIVATIONS:
+            raise ConfigError(f"activation {self.kind!r}: choose {', '.join(ACTIVATIONS)}")
+        if self.kind != "prelu":
+            return ACTIVATIONS[self.kind](x)
+        start = linen.initializers.constant(FIRST_SLOPE)
+        return leaky_relu(x, self.param("slope", start, (1,), jnp.float32)[0].astype(x.dtype))
 
 
 def _floating(x: jax.Array) -> jax.Array:

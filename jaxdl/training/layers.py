@@ -1,13 +1,17 @@
 """How a network's layers fare: sizes of weights and gradients, units that never act."""
 
-from collections.abc import Iterable
+import itertools
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from jaxdl.nn import ACTIVATIONS
 from jaxdl.training.objective import Objective
 from jaxdl.training.state import NetworkState
+
+FLAT = 0.005  # smaller slopes: ReLU below 0; tanh beyond 3.3, sigmoid beyond 5.3
 
 
 def layer_statistics(
@@ -23,8 +27,8 @@ def layer_statistics(
 
     Returns:
         ``probe_loss``, the mean loss of these examples; ``gradient_norm``, the Euclidean norm of
-        its gradient; ``dead_units``, the share of hidden units (channels) that are not positive
-        before the activation for any example, so that ReLU passes nothing; and ``layers``: for
+        its gradient; ``dead_units``, the share of hidden units (channels) whose activation is
+        flat for every example, so that they cannot learn from any; and ``layers``: for
         each, in forward order, ``gradient_norm``, ``weight_norm`` and, for hidden ones, ``dead``.
 
     Example:
@@ -37,6 +41,7 @@ def layer_statistics(
         (['dense_1', 'dense_2'], ['dead', 'gradient_norm', 'weight_norm'])
     """
     weights = jnp.ones(x.shape[:1], jnp.float32)
+    activation = ACTIVATIONS[getattr(network.model, "activation", "relu")]
 
     def loss_fn(params: Any) -> tuple[jax.Array, Any]:
         outputs, captured = network.model.apply(
@@ -59,7 +64,7 @@ def layer_statistics(
         for name in in_forward_order(order)
     }
     dead = {
-        name: _never_positive(captured[name]["__call__"][0])
+        name: _is_flat(activation, captured[name]["__call__"][0])
         for name in _before_activation(list(layers))
     }
     for name, units in dead.items():
@@ -79,23 +84,34 @@ def in_forward_order(names: Iterable[str]) -> list[str]:
     Example:
         >>> in_forward_order(["batch_norm_0", "conv_0", "dense_10", "dense_2"])
         ['conv_0', 'batch_norm_0', 'dense_2', 'dense_10']
+        >>> in_forward_order(["batch_norm_1", "batch_norm_2", "dense_1", "dense_2", "dense_3"])
+        ['dense_1', 'batch_norm_1', 'dense_2', 'batch_norm_2', 'dense_3']
     """
+    names = list(names)
+    convolutional = any(name.startswith("conv") for name in names)
 
-    def position(name: str) -> tuple[bool, int, bool]:
+    def position(name: str) -> tuple[bool, int, int]:
         kind, _, number = name.rpartition("_")
-        return kind == "dense", int(number), kind == "batch_norm"
+        follows = ("batch_norm", "act").index(kind) + 1 if kind in ("batch_norm", "act") else 0
+        return convolutional and kind == "dense", int(number), follows
 
     return sorted(names, key=position)
 
 
 def _before_activation(names: list[str]) -> list[str]:
     """The layers whose outputs enter an activation: all but the last and those with BatchNorm."""
-    normalized = {name.replace("batch_norm", "conv") for name in names if "batch_norm" in name}
-    return [name for name in names[:-1] if name not in normalized]
+    layers = [name for name in names if not name.startswith("act_")]
+    return [
+        name
+        for name, following in itertools.pairwise(layers)
+        if not following.startswith("batch_norm_")
+    ]
 
 
-def _never_positive(outputs: jax.Array) -> jax.Array:
-    return (outputs.reshape(-1, outputs.shape[-1]) <= 0).all(axis=0)
+def _is_flat(activation: Callable[[jax.Array], jax.Array], outputs: jax.Array) -> jax.Array:
+    """For each unit (channel), whether the activation is flat for every example and position."""
+    _, slopes = jax.jvp(activation, (outputs,), (jnp.ones_like(outputs),))
+    return (jnp.abs(slopes) < FLAT).reshape(-1, outputs.shape[-1]).all(axis=0)
 
 
 def _norm(tree: Any) -> jax.Array:

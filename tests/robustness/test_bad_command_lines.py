@@ -163,7 +163,7 @@ def out_of_range(config_class):
             yield f"{flag}={meta['above']}"
             yield f"{flag}=-1"
         if meta["choices"]:
-            yield f"{flag}=none"
+            yield f"{flag}=no_such_choice"
 
 
 @pytest.mark.parametrize("name", PROGRAMS)

@@ -57,3 +57,14 @@ def test_a_cnns_channels_are_looked_at_after_batch_norm(rng):
     assert dead["conv_0"] is None
     assert float(dead["batch_norm_0"]) == pytest.approx(0.25)
     assert np.isfinite(float(found["gradient_norm"]))
+
+
+def test_a_saturated_unit_is_dead_whatever_its_activation(rng):
+    x, labels = jnp.asarray(rng.normal(size=(50, 4)), jnp.float32), jnp.arange(50) % 3
+    for activation, dead in {"tanh": 1.0, "sigmoid": 1.0, "elu": 0.5, "leaky_relu": 0.0}.items():
+        model = MLP((10,), 3, activation=activation, normalize=True)
+        network = NetworkState.create(jax.random.key(0), model, optax.sgd(1.0), x)
+        network.params["batch_norm_1"]["bias"] = jnp.array([-20.0] * 5 + [20.0] * 5)
+        found = look(network, x, labels)["layers"]
+        assert float(found["batch_norm_1"]["dead"]) == pytest.approx(dead)
+        assert "dead" not in found["dense_1"]
