@@ -1,4 +1,4 @@
-"""Digits that look different: the targets of studies of mismatch.
+"""Digits that look different: for studies of mismatch, and of several kinds of input.
 
 Each function makes a whole data set, with its training and its test part, from another data set's
 digits or from scikit-learn's. What is random follows from a key.
@@ -132,6 +132,47 @@ def small_digits(key: jax.Array, side: int = 28) -> Dataset:
         location="package sklearn",
         num_classes=10,
     )
+
+
+def noisy_views(
+    digits: Dataset, key: jax.Array, picture_noise: float, sums_noise: float
+) -> Dataset:
+    """Two poor views of each digit: a noisy picture, and noisy means of its rows and columns.
+
+    The means are what two X-ray exposures along the axes would measure. They are two further rows
+    below the picture, the rows' means before the columns'. The noise is normal, cut to 0..255.
+
+    Args:
+        digits: square grey images (N, S, S, 1).
+        key: determines the noise.
+        picture_noise: standard deviation of a pixel's noise, in grey values.
+        sums_noise: standard deviation of a mean's noise, in grey values.
+
+    Returns:
+        Images (N, S + 2, S, 1).
+
+    Example:
+        >>> from jaxdl.data import load
+        >>> sample = load("mnist", source="embedded")
+        >>> views = noisy_views(sample, jax.random.key(0), 0.0, 0.0)
+        >>> views.images.shape, bool((views.images[:, :28] == sample.images).all())
+        ((5000, 30, 28, 1), True)
+    """
+    means = [digits.images.mean(axis, dtype=np.float32, keepdims=True) for axis in (2, 1)]
+    views = [digits.images.astype(np.float32), means[0].swapaxes(1, 2), means[1]]
+    noisy = [
+        view + sd * np.asarray(jax.random.normal(own, view.shape))
+        for view, sd, own in zip(
+            views,
+            (picture_noise, sums_noise, sums_noise),
+            jax.random.split(key, 3),
+            strict=True,
+        )
+    ]
+    images = np.concatenate(noisy, axis=1).round().clip(0, 255).astype(np.uint8)
+    train, test = images[: digits.num_train], images[digits.num_train :]
+    parts = [Split(train, digits.train.labels), Split(test, digits.test.labels)]
+    return _made(digits, parts, "in two views")
 
 
 def in_color(digits: Dataset) -> Dataset:

@@ -28,6 +28,7 @@ def digits():
 MAKERS = {
     "photographs": data.on_photographs,
     "rotated": lambda digits, key: data.rotated(digits, key, 60.0),
+    "views": lambda digits, key: data.noisy_views(digits, key, 60.0, 10.0),
     "small": lambda digits, key: data.small_digits(key),
 }
 
@@ -94,3 +95,16 @@ def test_in_colour_all_channels_are_alike(digits):
     assert made.fingerprint != digits.fingerprint
     on_photos = data.on_photographs(digits, KEY)
     assert data.in_color(on_photos) is on_photos
+
+
+def test_two_views_are_the_picture_and_the_means_of_rows_and_columns(digits):
+    exact = data.noisy_views(digits, KEY, 0.0, 0.0)
+    np.testing.assert_array_equal(exact.images[:, :28], digits.images)
+    for row, axis in ((28, 2), (29, 1)):
+        means = digits.images[..., 0].mean(axis)
+        np.testing.assert_allclose(exact.images[:, row, :, 0], means, atol=0.51)
+    noisy = data.noisy_views(digits, KEY, 20.0, 5.0)
+    off = noisy.images.astype(float) - exact.images
+    inside = (exact.images > 80) & (exact.images < 170)  # the noise is not cut there
+    assert off[:, :28][inside[:, :28]].std() == pytest.approx(20, rel=0.1)
+    assert off[:, 28:][inside[:, 28:]].std() == pytest.approx(5, rel=0.3)
