@@ -167,7 +167,8 @@ def seeds_of(run: Run, config: StudyConfig) -> tuple[int, ...]:
 
 def input_of(run: Run, dataset: data.Dataset) -> jax.ShapeDtypeStruct:
     """The shape of one input of a run's network."""
-    image = jax.ShapeDtypeStruct((1, *dataset.images.shape[1:]), np.uint8)
+    images = (run.train or dataset.train).images
+    image = jax.ShapeDtypeStruct((1, *images.shape[1:]), np.uint8)
     return jax.eval_shape(run.how.get("transform", data.normalize_mnist), image)
 
 

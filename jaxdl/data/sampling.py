@@ -67,6 +67,52 @@ def weighted_sampler(
     return sampler
 
 
+def few_per_class_sampler(
+    labels: jax.typing.ArrayLike, per_class: int, count: int
+) -> Callable[[jax.Array, jax.typing.ArrayLike], jax.Array]:
+    """Draws every epoch from the same few examples of each class, as if no others had a label.
+
+    Which they are depends on the key alone, so every seed has its own few.
+
+    Args:
+        labels: integers (N,).
+        per_class: examples of each class that occurs.
+        count: examples in an epoch; each of the few occurs as often as any other, or once more.
+
+    Returns:
+        ``sampler(key, epoch)``, which returns indices (count,).
+
+    Raises:
+        ConfigError: a class has fewer examples, or a number is not positive.
+
+    Example:
+        >>> sampler = few_per_class_sampler(np.array([0, 0, 0, 1, 1]), per_class=1, count=6)
+        >>> drawn = sampler(jax.random.key(0), 1)
+        >>> np.unique(drawn, return_counts=True)[1].tolist()
+        [3, 3]
+    """
+    check_positive(per_class=per_class, count=count)
+    labels = np.asarray(labels)
+    classes, sizes = np.unique(labels, return_counts=True)
+    if sizes.min(initial=per_class) < per_class:
+        raise ConfigError(
+            f"class {classes[sizes.argmin()]} has {sizes.min()} examples: there are no {per_class} "
+            "to draw from"
+        )
+    # Sorted by class, then at random: each class's first places are the few.
+    places = (np.cumsum(sizes) - sizes)[:, np.newaxis] + np.arange(per_class)[np.newaxis]
+
+    def sampler(key: jax.Array, epoch: jax.typing.ArrayLike) -> jax.Array:
+        scores = jax.random.uniform(jax.random.fold_in(key, 0), labels.shape)
+        few = jnp.lexsort((scores, labels))[places.ravel()]
+        key = jax.random.fold_in(key, epoch)
+        rounds = jax.random.split(key, -(-count // len(few)))
+        shuffled = jax.vmap(lambda key: jax.random.permutation(key, few))(rounds)
+        return shuffled.ravel()[:count].astype(jnp.int32)
+
+    return sampler
+
+
 def shuffled_sampler(
     num_examples: int, count: int
 ) -> Callable[[jax.Array, jax.typing.ArrayLike], jax.Array]:

@@ -15,13 +15,18 @@ from jaxdl.models.dcgan import (
     image_pyramid,
     possible_image_sizes,
 )
+from jaxdl.models.domain_adversarial import DomainAdversarial
+from jaxdl.models.fusion import FUSIONS, Fusion
 from jaxdl.models.linear import LinearRegression, least_squares
 from jaxdl.models.mlp import MLP
 
 __all__ = [
     "CNN",
+    "FUSIONS",
     "MLP",
     "Discriminator",
+    "DomainAdversarial",
+    "Fusion",
     "Generator",
     "LinearRegression",
     "Pyramid",

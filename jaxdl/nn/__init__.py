@@ -40,6 +40,7 @@ from jaxdl.nn.initializers import (
     torch_uniform_init,
 )
 from jaxdl.nn.pooling import avg_pool, global_average_pool, max_pool
+from jaxdl.nn.reversal import reversal_strength, reverse_gradient
 
 __all__ = [
     "ACTIVATIONS",
@@ -71,6 +72,8 @@ __all__ = [
     "output_size",
     "receptive_field",
     "relu",
+    "reversal_strength",
+    "reverse_gradient",
     "sigmoid",
     "sign",
     "softmax",

@@ -54,8 +54,8 @@ class ClassifierOptions:
         sampler: ``sampler(key, epoch)`` returns the indices of an epoch's examples, any number and
             with repetitions; None takes each example once in random order. See
             :mod:`jaxdl.data.sampling`.
-        variables: initial ``params`` and ``batch_stats`` for every seed, for fine-tuning;
-            ``optim.train_only`` freezes parameters.
+        variables: initial ``params`` and ``batch_stats`` for every seed, or a sequence with those
+            of each, for fine-tuning; ``optim.train_only`` freezes parameters.
         early_stopping: the stopping rule; each seed gets its own copy. A seed that stops is not
             trained further, and its best weights are kept.
     """
@@ -68,7 +68,7 @@ class ClassifierOptions:
     class_weights: ArrayLike | None = None
     sample_weights: ArrayLike | None = None
     sampler: Sampler | None = None
-    variables: Mapping[str, Any] | None = None
+    variables: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
     early_stopping: EarlyStopping | None = None
 
 
@@ -132,11 +132,7 @@ def _check(how: ClassifierOptions, parts: Mapping[str, Split]) -> None:
         raise ConfigError(f"seeds are {how.seeds!r}: give a sequence of at least one")
     if "training" in parts:
         raise ConfigError("a part to evaluate on cannot be named 'training'")
-    if how.variables is not None and not isinstance(how.variables, Mapping):
-        raise ConfigError(
-            f"variables are a {type(how.variables).__name__}: give a mapping with 'params' (and "
-            "'batch_stats'), for example network.variables()"
-        )
+    _check_variables(how)
     if not how.early_stopping:
         return
     if not parts:
@@ -145,6 +141,22 @@ def _check(how: ClassifierOptions, parts: Mapping[str, Split]) -> None:
     if how.early_stopping.monitor not in known:
         raise ConfigError(
             f"early stopping monitors {how.early_stopping.monitor!r}: choose {', '.join(known)}"
+        )
+
+
+def _check_variables(how: ClassifierOptions) -> None:
+    """Refuses initial variables that are neither one mapping nor one for each seed."""
+    given = how.variables
+    each = given if isinstance(given, list | tuple) else [{} if given is None else given]
+    if wrong := [one for one in each if not isinstance(one, Mapping)]:
+        raise ConfigError(
+            f"variables are a {type(wrong[0]).__name__}: give a mapping with 'params' (and "
+            "'batch_stats'), for example network.variables(), or one for each seed"
+        )
+    if each is given and len(each) != len(how.seeds):
+        raise ConfigError(
+            f"variables are of {len(each)} networks and there are {len(how.seeds)} seeds: give one "
+            "mapping for each seed, or one for all"
         )
 
 

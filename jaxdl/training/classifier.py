@@ -124,7 +124,11 @@ def _num_classes(model: linen.Module, transform: Transform, images: np.ndarray) 
 
 def takes_mask(model: linen.Module) -> bool:
     """Whether the model can exclude examples from its BatchNorm statistics."""
-    return "mask" in inspect.signature(type(model).__call__).parameters
+    return _takes(model, "mask")
+
+
+def _takes(model: linen.Module, argument: str) -> bool:
+    return argument in inspect.signature(type(model).__call__).parameters
 
 
 def train_step(
@@ -147,7 +151,8 @@ def train_step(
         weights: each example's weight (N,), 0 for padding; None means all 1.
         axis_name: axis of a parallel map over devices; all sums then span the whole batch.
         **extra: further arguments of the model: dropout's ``masks``, or the ``mask`` (N,) of the
-            examples that count in BatchNorm's statistics.
+            examples that count in BatchNorm's statistics, or the ``step`` of a model that changes
+            in the course of training.
 
     Returns:
         The new state, and the batch's ``loss`` and metrics.
@@ -237,6 +242,8 @@ def batch_step(
         extra["masks"] = model.dropout_masks(key, positions)
     if len(inputs.permutation) % size and takes_mask(model):
         extra["mask"] = filled
+    if _takes(model, "step"):
+        extra["step"] = state.step
     return train_step(
         state,
         recipe.transform(images),

@@ -32,31 +32,38 @@ def stacked_states(
     seeds: Sequence[int],
     *,
     stops: bool = False,
-    variables: Mapping[str, Any] | None = None,
+    variables: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
 ) -> ClassifierState:
-    """Each seed's initial state, stacked along a leading axis; see ``classifier.create_state``."""
+    """Each seed's initial state, stacked along a leading axis; see ``classifier.create_state``.
+
+    ``variables`` are for all seeds, or a sequence of as many as there are seeds.
+    """
     empty = NetworkState({}, {}, (), model, optimizer)
-    if variables is not None:
+    own = variables is not None and not isinstance(variables, Mapping)
+    if own:
+        variables = jax.tree.map(lambda *leaves: jnp.stack(leaves), *map(dict, variables))
+    elif variables is not None:
         variables = jax.tree.map(jnp.asarray, dict(variables))
-    return _created(empty, root_keys(seeds), example, variables, stops)
+    return _created(empty, root_keys(seeds), example, variables, stops, own)
 
 
-@functools.partial(jax.jit, static_argnums=4)
+@functools.partial(jax.jit, static_argnums=(4, 5))
 def _created(
     empty: NetworkState,
     keys: jax.Array,
     example: jax.Array,
     variables: Mapping[str, Any] | None,
     stops: bool,
+    own: bool,
 ) -> ClassifierState:
     """The states of :func:`stacked_states`; compiles once per model and optimiser."""
 
-    def create(key: jax.Array) -> ClassifierState:
+    def create(key: jax.Array, variables: Mapping[str, Any] | None) -> ClassifierState:
         return create_state(
             key, empty.model, empty.optimizer, example, stops=stops, variables=variables
         )
 
-    return jax.vmap(create)(keys)
+    return jax.vmap(create, (0, 0 if own else None))(keys, variables)
 
 
 def one_seed(stacked: PyTree, index: int) -> PyTree:

@@ -6,6 +6,7 @@ import pytest
 from jaxdl.data import (
     batch_indices,
     epoch_permutation,
+    few_per_class_sampler,
     padded_batch_indices,
     shuffled_sampler,
     steps_per_epoch,
@@ -90,3 +91,26 @@ def test_a_shuffled_sampler_takes_whole_passes_and_part_of_another():
     assert len(set(few.tolist())) == 20
     with pytest.raises(ConfigError, match="count"):
         shuffled_sampler(5, count=0)
+
+
+def test_few_per_class_are_the_same_in_every_epoch_and_others_for_another_key(rng):
+    labels = rng.integers(0, 3, 60)
+    sampler = few_per_class_sampler(labels, per_class=4, count=30)
+    draw = jax.jit(sampler)
+    first, second = np.asarray(draw(KEY, 1)), np.asarray(draw(KEY, 2))
+    few, counts = np.unique(first, return_counts=True)
+    assert first.dtype == np.int32
+    assert np.bincount(labels[few]).tolist() == [4, 4, 4]
+    assert sorted(counts) == [2] * 6 + [3] * 6
+    assert set(first) == set(second)
+    assert (first != second).any()
+    assert set(first) != set(np.asarray(draw(jax.random.key(4), 1)))
+    drawn = {int(i) for seed in range(40) for i in draw(jax.random.key(seed), 1)}
+    assert len(drawn) > 50  # any example can be one of the few
+
+
+def test_few_per_class_are_refused_where_a_class_has_fewer():
+    with pytest.raises(ConfigError, match="class 1 has 2 examples: there are no 3"):
+        few_per_class_sampler(np.array([0, 0, 0, 1, 1]), per_class=3, count=5)
+    with pytest.raises(ConfigError, match="count"):
+        few_per_class_sampler(np.array([0]), per_class=1, count=0)

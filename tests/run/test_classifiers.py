@@ -204,6 +204,16 @@ def test_training_starts_from_the_variables_that_are_given(train, plain):
         fit(train, variables={"params": {"dense_1": {"kernel": np.zeros((2, 2))}}})
 
 
+def test_each_seed_can_start_from_variables_of_its_own(train):
+    others = task_of(train, seeds=(8, 9)).state
+    own = [one_seed(others, i).network.variables() for i in (1, 0)]
+    start = task_of(train, variables=own, seeds=(0, 1)).state.network.params
+    for i, one in enumerate(own):
+        jax.tree.map(lambda a, b, i=i: np.testing.assert_array_equal(a[i], b), start, one["params"])
+    with pytest.raises(ConfigError, match="variables are of 2 networks and there are 1 seeds"):
+        fit(train, variables=own, seeds=(0,))
+
+
 def test_frozen_parameters_stay_as_they_are(train):
     only = optim.train_only(optim.sgd(0.1, momentum=0.9, weight_decay=0.1), ["dense_2"])
     before = one_seed(task_of(train).state.network.params, 0)
