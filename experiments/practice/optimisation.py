@@ -55,7 +55,9 @@ class OptimisationConfig(PracticeConfig):
     part: str = option(
         "depth", "what to compare", choices=("depth", "rates", "optimizers", "activations")
     )
-    epochs: int = option(3, "passes over the training part", low=1)
+    epochs: int | None = option(
+        None, "passes over the training part; unset: 3, or 20 for rates and optimizers", low=1
+    )
     width: int = option(64, "neurons of a hidden layer", low=1, high=10_000)
     depth: int = option(20, "hidden layers of the deep networks", low=2, high=100)
 
@@ -90,13 +92,17 @@ def rate_variants(config: OptimisationConfig) -> Variants:
 
 
 def optimizer_variants(config: OptimisationConfig) -> Variants:
-    """Adam and SGD, each with a constant rate and with one that decays to 0."""
-    momentum = {"optimizer": "momentum", "learning_rate": 0.03}
+    """Adam and SGD with momentum, constant or decaying; each one's rate is chosen by validation."""
+    rates = {"Adam": ("adam", (1e-3, 3e-3)), "momentum": ("momentum", (0.03, 0.1))}
     return {
-        "Adam": {},
-        "momentum": momentum,
-        "Adam, cosine": {"schedule": "cosine"},
-        "momentum, cosine": {**momentum, "schedule": "cosine"},
+        f"{name}{suffix}={rate:g}": {
+            "optimizer": optimizer,
+            "learning_rate": rate,
+            "schedule": schedule,
+        }
+        for suffix, schedule in {"": "constant", ", cosine": "cosine"}.items()
+        for name, (optimizer, candidates) in rates.items()
+        for rate in candidates
     }
 
 
@@ -184,6 +190,9 @@ def tell(findings: Findings) -> str:
 
 def run(config: OptimisationConfig) -> Result | None:
     """Trains, writes the folder, and returns what a notebook needs; None for a dry run."""
+    if config.epochs is None:
+        epochs = 20 if config.part in ("rates", "optimizers") else 3
+        config = dataclasses.replace(config, epochs=epochs)
     if config.workdir is None:
         name = f"practice.optimisation-{config.part}"
         config = dataclasses.replace(config, workdir=default_workdir(name, config.preset))

@@ -42,8 +42,8 @@ def test_runs_of_a_part_differ_in_what_their_names_say(part):
             return float(np.abs(change["w"]).max())
 
         steps = 36  # an epoch of 3,600 images
-        name = "constant" if part == "rates" else "momentum"
-        decayed = "cosine" if part == "rates" else "momentum, cosine"
+        name = "constant" if part == "rates" else "momentum=0.1"
+        decayed = "cosine" if part == "rates" else "momentum, cosine=0.1"
         assert last_step(by_name[decayed].optimizer, steps) < 0.05 * last_step(
             by_name[name].optimizer, steps
         )
@@ -77,3 +77,4 @@ def test_each_part_has_a_folder_of_its_own(monkeypatch):
     monkeypatch.setattr(optimisation, "run_practice", lambda _, config: seen.append(config))
     optimisation.run(OptimisationConfig(part="rates"))
     assert seen[0].workdir == "runs/practice.optimisation-rates"
+    assert seen[0].epochs == 20
