@@ -167,7 +167,10 @@ def score_all(config: RandomModelsConfig, dataset: data.Dataset) -> dict[str, Sc
     found: dict[str, list] = {"untrained": [], f"trained {config.steps} steps": []}
     for seed in range(config.seed, config.seed + config.seeds):
         root = root_key(seed)
-        task, keys = make_task(config, dataset, root), jax.random.split(root, config.models)
+        task, networks = make_task(config, dataset, root), stream(root, "networks")
+        keys = jax.vmap(lambda i, key=networks: jax.random.fold_in(key, i))(
+            jnp.arange(config.models)
+        )
         for name, steps in zip(found, (0, config.steps), strict=True):
             found[name].append(jax.tree.map(np.asarray, score(config, steps, task, keys)))
     return {name: Scores(*map(np.stack, zip(*s, strict=True))) for name, s in found.items()}
