@@ -8,8 +8,8 @@ Source:   course document 003 (its warning).
 Command:  python -m experiments.practice.random_models                  some minutes on two cores
           python -m experiments.practice.random_models --preset quick   under a minute
 Expected: networks that were never trained guess 10% right on average. The best of 1,000 seems to
-          know 23% of 100 test images, more than twice as much; of fresh images it knows 17%. So
-          random networks do differ, but a third to a half of the best one's lead is luck.
+          know 23% of 100 test images, more than twice as much; of fresh images it knows 16%. So
+          random networks do differ, but about half of the lead is luck.
 """
 
 import dataclasses
