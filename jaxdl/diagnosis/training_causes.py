@@ -211,9 +211,14 @@ def _few_steps(run: ClassifierRecord) -> bool:
     return run.epochs[-1]["step"] < FEW_STEPS or run.epochs[-1]["epoch"] < FEW_EPOCHS
 
 
+def _hardly_begun(run: ClassifierRecord) -> bool:
+    """Whether so few steps were made that the loss cannot have settled, however good it is."""
+    return run.epochs[-1]["step"] < FEW_STEPS and run.last("train_loss") > 2 * SETTLED
+
+
 def stopped_too_early(run: ClassifierRecord) -> Finding | None:
     """Training ended while the loss was falling fast."""
-    if learned(run) or not run.epochs:
+    if not run.epochs or (learned(run) and not _hardly_begun(run)):
         return None
     losses = np.concatenate([[run.at_start("probe_loss")], run.curve("train_loss")])
     last_fall = 1 - losses[-1] / losses[-2]

@@ -153,6 +153,7 @@ ILL = [
         "training stopped too early",
         {"losses": (2.0, 1.7, 1.4, 1.1), "train": 0.7, "val": 0.7, "test": 0.7},
     ),
+    ("training stopped too early", {"losses": (0.3,), "train": 0.93}),
     ("model too small", {"settings": {"width": 3}, **UNLEARNED}),
     ("model too small", {"settings": {"model": "linear", "width": 1, "depth": 0}, **UNLEARNED}),
     ("optimisation", {"settings": {"depth": 40}, **UNLEARNED}),
