@@ -25,7 +25,7 @@ from experiments.common import command_line
 from experiments.common.config import option
 from experiments.common.findings import Findings, Values
 from experiments.common.judgement import judge
-from experiments.common.parts import make_parts, take
+from experiments.common.parts import make_parts, take, thinned
 from experiments.common.practice import (
     ROUND,
     Practice,
@@ -74,14 +74,6 @@ class Task(NamedTuple):
     held: data.Split
     test: data.Split
     rare: tuple[int, ...]
-
-
-def thinned(part: data.Split, counts: Sequence[int]) -> data.Split:
-    """The first images of each class, as many as ``counts`` says, in the part's order."""
-    rank = np.empty(len(part.labels), int)
-    for label, count in enumerate(np.bincount(part.labels)):
-        rank[part.labels == label] = np.arange(count)
-    return take(part, np.flatnonzero(rank < np.asarray(counts)[part.labels]))
 
 
 def rare_or_frequent(part: data.Split) -> data.Split:
