@@ -1,7 +1,7 @@
 """The parts of a data set in a run: trained on, held out, measured after each epoch."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import jax
@@ -31,6 +31,20 @@ class Parts(NamedTuple):
 def take(part: data.Split, indices: np.ndarray) -> data.Split:
     """Some examples of a part."""
     return data.Split(part.images[indices], part.labels[indices])
+
+
+def thinned(part: data.Split, counts: Sequence[int]) -> data.Split:
+    """The first images of each class, as many as ``counts`` (C,) says, in the part's order.
+
+    Example:
+        >>> part = data.Split(np.zeros((5, 2, 2, 1), np.uint8), np.array([1, 0, 0, 1, 0]))
+        >>> thinned(part, (2, 1)).labels.tolist()
+        [1, 0, 0]
+    """
+    rank = np.empty(len(part.labels), int)
+    for label, count in enumerate(np.bincount(part.labels)):
+        rank[part.labels == label] = np.arange(count)
+    return take(part, np.flatnonzero(rank < np.asarray(counts)[part.labels]))
 
 
 def make_parts(dataset: data.Dataset, validation: float, seed: int) -> Parts:

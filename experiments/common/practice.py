@@ -2,7 +2,8 @@
 
 A program says what is compared: a list of ``study.Run`` and the figures to look at. What they all
 share is here: training, table, paired intervals, sentence, figure, summary, ``--dry_run`` and
-resuming. Its docstring's first lines are ``What``, ``Source``, ``Command`` and ``Expected``.
+resuming. The seeds share the data: an interval says how well a difference is known on these images,
+not on another draw of them.
 """
 
 import dataclasses

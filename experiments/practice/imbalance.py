@@ -8,9 +8,14 @@ What:     an MLP tells 4 ("rare": 1 image for 99) from 9, and another the ten cl
           only then the training part is thinned and sampled, so held-out and test part are as
           balanced as the data, and no image is in two parts.
 Source:   course document 002, sections 9.6 to 9.8; document 001 (over- and under-sampling).
-Command:  python -m experiments.practice.imbalance                  TODO minutes on two cores
-          python -m experiments.practice.imbalance --preset quick   TODO
-Expected: TODO
+Command:  python -m experiments.practice.imbalance                  three minutes on two cores
+          python -m experiments.practice.imbalance --preset quick   a minute
+Expected: on full MNIST, five seeds, plain training finds 74% of the 4s and 72% of the rare classes'
+          images; class weights find 82% of both, more than over-sampling (80% and 76%). Focal and
+          top-k loss change little. Under-sampling finds most 4s (96%), but ranks worse than plain
+          training (average precision 97.7% against 99.0%) and is the worst for the tail. Where
+          average precision stays and recall rises, the ranking was good and only the threshold was
+          wrong: so it is for 4 and 9 with class weights (99.04% and 99.12%).
 """
 
 import dataclasses
@@ -25,7 +30,7 @@ from experiments.common import command_line
 from experiments.common.config import option
 from experiments.common.findings import Findings, Values
 from experiments.common.judgement import judge
-from experiments.common.parts import make_parts, take
+from experiments.common.parts import make_parts, take, thinned
 from experiments.common.practice import (
     ROUND,
     Practice,
@@ -74,14 +79,6 @@ class Task(NamedTuple):
     held: data.Split
     test: data.Split
     rare: tuple[int, ...]
-
-
-def thinned(part: data.Split, counts: Sequence[int]) -> data.Split:
-    """The first images of each class, as many as ``counts`` says, in the part's order."""
-    rank = np.empty(len(part.labels), int)
-    for label, count in enumerate(np.bincount(part.labels)):
-        rank[part.labels == label] = np.arange(count)
-    return take(part, np.flatnonzero(rank < np.asarray(counts)[part.labels]))
 
 
 def rare_or_frequent(part: data.Split) -> data.Split:
