@@ -27,7 +27,8 @@ GROWN = 8.0  # times a layer's first weights
 MOVED = 1.1  # times a layer's first weights, which little training leaves
 FEW_STEPS, FEW_EPOCHS = 100, 3
 NARROW = {"mlp": 12, "cnn": 4}  # units of a hidden layer, channels of the first block
-SWINGS = 0.7  # rises of the training loss from epoch to epoch, in nats of its logarithm
+SWINGS = 0.5  # rises of the training loss from epoch to epoch, in nats of its logarithm
+HALF_WAY = 0.5  # accuracy on training images; below, large steps prevent all learning
 SETTLED = 0.05  # a training loss below which swings do not matter
 
 
@@ -172,8 +173,10 @@ def oscillation(run: ClassifierRecord) -> Finding | None:
         return None
     losses = run.curve("train_loss")
     rises = float(np.maximum(np.diff(np.log(np.maximum(losses, SETTLED))), 0).sum())
-    if rises < SWINGS or losses[-1] < SETTLED:
+    if rises < SWINGS or losses[-1] < SETTLED or run.accuracy("train") < HALF_WAY:
         return None
+    if _growth(run) >= GROWN and _relative_rate(run) >= HIGH:
+        return None  # the rate is too high by all signs
     evidence = (
         f"the training loss rose after {int((np.diff(losses) > 0).sum())} of {len(losses) - 1} "
         f"epochs, by a factor of {math.exp(rises):.1f} in all; lowest {losses.min():.3g}, at the "
@@ -271,8 +274,8 @@ def _layers_with_weights(run: ClassifierRecord) -> int:
 TRAINING_CAUSES = (
     gradients,
     dead_units,
+    oscillation,
     rate_too_high,
     rate_too_low,
-    oscillation,
     stopped_too_early,
 )

@@ -148,6 +148,11 @@ ILL = [
         {"settings": {"optimizer": "sgd", "learning_rate": 0.02}, **SLOW},
     ),
     ("oscillation", {"losses": (0.4, 1.8, 0.5, 0.9, 0.4, 0.6), "train": 0.9, "val": 0.88}),
+    (
+        "oscillation",
+        {"losses": (0.7, 1.4, 0.5, 1.0, 0.6), "train": 0.85, "val": 0.8, "growth": 25.0},
+    ),
+    ("rate too high", {**STUCK, "losses": (2.3, 4.0, 2.4, 6.0, 2.3), "growth": 25.0}),
     ("training stopped too early", {"losses": (1.6,), "train": 0.57, "val": 0.55, "test": 0.55}),
     (
         "training stopped too early",
