@@ -32,7 +32,6 @@ from jaxdl.training.rngs import Stream, root_key, stream, uniform_per_sample
 
 THEME = "Practice"
 
-SIDE = 28  # the picture's rows come first, then two of the measurement
 PICTURE, MEASUREMENT = "picture alone", "measurement alone"
 WITH_FAILURES = {"early + failures": "early", "gated + failures": "gated"}
 PARTS = {"test": "on whole inputs", "no_picture": "without the picture"}
@@ -62,7 +61,8 @@ class FusionConfig(StudyConfig):
 
 def without(images: jax.Array, picture: bool) -> jax.Array:
     """The inputs with a black picture, or with a black measurement."""
-    is_picture = (jnp.arange(images.shape[1]) < SIDE).reshape(1, -1, 1, 1)
+    rows, side = images.shape[1:3]  # the measurement is in the last two rows
+    is_picture = (jnp.arange(rows) < side).reshape(1, -1, 1, 1)
     return jnp.where(is_picture == picture, 0, images).astype(images.dtype)
 
 
@@ -86,11 +86,11 @@ def make_runs(config: FusionConfig, dataset: data.Dataset) -> Sequence[Run]:
     for name in ("picture", "measurement"):
         images = without(views.test.images, picture=name == "picture")
         parts[f"no_{name}"] = data.Split(jax.device_get(images), views.test.labels)
-    hidden, classes = (config.width,), dataset.num_classes
-    fusion = functools.partial(Fusion, (SIDE**2, 2 * SIDE), hidden=hidden, num_classes=classes)
+    hidden, classes, side = (config.width,), dataset.num_classes, dataset.images.shape[1]
+    fusion = functools.partial(Fusion, (side**2, 2 * side), hidden=hidden, num_classes=classes)
     networks = {
-        PICTURE: (MLP(hidden, classes), slice(SIDE)),
-        MEASUREMENT: (MLP(hidden, classes), slice(SIDE, None)),
+        PICTURE: (MLP(hidden, classes), slice(side)),
+        MEASUREMENT: (MLP(hidden, classes), slice(side, None)),
         **{kind: (fusion(kind), slice(None)) for kind in ("early", "late", "gated")},
         **{name: (fusion(kind), slice(None)) for name, kind in WITH_FAILURES.items()},
     }

@@ -11,6 +11,7 @@ from jaxdl.data.augmentation.rotation import random_rotation
 from jaxdl.data.dataset import Dataset, Split, fingerprint, make_dataset
 from jaxdl.data.resize import resize_bilinear
 from jaxdl.data.splits import stratified_train_test_split
+from jaxdl.errors import ShapeError
 
 PHOTOGRAPHS = ("china.jpg", "flower.jpg")  # of scikit-learn: for training, and for the test
 
@@ -44,6 +45,9 @@ def on_photographs(digits: Dataset, key: jax.Array) -> Dataset:
     Returns:
         Colour images (N, H, W, 3) with the digits' labels.
 
+    Raises:
+        ShapeError: the images are not grey, or larger than a photograph.
+
     Example:
         >>> from jaxdl.data import load
         >>> made = on_photographs(load("mnist", source="embedded"), jax.random.key(0))
@@ -64,6 +68,11 @@ def on_photographs(digits: Dataset, key: jax.Array) -> Dataset:
 def _blended(images: np.ndarray, photo: np.ndarray, key: jax.Array) -> np.ndarray:
     """The images' ink on random windows of a photograph."""
     size = images.shape[1:3]
+    if images.shape[3] != 1 or size[0] > photo.shape[0] or size[1] > photo.shape[1]:
+        raise ShapeError(
+            f"images of shape {images.shape[1:]} cannot be put on photographs: need grey images of "
+            f"at most {photo.shape[0]}x{photo.shape[1]} pixels"
+        )
     windows = np.lib.stride_tricks.sliding_window_view(photo, size, axis=(0, 1))
     each = [
         np.asarray(jax.random.randint(one, images.shape[:1], 0, end))
@@ -151,6 +160,9 @@ def noisy_views(
     Returns:
         Images (N, S + 2, S, 1).
 
+    Raises:
+        ShapeError: the images are not square, or not grey.
+
     Example:
         >>> from jaxdl.data import load
         >>> sample = load("mnist", source="embedded")
@@ -158,6 +170,12 @@ def noisy_views(
         >>> views.images.shape, bool((views.images[:, :28] == sample.images).all())
         ((5000, 30, 28, 1), True)
     """
+    _, height, width, channels = digits.images.shape
+    if height != width or channels != 1:
+        raise ShapeError(
+            f"images of {digits.name!r} are {height}x{width}x{channels}: two views are made of "
+            "grey squares"
+        )
     means = [digits.images.mean(axis, dtype=np.float32, keepdims=True) for axis in (2, 1)]
     views = [digits.images.astype(np.float32), means[0].swapaxes(1, 2), means[1]]
     noisy = [

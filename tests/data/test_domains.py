@@ -8,6 +8,7 @@ from sklearn.datasets import load_digits
 
 from jaxdl import data
 from jaxdl.data.sources.embedded import load_embedded
+from jaxdl.errors import ShapeError
 
 KEY = jax.random.key(7)
 
@@ -108,3 +109,10 @@ def test_two_views_are_the_picture_and_the_means_of_rows_and_columns(digits):
     inside = (exact.images > 80) & (exact.images < 170)  # the noise is not cut there
     assert off[:, :28][inside[:, :28]].std() == pytest.approx(20, rel=0.1)
     assert off[:, 28:][inside[:, 28:]].std() == pytest.approx(5, rel=0.3)
+
+
+def test_images_that_do_not_fit_are_refused(digits):
+    with pytest.raises(ShapeError, match=r"\(28, 28, 3\) cannot be put on photographs"):
+        data.on_photographs(data.in_color(digits), KEY)
+    with pytest.raises(ShapeError, match="'mnist' are 28x28x3: two views are made of grey squares"):
+        data.noisy_views(data.in_color(digits), KEY, 1.0, 1.0)
