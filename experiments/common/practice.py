@@ -104,11 +104,12 @@ def judged(
 def measure_on_test(
     session: Session, runs: Sequence[Run], fitted: Mapping[str, FittedClassifier]
 ) -> Values:
-    """Accuracy and loss on the test part, looked at only now, and the logged training loss."""
+    """Accuracy and loss on the test part, looked at only now, and what was logged of others."""
     del runs
     test = session.dataset.test
     return {
-        name: judged(probabilities_of(one, test), test.labels, "test") | logged(one, ["train_loss"])
+        name: judged(probabilities_of(one, test), test.labels, "test")
+        | logged(one, ["train_loss", "val_accuracy"])
         for name, one in fitted.items()
     }
 

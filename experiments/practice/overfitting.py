@@ -8,9 +8,12 @@ What:     an MLP that has learned its few training images by heart, beside the s
 Source:   course document 001 ("overfitting"; more data is "the most effective"), document 004
           (levels 9 and 13). The course's picture of it, polynomials through noisy points, is
           experiments.lessons.polynomials.
-Command:  python -m experiments.practice.overfitting                  TODO minutes on two cores
-          python -m experiments.practice.overfitting --preset quick   TODO
-Expected: TODO
+Command:  python -m experiments.practice.overfitting                  ten minutes on two cores
+          python -m experiments.practice.overfitting --preset quick   two minutes
+Expected: with 500 of the embedded digits (--preset quick) 87.0% of the test images; 94.0% with all
+          3,600. Nothing else comes near but the elastic distortion (93.6%) and the shift (91.1%),
+          which make new digits; scaling, rotation and dropout help by one or two points, flipped
+          digits harm. L1, L2 and early stopping lower the test loss, not the test error.
 """
 
 import dataclasses
@@ -142,16 +145,22 @@ def make_runs(config: OverfittingConfig, dataset: data.Dataset) -> Sequence[Run]
 
 
 def tell(findings: Findings) -> str:
-    """What helps, and what helps most of what needs no further data."""
-    return f"{findings.sentence('test_accuracy')}\n{most(findings, True)} {most(findings, False)}"
+    """What helps, and what helps most; of many intervals some miss by chance."""
+    by_chance = f"Of {len(findings.pairs)} intervals of 95 %, about one in twenty misses by chance."
+    best = f"{most(findings, True)} {most(findings, False)}"
+    return f"{findings.sentence('test_accuracy')} {by_chance}\n{best}"
 
 
 def most(findings: Findings, of_all: bool) -> str:
-    """What helps most, of all ways or of those that train on the baseline's images."""
+    """The best way on held-out images, of all or of those with the baseline's training images.
+
+    Not on the test images: the best of many there is the best by luck, too.
+    """
     names = [n for n in list(findings.values)[1:] if of_all or not n.endswith(IMAGES)]
-    best = max(names, key=lambda name: findings.mean(name, "test_accuracy"))
+    best = max(names, key=lambda name: findings.mean(name, "val_accuracy"))
     words = findings.verdict(best, BASELINE, "test_accuracy")
-    return f"Highest test accuracy{'' if of_all else ' with the same images'}: {best}, {words}."
+    among = "" if of_all else ", with the same training images"
+    return f"Best on held-out images{among}: {best}; test accuracy {words}."
 
 
 def draw(

@@ -107,7 +107,9 @@ def test_a_run_of_some_ways_writes_what_they_show(tmp_path, few_digits, monkeypa
     }
     assert norms["l1=0.1"] < 0.9 * norms["baseline"]
     summary = json.loads((tmp_path / "summary.json").read_text())
-    best = max(some[1:], key=lambda name: np.mean(values[name]["test_accuracy"]))
-    assert f"Highest test accuracy: {best}, " in summary["sentence"]
-    same = max(some[2:], key=lambda name: np.mean(values[name]["test_accuracy"]))
-    assert f"Highest test accuracy with the same images: {same}, " in summary["sentence"]
+    last = {name: one.final("val_accuracy") for name, one in result.fitted.items()}
+    best = max(some[1:], key=lambda name: np.mean(last[name]))
+    assert f"Best on held-out images: {best}; test accuracy " in summary["sentence"]
+    same = max(some[2:], key=lambda name: np.mean(last[name]))
+    assert f"with the same training images: {same}; test accuracy " in summary["sentence"]
+    assert "Of 3 intervals of 95 %, about one in twenty misses" in summary["sentence"]
