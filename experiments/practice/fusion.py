@@ -138,7 +138,9 @@ def tell(findings: Findings) -> str:
     return "\n".join(lines)
 
 
-def draw(findings: Findings, session: Session) -> dict[str, Any]:
+def draw(
+    findings: Findings, session: Session, fitted: Mapping[str, FittedClassifier]
+) -> dict[str, Any]:
     """Ten inputs, and the accuracies without the picture and without the measurement."""
     views = make_runs(session.config, session.dataset)[0].train
     figures = {"inputs": plot.image_grid(views.images[:20], title="Pictures; below, measurements")}

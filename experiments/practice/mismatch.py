@@ -17,7 +17,7 @@ No setting is chosen by the target's test part: the last weights are tested.
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -78,7 +78,9 @@ class MismatchConfig(StudyConfig):
     augment: str = option(
         "rotation:30,scale:0.3,contrast:0.5,noise:40", "augmentations, the same for every target"
     )
-    reversal: float = option(0.1, "λ at the end of domain-adversarial training", low=0)
+    reversal: float = option(
+        1.0, "λ at the end of domain-adversarial training; the paper's is 1", low=0
+    )
     few: int = option(10, "labelled images of each class of the target", low=1)
 
 
@@ -125,9 +127,11 @@ def make_runs(config: MismatchConfig, dataset: data.Dataset) -> Sequence[Run]:
     return [run._replace(evaluate_on=parts) for run in runs]
 
 
-def draw(findings: Findings, session: Session) -> dict[str, Any]:
+def draw(
+    findings: Findings, session: Session, fitted: Mapping[str, FittedClassifier]
+) -> dict[str, Any]:
     """Ten training digits of the source, of the target, and the target's test digits."""
-    del findings
+    del findings, fitted
     source, target = data.in_color(session.dataset), make_target(session.config, session.dataset)
     rows = [part.images[:10] for part in (source.train, target.train, target.test)]
     title = "Source, target to adapt to, target to be tested on"

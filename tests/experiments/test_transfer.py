@@ -37,7 +37,7 @@ def test_mismatch(tmp_path, few_digits):
     config = small(mismatch.MismatchConfig, tmp_path, few_digits, batch_size=80)
     result = mismatch.run(config)
     summary = json.loads((tmp_path / "summary.json").read_text())
-    assert set(result.figures) == {"comparison", "digits"}
+    assert set(result.figures) == {"comparison", "differences", "digits"}
     differences = summary["runs"]["fine-tuned"]
     assert {"difference_to_source only", "difference_to_few labels"} <= set(differences)
     assert "The reversal itself" in summary["sentence"]
@@ -77,7 +77,13 @@ def test_no_label_of_the_target_reaches_the_adversary_and_its_test_part_no_train
 
 def test_fusion(tmp_path, few_digits):
     result = fusion.run(small(fusion.FusionConfig, tmp_path, few_digits, batch_size=80))
-    assert set(result.figures) == {"comparison", "inputs", "no_picture", "no_measurement"}
+    assert set(result.figures) == {
+        "comparison",
+        "differences",
+        "inputs",
+        "no_picture",
+        "no_measurement",
+    }
     values = result.findings.values
     assert list(values)[:2] == [fusion.PICTURE, fusion.MEASUREMENT]
     # Who does not look at an input does not notice that it fails.
