@@ -7,7 +7,8 @@ import numpy as np
 from jaxdl.diagnosis.finding import Finding, Remedy
 from jaxdl.diagnosis.record import ClassifierRecord
 
-GOOD = 0.9  # accuracy on training images from which on nothing is wrong with learning them
+# Accuracy on training images from which on nothing is wrong with learning them.
+GOOD, GOOD_IF_LINEAR = 0.9, 0.87
 # Step sizes with which an optimiser usually works.
 USUAL_RATES = {
     "sgd": 0.1,
@@ -27,7 +28,7 @@ GROWN = 8.0  # times a layer's first weights
 MOVED = 1.1  # times a layer's first weights, which little training leaves
 FEW_STEPS, FEW_EPOCHS = 100, 3
 NARROW = {"mlp": 12, "cnn": 4}  # units of a hidden layer, channels of the first block
-SWINGS = 0.5  # rises of the training loss from epoch to epoch, in nats of its logarithm
+SWINGS = 0.25  # rises of the training loss in the later half, in nats of its logarithm
 HALF_WAY = 0.5  # accuracy on training images; below, large steps prevent all learning
 SETTLED = 0.05  # a training loss below which swings do not matter
 
@@ -36,7 +37,8 @@ def learned(run: ClassifierRecord) -> bool:
     """Whether the training images are known at the end, and their loss is that of knowing them."""
     if not run.epochs:
         return False
-    return run.accuracy("train") >= GOOD and run.last("train_loss") < 2 * _ignorance(run)
+    good = GOOD_IF_LINEAR if run.settings["model"] == "linear" else GOOD
+    return run.accuracy("train") >= good and run.last("train_loss") < 2 * _ignorance(run)
 
 
 def _ignorance(run: ClassifierRecord) -> float:
@@ -172,15 +174,16 @@ def oscillation(run: ClassifierRecord) -> Finding | None:
     if len(run.epochs) < 4:
         return None
     losses = run.curve("train_loss")
-    rises = float(np.maximum(np.diff(np.log(np.maximum(losses, SETTLED))), 0).sum())
+    rises = np.maximum(np.diff(np.log(np.maximum(losses, SETTLED))), 0)
+    rises = float(rises[len(rises) // 2 :].sum())
     if rises < SWINGS or losses[-1] < SETTLED or run.accuracy("train") < HALF_WAY:
         return None
     if _growth(run) >= GROWN and _relative_rate(run) >= HIGH:
         return None  # the rate is too high by all signs
     evidence = (
         f"the training loss rose after {int((np.diff(losses) > 0).sum())} of {len(losses) - 1} "
-        f"epochs, by a factor of {math.exp(rises):.1f} in all; lowest {losses.min():.3g}, at the "
-        f"end {losses[-1]:.3g}",
+        f"epochs, by a factor of {math.exp(rises):.1f} in the later half; lowest "
+        f"{losses.min():.3g}, at the end {losses[-1]:.3g}",
         _rate(run),
     )
     rate = run.settings["learning_rate"]
