@@ -8,7 +8,7 @@ from jaxdl.data.sources.embedded import load_embedded
 from jaxdl.models import CNN
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "experiments" / "README.md"]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "experiments").rglob("README.md"))]
 
 
 def test_the_example_trains(monkeypatch, capsys):
