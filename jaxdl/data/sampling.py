@@ -94,7 +94,7 @@ def few_per_class_sampler(
     check_positive(per_class=per_class, count=count)
     labels = np.asarray(labels)
     classes, sizes = np.unique(labels, return_counts=True)
-    if sizes.min(initial=per_class) < per_class:
+    if min(sizes, default=per_class) < per_class:
         raise ConfigError(
             f"class {classes[sizes.argmin()]} has {sizes.min()} examples: there are no {per_class} "
             "to draw from"

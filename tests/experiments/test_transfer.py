@@ -33,6 +33,7 @@ def few_ways(monkeypatch):
 
 
 @pytest.mark.usefixtures("few_ways")
+@pytest.mark.slow
 def test_mismatch(tmp_path, few_digits):
     config = small(mismatch.MismatchConfig, tmp_path, few_digits, batch_size=80)
     result = mismatch.run(config)
@@ -75,6 +76,7 @@ def test_no_label_of_the_target_reaches_the_adversary_and_its_test_part_no_train
     assert np.bincount(made.train.labels[sorted(drawn)]).tolist() == [config.few] * 10
 
 
+@pytest.mark.slow
 def test_fusion(tmp_path, few_digits):
     result = fusion.run(small(fusion.FusionConfig, tmp_path, few_digits, batch_size=80))
     assert set(result.figures) == {

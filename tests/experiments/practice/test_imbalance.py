@@ -106,6 +106,7 @@ def test_two_classes_are_too_few():
         make_tasks(ImbalanceConfig(), digits)
 
 
+@pytest.mark.slow
 def test_a_run_measures_every_way_on_the_whole_test_part(tmp_path, few_digits, monkeypatch):
     everything = imbalance.remedies
 

@@ -49,6 +49,7 @@ def test_runs_of_a_part_differ_in_what_their_names_say(part):
         )
 
 
+@pytest.mark.slow
 def test_a_part_is_measured_and_drawn(tmp_path, few_digits):
     config = OptimisationConfig.from_preset(
         "smoke",
