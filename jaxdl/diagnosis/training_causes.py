@@ -29,6 +29,7 @@ MOVED = 1.1  # times a layer's first weights, which little training leaves
 FEW_STEPS, FEW_EPOCHS = 100, 3
 NARROW = {"mlp": 12, "cnn": 4}  # units of a hidden layer, channels of the first block
 SWINGS = 0.25  # rises of the training loss in the later half, in nats of its logarithm
+RIPPLE = 0.2  # smaller rises are not counted
 HALF_WAY = 0.5  # accuracy on training images; below, large steps prevent all learning
 SETTLED = 0.05  # a training loss below which swings do not matter
 
@@ -175,7 +176,8 @@ def oscillation(run: ClassifierRecord) -> Finding | None:
         return None
     losses = run.curve("train_loss")
     rises = np.maximum(np.diff(np.log(np.maximum(losses, SETTLED))), 0)
-    rises = float(rises[len(rises) // 2 :].sum())
+    later = rises[len(rises) // 2 :]
+    rises = float(later[later > RIPPLE].sum())
     if rises < SWINGS or losses[-1] < SETTLED or run.accuracy("train") < HALF_WAY:
         return None
     if _growth(run) >= GROWN and _relative_rate(run) >= HIGH:

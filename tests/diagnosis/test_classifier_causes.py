@@ -203,6 +203,7 @@ HEALTHY_RUNS = {
         "settings": {"sampling": "balanced"},
     },
     "one leaked image": {"facts": {"data/duplicates/test_in_train": 1}},
+    "falling with ripples": {"losses": (1.0, 0.6, 0.4, 0.3, 0.34, 0.25, 0.29, 0.2, 0.23, 0.16)},
     "restless at a low loss": {"losses": (0.5, 0.04, 0.01, 0.03, 0.01, 0.02)},
 }
 
