@@ -10,7 +10,10 @@ Command:  python -m experiments.practice.mismatch                    digits on p
           python -m experiments.practice.mismatch --target inverted
           python -m experiments.practice.mismatch --preset quick
 Expected: for digits on photographs the paper has 52% from the source alone and 77% with the
-          adversary. Its photographs are many; here there is one for training, another for the test.
+          adversary; its photographs are many, here there is one for training, another for the test.
+          Three seeds: 47% from the source alone, 70% with augmentation, 76% with the target's
+          images in each batch and no reversal, 65% with it (it does not help here; it harms more
+          in the quick preset), 79% fine-tuned with ten labels of each class.
 
 No setting is chosen by the target's test part: the last weights are tested.
 """
