@@ -15,6 +15,7 @@ training), metrics.jsonl (losses, accuracies, gradients and dead units after eac
 predictions.npz (probabilities of the first seed's network, which is also the one that is saved).
 """
 
+import contextlib
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,7 +40,7 @@ from jaxdl import classification, data, nn
 from jaxdl.classification import TrainedClassifier
 from jaxdl.data.augmentation import parse_augmentations
 from jaxdl.distributed.compilation import enable_cache
-from jaxdl.errors import ConfigError, DivergenceError, WeightsError
+from jaxdl.errors import ConfigError, DivergenceError, WeightsError, WorkdirError
 from jaxdl.run import layer_hook
 from jaxdl.training.early_stopping import EarlyStopping
 
@@ -288,7 +289,8 @@ def run(config: ClassifierConfig) -> Result | None:
             (fitted,) = stopped.fitted.values()
             return Result(None, fitted, {}, {}, stopped.status)
         except DivergenceError:
-            diagnose(session)
+            with contextlib.suppress(WorkdirError):
+                diagnose(session)
             raise
         result = write_results(session, runs[0], fitted)
         diagnose(session)

@@ -51,6 +51,7 @@ class Scale(NamedTuple):
 
 
 SHARE = Scale((0.0, 1.0), 100, "points", 2, True)
+FAULTS = SHARE._replace(higher_is_better=False)
 LOSS = Scale((0.0, math.inf), 1, "", 4, False)
 
 
@@ -60,7 +61,11 @@ def scale_of(metric: str) -> Scale:
     Example:
         >>> scale_of("train_loss") is LOSS, scale_of("test_accuracy") is SHARE
         (True, True)
+        >>> scale_of("dead_units").higher_is_better
+        False
     """
+    if metric == "dead_units":
+        return FAULTS
     return LOSS if metric.split("_")[-1] == "loss" else SHARE
 
 

@@ -11,15 +11,20 @@ from jaxdl.diagnosis import (
     Finding,
     diagnose_classifier,
     diagnose_gan,
+    read_divergence,
     read_json,
     read_record,
     read_records,
 )
-from jaxdl.errors import WorkdirError
+from jaxdl.errors import ConfigError, WorkdirError
 from jaxdl.files import to_json, write_atomically
 
 DIAGNOSIS = "diagnosis.json"
-SPELT_OUT = ("workdir", "preset")  # flags of which a command has the meaning otherwise
+# Flags that a command does not repeat: spelt out in another way, or of the machine.
+NOT_REPEATED = {
+    *("workdir", "preset", "resume", "dry_run", "debug_step", "evaluate", "num_devices"),
+    *("virtual_shards", "coordinator_address", "num_processes", "process_id"),
+}
 # What the data and the set-up show without any training; a probe does not change it.
 FACTS = {
     *("loss and output that do not belong together", "unscaled inputs", "imbalance"),
@@ -49,13 +54,9 @@ def diagnose_folder(folder: Path) -> Diagnosis:
     try:
         if program == "classifier":
             return diagnose_classifier(read_record(folder))
-        divergence = folder / "divergence.json"
-        return diagnose_gan(
-            read_records(folder / "metrics.jsonl"),
-            config["config"],
-            read_json(divergence) if divergence.exists() else None,
-        )
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        records = read_records(folder / "metrics.jsonl")
+        return diagnose_gan(records, config["config"], read_divergence(folder, records))
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise WorkdirError(
             f"{folder} lacks what a diagnosis needs ({error!r}): it was damaged, or written by "
             "another version"
@@ -63,8 +64,12 @@ def diagnose_folder(folder: Path) -> Diagnosis:
 
 
 def decided(diagnosis: Diagnosis, found: Finding | None) -> Diagnosis:
-    """A diagnosis after a probe, whose finding replaces those that only guess at the training."""
-    if found is None:
+    """A diagnosis after a probe, whose finding replaces those that only guess at the training.
+
+    What the log showed without guessing stands, and so does a healthy run.
+    """
+    causes = {finding.cause for finding in diagnosis.findings}
+    if found is None or not causes & UNDECIDED:
         return diagnosis
     facts = [f for f in diagnosis.findings if f.cause in FACTS]
     rest = [f for f in diagnosis.findings if f.cause not in FACTS | UNDECIDED]
@@ -83,7 +88,10 @@ def remedies(finding: Finding, settings: Mapping[str, Any]) -> list[dict[str, st
             wanted = _changed(settings, remedy.changes)
             if wanted == dict(settings) or not _has(wanted.get("model"), remedy.changes):
                 continue
-            entry["command"] = _command(wanted)
+            try:
+                entry["command"] = _command(wanted)
+            except ConfigError:
+                continue  # the other flags do not go with it
         found.append(entry)
     return found
 
@@ -112,13 +120,15 @@ def _command(wanted: Mapping[str, Any]) -> str:
     chosen = {n: wanted[n] for n in ("model", "optimizer", "loss") if n in wanted}
     if chosen:
         program, usual = "classifier", resolved(ClassifierConfig(**chosen))
+        names = {field.name for field in dataclasses.fields(usual)} - NOT_REPEATED
+        resolved(ClassifierConfig(**{n: v for n, v in wanted.items() if n in names}))
     else:
         program, usual = "dcgan", DCGANConfig()
     words = ["python", "-m", f"experiments.{program}", "--workdir", f"{wanted['workdir']}-2"]
     for field in dataclasses.fields(usual):
         value = wanted.get(field.name)
         expected = field.default if field.name in chosen else getattr(usual, field.name)
-        if value not in (None, expected) and field.name not in SPELT_OUT:
+        if value not in (None, expected) and field.name not in NOT_REPEATED:
             words += [f"--{field.name}", str(value)]
     return shlex.join(words)
 

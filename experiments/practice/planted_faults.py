@@ -114,7 +114,9 @@ def train(case: Case, digits: dict[str, Parts], folder: Path, seed: int) -> None
         workdir=str(folder / "run"), data_dir=str(folder / "data"), num_devices=1, **flags
     )
     with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(TrainingError):
-        classifier.run(config)
+        result = classifier.run(config)
+        if result is not None and result.exit_status is not None:
+            raise SystemExit(result.exit_status)
     shutil.rmtree(folder / "data")
 
 

@@ -7,9 +7,9 @@ What:     1,000 networks that were never trained, and 1,000 that were trained fo
 Source:   course document 003 (its warning).
 Command:  python -m experiments.practice.random_models                  some minutes on two cores
           python -m experiments.practice.random_models --preset quick   under a minute
-Expected: networks that were never trained guess 10% right on average. The best of 1,000 seems to
-          know 23% of 100 test images, more than twice as much; of fresh images it knows 16%. So
-          random networks do differ, but about half of the lead is luck.
+Expected: with --preset quick, networks that were never trained guess 10% right on average. The best
+          of 1,000 seems to know 23% of 100 test images, more than twice as much; of fresh images it
+          knows 16%. So random networks do differ, but about half of the lead is luck.
 """
 
 import dataclasses

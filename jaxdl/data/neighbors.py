@@ -23,9 +23,9 @@ def neighbor_facts(train: Split, test: Split) -> dict[str, dict[str, float]]:
 
     Returns:
         For "train" (an image is not its own neighbour) and "test": ``agreement``, the share of
-        images whose nearest training image has their label; ``contradicted``, the share of those
-        with six of the ten nearest in one class that have another label than this one; and
-        ``distance``, the median distance to the nearest, in grey values per pixel.
+        images whose nearest training image has their label; ``clear``, the number of those with
+        six of the ten nearest in one class; ``contradicted``, the share of these with another
+        label; and ``distance``, the median distance to the nearest, in grey values per pixel.
 
         Random labels lower the agreement of the part they are in and raise its contradictions.
         Without neighbours all are 0. Test images of another kind lie farther from the training
@@ -74,7 +74,7 @@ def _facts(
         squares[np.arange(len(labels)), itself] = np.inf
     asked = min(NEAREST, squares.shape[1] - (itself is not None))
     if asked < 1 or not len(labels):
-        return {"agreement": 0.0, "contradicted": 0.0, "distance": 0.0}
+        return {"agreement": 0.0, "clear": 0, "contradicted": 0.0, "distance": 0.0}
     nearest = np.argpartition(squares, asked - 1, axis=1)[:, :asked]
     near = np.take_along_axis(squares, nearest, axis=1)
     closest = nearest[np.arange(len(labels)), near.argmin(axis=1)]
@@ -85,6 +85,7 @@ def _facts(
     distance = np.sqrt(np.maximum(near.min(axis=1), 0) / pixels.shape[1])
     return {
         "agreement": float((references.labels[closest] == labels).mean()),
+        "clear": int(clear.sum()),
         "contradicted": float(contradicted.mean()) if clear.any() else 0.0,
         "distance": round(float(np.median(distance)), 3),
     }

@@ -5,7 +5,13 @@ from jaxdl.diagnosis import data_causes, generalization_causes, training_causes
 from jaxdl.diagnosis.classifier import diagnose_classifier
 from jaxdl.diagnosis.finding import CAUSES, HEALTHY, Diagnosis, Finding, Remedy
 from jaxdl.diagnosis.gan import diagnose_gan
-from jaxdl.diagnosis.record import ClassifierRecord, read_json, read_record, read_records
+from jaxdl.diagnosis.record import (
+    ClassifierRecord,
+    read_divergence,
+    read_json,
+    read_record,
+    read_records,
+)
 
 __all__ = [
     "CAUSES",
@@ -18,6 +24,7 @@ __all__ = [
     "diagnose_classifier",
     "diagnose_gan",
     "generalization_causes",
+    "read_divergence",
     "read_json",
     "read_record",
     "read_records",

@@ -22,6 +22,7 @@ LEAKED, REPEATED = 0.01, 0.05  # share of test images, of a part's own images
 UNEQUAL = 5.0  # times as many images in one class as in another
 CONTRADICTED = 0.03  # of the clear cases among training images, beyond that of test images
 BOTH_CONTRADICTED = 0.15
+FEWEST_CLEAR = 50  # images whose neighbours agree; fewer tell nothing
 NEAR = 1.1  # test images as far from training images as these from each other, times this
 
 
@@ -84,25 +85,30 @@ def leaked_or_duplicated(run: ClassifierRecord) -> Finding | None:
 def imbalance(run: ClassifierRecord) -> Finding | None:
     """Classes have very different numbers of training images, and the rare ones suffer."""
     counts = np.array(run.facts["data"]["train"]["class_counts"])
+    used = counts + np.array(run.facts["data"]["test"]["class_counts"]) > 0
+    classes, counts = np.flatnonzero(used), counts[used]
     ratio = counts.max() / max(counts.min(), 1)
     chance = counts.mean() - 4 * math.sqrt(counts.mean())
     if ratio < UNEQUAL or counts.min() > chance:
         return None
     settings = run.settings
     balanced = "balanced" in (settings["sampling"], settings["class_weights"])
-    rare = counts < counts.max() / UNEQUAL
-    recalls = _recalls(run, len(counts))
+    rare = counts <= counts.max() / UNEQUAL
+    recalls = _recalls(run, used)
+    rarest, largest = classes[counts.argmin()], classes[counts.argmax()]
     evidence = [
-        f"class {counts.argmin()} has {counts.min():,} training images, class {counts.argmax()} "
+        f"class {rarest} has {counts.min():,} training images, class {largest} "
         f"{counts.max():,}: 1 : {ratio:.0f}"
     ]
     sureness = 0.9
-    if recalls is not None:
+    if recalls is None and balanced:
+        return None
+    if recalls is not None and np.isfinite(recalls[rare]).any():
         low, high = np.nanmean(recalls[rare]), np.nanmean(recalls[~rare])
         evidence.append(f"test recall of rare classes {low:.1%}, of the others {high:.1%}")
-        if balanced and low > high - 0.1:
+        if low > high - (0.1 if balanced else 0.03):
             return None
-        sureness = 0.97 if low < high - 0.05 else 0.7
+        sureness = 0.97
     remedies = (
         Remedy("draw each class equally often", {"sampling": "balanced"}),
         Remedy("let rare classes count more in the loss", {"class_weights": "balanced"}),
@@ -111,15 +117,15 @@ def imbalance(run: ClassifierRecord) -> Finding | None:
     return Finding("imbalance", sureness, tuple(evidence), remedies)
 
 
-def _recalls(run: ClassifierRecord, classes: int) -> np.ndarray | None:
-    """Each class's recall in the test part, NaN where it has no image; None without answers."""
+def _recalls(run: ClassifierRecord, used: np.ndarray) -> np.ndarray | None:
+    """The recall in the test part of each used class, NaN without image; None without answers."""
     if "test_labels" not in run.predictions:
         return None
     labels = run.predictions["test_labels"]
     right = run.predictions["test_probabilities"].argmax(axis=-1) == labels
-    images = np.bincount(labels, minlength=classes)
+    images = np.bincount(labels, minlength=len(used))[: len(used)]
     with np.errstate(invalid="ignore"):
-        return np.bincount(labels, right, minlength=classes)[:classes] / images[:classes]
+        return (np.bincount(labels, right, minlength=len(used))[: len(used)] / images)[used]
 
 
 def shuffled_labels(run: ClassifierRecord) -> Finding | None:
@@ -127,9 +133,10 @@ def shuffled_labels(run: ClassifierRecord) -> Finding | None:
     near, chance = run.facts["data"]["neighbors"], _chance(run)
     asked = min(1000, run.facts["data"]["train"]["images"])
     noise = 4 * math.sqrt(chance * (1 - chance) / asked)
-    held_out = "val" if "val" in run.parts else "test"
-    accuracy = run.accuracy(held_out)
-    if near["train"]["agreement"] > chance + noise or accuracy > chance + 0.15:
+    accuracy = run.accuracy("val" if "val" in run.parts else "test")
+    counts = np.array(run.facts["data"]["train"]["class_counts"])
+    largest = counts.max() / counts.sum()
+    if near["train"]["agreement"] > chance + noise or accuracy > largest + 0.15 * (1 - largest):
         return None
     evidence = [
         f"the nearest training image has the same label in {near['train']['agreement']:.1%} of "
@@ -153,9 +160,9 @@ def label_noise(run: ClassifierRecord) -> Finding | None:
     """Some labels contradict those of the images around them."""
     near = run.facts["data"]["neighbors"]
     train, test = near["train"]["contradicted"], near["test"]["contradicted"]
-    images = {part: min(1000, run.facts["data"][part]["images"]) for part in ("train", "test")}
-    # Of a part with an unusually close look: four standard deviations of the difference.
-    spread = math.sqrt(sum(_variance(near[p]["contradicted"], images[p]) for p in images))
+    if near["train"]["clear"] < FEWEST_CLEAR:
+        return None
+    spread = math.sqrt(sum(_variance(one["contradicted"], one["clear"]) for one in near.values()))
     alike = near["test"]["distance"] < NEAR * near["train"]["distance"]
     if train - test > max(CONTRADICTED, 4 * spread):
         where, share = "training", train - test
@@ -166,8 +173,8 @@ def label_noise(run: ClassifierRecord) -> Finding | None:
     else:
         return None
     evidence = [
-        f"{train:.1%} of the training labels and {test:.1%} of the test labels contradict at "
-        "least six of the ten nearest training images"
+        f"where six of the ten nearest training images agree, {train:.1%} of the training labels "
+        f"and {test:.1%} of the test labels contradict them"
     ]
     if run.epochs and "val" in run.parts:
         evidence.append(

@@ -24,9 +24,9 @@ def mismatch(run: ClassifierRecord) -> Finding | None:
     if better - test < max(SHIFTED, 4 * spread) or (held_out == "train" and ratio < FAR):
         return None
     train, other = data["train"], data["test"]
+    held = " that were held out" if held_out == "val" else ""
     evidence = (
-        f"accuracy {better:.1%} on {'held-out' if held_out == 'val' else ''} images of the "
-        f"training part, {test:.1%} on test images",
+        f"accuracy {better:.1%} on images of the training part{held}, {test:.1%} on test images",
         f"test images lie {ratio:.2f} times as far from training images as these from each other",
         f"grey values {train['mean']:.0f} ± {train['std']:.0f} in training, "
         f"{other['mean']:.0f} ± {other['std']:.0f} in the test",

@@ -14,6 +14,7 @@ from jaxdl.files import open_regular
 
 Json = Mapping[str, Any]
 LARGEST = 2**31  # bytes of a file
+FAR_FEWER = 0.1  # of the training images
 
 
 class ClassifierRecord(NamedTuple):
@@ -42,30 +43,43 @@ class ClassifierRecord(NamedTuple):
         """The parts that were measured: "train", "test", and "val" if there is one."""
         return [name for name in ("train", "val", "test") if name in self.facts["parts"]]
 
+    @property
+    def seed(self) -> int:
+        """Which network is looked at: the first, unless another one knows far fewer images."""
+        if not self.epochs:
+            return 0
+        accuracies = np.array([_numbers(record["train_accuracy"]) for record in self.epochs])
+        last = [values[np.isfinite(values)][-1:] for values in accuracies.T]
+        last = np.array([values[0] if len(values) else np.inf for values in last])
+        worst = int(last.argmin())
+        return worst if last[worst] < last[0] - FAR_FEWER else 0
+
     def curve(self, name: str) -> np.ndarray:
-        """A figure of the ends of epochs, such as "train_loss": the mean over the seeds."""
-        return np.array([np.nanmean(_numbers(record[name])) for record in self.epochs])
+        """A network's figure at the ends of epochs, such as "train_loss", until it was stopped."""
+        values = np.array([_numbers(record[name])[self.seed] for record in self.epochs])
+        return values[np.isfinite(values)]
 
     def accuracy(self, part: str) -> float:
         """Of the saved network, else at the end of the last epoch; NaN if there is neither."""
-        if f"{part}_labels" in self.predictions:
+        if f"{part}_labels" in self.predictions and self.seed == 0:
             answers = self.predictions[f"{part}_probabilities"].argmax(axis=-1)
             return float((answers == self.predictions[f"{part}_labels"]).mean())
         return self.last(f"{part}_accuracy")
 
     def last(self, name: str) -> float:
-        """A figure at the end of the last epoch: the mean over the seeds; NaN without an epoch."""
-        return float(self.curve(name)[-1]) if self.epochs else float("nan")
+        """A figure at the end of the last epoch; NaN without an epoch."""
+        curve = self.curve(name)
+        return float(curve[-1]) if len(curve) else float("nan")
 
     def at_start(self, name: str) -> float:
-        """A statistic of the network before training: the mean over the seeds."""
-        return float(np.mean(_numbers(self.facts["start"][name])))
+        """A statistic of the network before training."""
+        return float(_numbers(self.facts["start"][name])[self.seed])
 
     def layers(self, name: str, at_start: bool = False) -> dict[str, float]:
         """A statistic of each layer that has it, first layer first, at the start or the end."""
         where = self.facts["start"] if at_start or not self.epochs else self.epochs[-1]
         return {
-            layer: float(np.mean(_numbers(found[name])))
+            layer: float(_numbers(found[name])[self.seed])
             for layer, found in where["layers"].items()
             if name in found
         }
@@ -91,9 +105,9 @@ def read_record(folder: str | os.PathLike) -> ClassifierRecord:
     predictions = {}
     if (folder / "predictions.npz").exists():
         predictions = _read_arrays(folder / "predictions.npz")
-    divergence = None
-    if (folder / "divergence.json").exists() and not predictions:
-        divergence = read_json(folder / "divergence.json")
+    divergence = read_divergence(folder, records)
+    if divergence is not None:
+        predictions = {}  # of the run before it was prolonged
     return ClassifierRecord(
         config["config"],
         facts,
@@ -102,6 +116,17 @@ def read_record(folder: str | os.PathLike) -> ClassifierRecord:
         predictions,
         divergence,
     )
+
+
+def read_divergence(folder: Path, records: Sequence[Json]) -> dict[str, Any] | None:
+    """What a run's divergence.json says; None without one, or if the run has got beyond it."""
+    path = folder / "divergence.json"
+    if not path.exists():
+        return None
+    found = read_json(path)
+    # Not the logged steps, which go on to the end of a chunk.
+    reached = max((r.get("step", 0) for r in records if r["kind"] != "step"), default=0)
+    return None if reached > (found.get("step") or 0) else found
 
 
 def read_json(path: Path) -> dict[str, Any]:

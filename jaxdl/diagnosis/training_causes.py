@@ -69,10 +69,12 @@ def _rate(run: ClassifierRecord) -> str:
 def _outcome(run: ClassifierRecord) -> str:
     if not run.epochs:
         return "the run has no complete epoch"
+    nothing = ""
+    if run.settings["loss"] in ("cross_entropy", "negative_log_likelihood"):
+        nothing = f"knowing nothing: {_ignorance(run):.3g}, "
     return (
         f"training accuracy {run.accuracy('train'):.1%}, training loss "
-        f"{run.last('train_loss'):.3g} (knowing nothing: {_ignorance(run):.3g}, "
-        f"at the start: {run.at_start('probe_loss'):.3g})"
+        f"{run.last('train_loss'):.3g} ({nothing}at the start: {run.at_start('probe_loss'):.3g})"
     )
 
 
@@ -105,10 +107,14 @@ def gradients(run: ClassifierRecord) -> Finding | None:
             {"initialization": "he", "weight_scale": 1.0, "activation": "relu"},
         ),
         Remedy("add residual connections", {"residual": True}),
-        Remedy("take fewer layers", {"depth": 2}),
+        *_shallower(run, "take fewer layers"),
     )
     evidence = (what, _outcome(run))
     return Finding("vanishing or exploding gradients", 0.9, evidence, remedies)
+
+
+def _shallower(run: ClassifierRecord, text: str) -> tuple[Remedy, ...]:
+    return (Remedy(text, {"depth": 2}),) if run.settings["depth"] > 2 else ()
 
 
 def dead_units(run: ClassifierRecord) -> Finding | None:
@@ -151,7 +157,7 @@ def rate_too_high(run: ClassifierRecord) -> Finding | None:
     if not run.epochs:
         return None
     grown, rate = _growth(run), _relative_rate(run)
-    signs = (grown >= GROWN) + (rate >= HIGH)
+    signs = (grown >= GROWN and rate >= 1) + (rate >= HIGH)
     if signs < (2 if learned(run) else 1):
         return None
     evidence = (
@@ -221,11 +227,21 @@ def _few_steps(run: ClassifierRecord) -> bool:
 
 def _hardly_begun(run: ClassifierRecord) -> bool:
     """Whether so few steps were made that the loss cannot have settled, however good it is."""
-    return run.epochs[-1]["step"] < FEW_STEPS and run.last("train_loss") > 2 * SETTLED
+    losses = run.curve("train_loss")
+    before = losses[-2] if len(losses) > 1 else run.at_start("probe_loss")
+    return (
+        run.epochs[-1]["step"] < FEW_STEPS
+        and run.accuracy("train") < 0.97
+        and losses[-1] > 2 * SETTLED
+        and losses[-1] < 0.95 * before
+    )
 
 
 def stopped_too_early(run: ClassifierRecord) -> Finding | None:
     """Training ended while the loss was falling fast."""
+    if not run.epochs and run.divergence is None:
+        remedy = Remedy("start the same command again: it continues from its last checkpoint")
+        return Finding("training stopped too early", 0.9, (_outcome(run),), (remedy,))
     if not run.epochs or (learned(run) and not _hardly_begun(run)):
         return None
     losses = np.concatenate([[run.at_start("probe_loss")], run.curve("train_loss")])
@@ -262,7 +278,7 @@ def model_or_optimisation(run: ClassifierRecord) -> Finding | None:
     remedies = (
         Remedy("normalise each layer's outputs", {"normalization": "batch"}),
         Remedy("add residual connections", {"residual": True}),
-        Remedy("compare with a smaller network: it should not be better", {"depth": 2}),
+        *_shallower(run, "compare with a smaller network: it should not be better"),
     )
     return Finding("optimisation", 0.6, (what, fixed, _outcome(run)), remedies)
 

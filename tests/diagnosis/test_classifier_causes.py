@@ -27,8 +27,8 @@ LAYERS = {
     "dense_3": {"gradient_norm": [0.2], "weight_norm": [2.0]},
 }
 NEIGHBORS = {
-    "train": {"agreement": 0.93, "contradicted": 0.04, "distance": 46.0},
-    "test": {"agreement": 0.94, "contradicted": 0.04, "distance": 46.0},
+    "train": {"agreement": 0.93, "clear": 950, "contradicted": 0.04, "distance": 46.0},
+    "test": {"agreement": 0.94, "clear": 950, "contradicted": 0.04, "distance": 46.0},
 }
 FACTS = {
     "data": {
@@ -202,6 +202,10 @@ HEALTHY_RUNS = {
         "facts": {"data/train/class_counts": FEW},
         "settings": {"sampling": "balanced"},
     },
+    "random labels where few neighbours agree": {
+        "facts": {"data/neighbors/train/contradicted": 0.3, "data/neighbors/train/clear": 40}
+    },
+    "sixty steps that were enough": {"losses": (0.3, 0.15), "train": 0.98},
     "one leaked image": {"facts": {"data/duplicates/test_in_train": 1}},
     "falling with ripples": {"losses": (1.0, 0.6, 0.4, 0.3, 0.34, 0.25, 0.29, 0.2, 0.23, 0.16)},
     "restless at a low loss": {"losses": (0.5, 0.04, 0.01, 0.03, 0.01, 0.02)},
@@ -229,12 +233,73 @@ def test_a_loss_that_was_not_finite():
     assert diagnose_classifier(run).verdict == "vanishing or exploding gradients"
 
 
-def test_seeds_that_stopped_are_left_out_of_a_mean():
-    run = record()
+def two_seeds(run, **second):
+    """The run with another seed's figures beside its own."""
+    layers = {n: {k: v * 2 for k, v in one.items()} for n, one in run.epochs[-1]["layers"].items()}
     for epoch in run.epochs:
-        epoch["train_loss"] = [None, epoch["train_loss"][0]]
-    assert run.last("train_loss") == 0.1
+        for name, value in list(epoch.items()):
+            if isinstance(value, list):
+                epoch[name] = [*value, second.get(name, value[0])]
+        epoch["layers"] = layers
+    start = run.facts["start"]
+    for name in ("probe_loss", "gradient_norm", "dead_units"):
+        start[name] = start[name] * 2
+    start["layers"] = {n: {k: v * 2 for k, v in o.items()} for n, o in start["layers"].items()}
+    return run
+
+
+def test_the_seed_that_learned_nothing_is_looked_at():
+    run = two_seeds(record())
+    assert run.seed == 0
     assert diagnose_classifier(run).verdict == HEALTHY
+    run = two_seeds(record(), train_accuracy=0.1, train_loss=2.3, val_accuracy=0.1)
+    assert run.seed == 1
+    assert run.accuracy("train") == 0.1
+    assert diagnose_classifier(run).verdict != HEALTHY
+
+
+def test_a_seed_that_stopped_is_known_until_then():
+    run = record()
+    run.epochs[-1]["train_loss"] = run.epochs[-1]["train_accuracy"] = [None]
+    assert run.last("train_loss") == 0.2
+    assert diagnose_classifier(run).verdict == HEALTHY
+
+
+def test_a_run_without_a_complete_epoch_is_not_healthy():
+    run = record()._replace(epochs=[])
+    diagnosis = diagnose_classifier(run)
+    assert diagnosis.verdict == "training stopped too early"
+    assert "no complete epoch" in diagnosis.findings[0].evidence[0]
+
+
+def balanced(counts, recall=1.0):
+    """A run on two classes drawn equally often."""
+    labels = np.repeat([0, 1], 100)
+    answers = np.where(np.arange(200) < 100 + 100 * recall, labels, 0)
+    facts = {
+        "data/num_classes": 2,
+        "data/train/class_counts": counts,
+        "data/test/class_counts": [100, 100],
+        "data/neighbors/train/agreement": 0.99,
+    }
+    run = record(settings={"sampling": "balanced"}, facts=facts, train=0.999, val=0.995)
+    return run._replace(
+        predictions={"test_labels": labels, "test_probabilities": np.eye(2)[answers]}
+    )
+
+
+def test_balanced_sampling_of_very_unequal_classes_that_works_is_healthy():
+    assert diagnose_classifier(balanced([2970, 30])).verdict == HEALTHY
+    assert diagnose_classifier(balanced([2970, 30], recall=0.5)).verdict == "imbalance"
+
+
+def test_a_class_that_no_part_has_is_no_imbalance():
+    facts = {
+        "data/num_classes": 11,
+        "data/train/class_counts": [0] + [300] * 10,
+        "data/test/class_counts": [0] + [100] * 10,
+    }
+    assert diagnose_classifier(record(facts=facts)).verdict == HEALTHY
 
 
 @pytest.fixture
@@ -250,6 +315,10 @@ def test_a_folder_is_read_whatever_was_cut_off(folder):
     run = read_record(folder)
     assert len(run.epochs) == 4
     assert diagnose_classifier(run).verdict == HEALTHY
+    (folder / "divergence.json").write_text('{"step": 230}')  # after the last epoch
+    assert read_record(folder).divergence == {"step": 230}
+    (folder / "divergence.json").write_text('{"step": 120}')  # the run got beyond it
+    assert read_record(folder).divergence is None
     (folder / "metrics.jsonl").unlink()
     assert not read_record(folder).epochs
 

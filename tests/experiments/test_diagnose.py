@@ -127,6 +127,13 @@ def test_remedies_that_change_nothing_or_do_not_fit_are_left_out():
     assert texts(model="mlp") == ["drop", "add", "normalise", "collect more images"]
 
 
+def test_remedies_that_the_other_flags_forbid_are_left_out():
+    remedies = (Remedy("stop", {"patience": 5}), Remedy("smooth", {"label_smoothing": 0.1}))
+    finding = Finding("overfitting", 1.0, ("",), remedies)
+    assert not diagnosing.remedies(finding, settings_of(model="mlp", validation=0.0, loss="focal"))
+    assert len(diagnosing.remedies(finding, settings_of(model="mlp"))) == 2
+
+
 def test_the_usual_rates_are_those_of_the_program():
     assert {name: one.rate for name, one in ingredients.OPTIMIZERS.items()} == USUAL_RATES
 
@@ -157,6 +164,8 @@ def test_a_decision_replaces_guesses_and_nothing_else():
     decision = Finding("model too small", 0.95, ("",))
     diagnosis = Diagnosis((fact, guess))
     assert diagnosing.decided(diagnosis, decision).findings == (fact, decision)
+    for sure in (Diagnosis(()), Diagnosis((fact,))):
+        assert diagnosing.decided(sure, decision) == sure
     assert diagnosing.decided(diagnosis, None) == diagnosis
 
 
