@@ -13,8 +13,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from experiments.classifier import ClassifierConfig, make_parts, run
+from experiments.classifier import ClassifierConfig, run
 from experiments.common.baselines import linear_baseline, svm_baseline
+from experiments.common.diagnosing import NOT_REPEATED
+from experiments.common.parts import make_parts
 from experiments.common.table import text_table
 from jaxdl import data
 from jaxdl.diagnosis import ClassifierRecord, Remedy, read_record
@@ -28,11 +30,6 @@ SAME, SMALLER, LARGER, SLOWER, FASTER = (
 COST = {SAME: 1, SMALLER: 1, LARGER: 6, SLOWER: 1, FASTER: 1}  # of a step, at most
 FOR_BASELINES = 0.3  # share of the budget
 FEWEST_STEPS = 20
-# Flags that a sibling does not take over.
-OF_THE_MACHINE = {
-    *("num_devices", "virtual_shards", "coordinator_address", "num_processes", "process_id"),
-    *("resume", "dry_run", "debug_step", "evaluate"),
-}
 BETTER = 0.05  # accuracy on training images
 SURE, SHORTER = 0.95, 0.7  # sureness after as many steps as the run's, after fewer
 
@@ -97,8 +94,8 @@ def _steps(record: ClassifierRecord, seconds: float) -> int:
 
 def _train(name: str, settings: Mapping[str, Any], folder: Path, steps: int) -> Sibling:
     fields = {field.name for field in dataclasses.fields(ClassifierConfig)}
-    chosen = {key: value for key, value in settings.items() if key in fields - OF_THE_MACHINE}
-    chosen |= {"workdir": str(folder), "seeds": 1, "max_steps": steps, "preset": None}
+    chosen = {key: value for key, value in settings.items() if key in fields - NOT_REPEATED}
+    chosen |= {"workdir": str(folder), "seeds": 1, "max_steps": steps}
     config = ClassifierConfig(**chosen)
     with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(TrainingError):
         result = run(config)

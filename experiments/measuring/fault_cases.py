@@ -14,6 +14,7 @@ import numpy as np
 from jaxdl import data
 from jaxdl.data.augmentation import rotate
 from jaxdl.diagnosis import HEALTHY
+from jaxdl.diagnosis.training_causes import USUAL_RATES
 
 TUNING, QUOTED = "tuning", "quoted"
 COMMON = {"epochs": 12, "batch_size": 50}
@@ -150,13 +151,11 @@ def _cases(
 NOTHING: tuple[None] = (None,)
 AS_USUAL: tuple[dict[str, Any]] = ({},)
 ALL = "mlp cnn linear"
-DEEP = {"depth": 12, "learning_rate": 1e-3}
 
 
 def _rates(factors: Iterable[float], optimizers: str = "adam momentum sgd") -> list[dict[str, Any]]:
-    usual = {"adam": 2e-3, "momentum": 0.03, "sgd": 0.1}
     return [
-        {"optimizer": name, "learning_rate": factor * usual[name]}
+        {"optimizer": name, "learning_rate": factor * USUAL_RATES[name]}
         for factor in factors
         for name in optimizers.split()
     ]
@@ -164,8 +163,13 @@ def _rates(factors: Iterable[float], optimizers: str = "adam momentum sgd") -> l
 
 def planted() -> list[Case]:
     """The cases with a fault, four or more of each cause."""
+    return _numbered([*_of_the_guide(), *_of_the_data(), *_of_the_network(), *_of_the_training()])
+
+
+def _of_the_guide() -> list[Case]:
+    """The causes that the guide knows, but for mismatch."""
     tiny = [{"width": 1}, {"width": 2}, {"width": 3}, {"width": 2, "depth": 1}]
-    found = [
+    return [
         *_cases("model too small", "mlp", NOTHING, tiny),
         *_cases("model too small", "cnn", NOTHING, [{"width": 1, "depth": 1}], "digits"),
         *_cases("model too small", "cnn", NOTHING, [{"width": 1, "depth": 2}], "digits"),
@@ -188,6 +192,12 @@ def planted() -> list[Case]:
             [("few", 60), ("few", 100), ("few", 150)],
             [{"epochs": 60, "batch_size": 20}, {"epochs": 120, "batch_size": 20, "seed": 2}],
         ),
+    ]
+
+
+def _of_the_data() -> list[Case]:
+    """Labels, classes, repeated images, foreign test images."""
+    return [
         *_cases(
             "mismatch",
             ALL,
@@ -211,6 +221,12 @@ def planted() -> list[Case]:
             [("leaked", 0.05), ("leaked", 0.3), ("repeated", 0.5), ("leaked", 1), ("repeated", 1)],
             AS_USUAL,
         ),
+    ]
+
+
+def _of_the_network() -> list[Case]:
+    """Its inputs, its first weights, its depth."""
+    return [
         *_cases(
             "unscaled inputs",
             ALL,
@@ -244,6 +260,12 @@ def planted() -> list[Case]:
                 {"depth": 12, "weight_scale": 8, "activation": "relu"},
             ],
         ),
+    ]
+
+
+def _of_the_training() -> list[Case]:
+    """The step size, the loss, the time."""
+    return [
         *_cases("rate too high", ALL, NOTHING, _rates((50, 300), "adam momentum sgd")),
         *_cases("rate too low", ALL, NOTHING, _rates((1 / 300, 1 / 3000), "adam momentum sgd")),
         *_cases(
@@ -287,21 +309,19 @@ def planted() -> list[Case]:
             ],
         ),
     ]
-    return _numbered(found)
 
 
 def healthy(count: int = 60, seed: int = 0) -> list[Case]:
     """Runs that nothing is wrong with: good sizes, rates, optimisers, seeds, amounts of data."""
     rng = np.random.default_rng(seed)
-    rates = {"adam": 2e-3, "adamw": 2e-3, "momentum": 0.03, "nesterov": 0.03, "rmsprop": 1e-3}
     found = []
     for i in range(count):
         network, dataset = ("mlp", "cnn", "linear")[i % 3], ("digits", "small")[i // 3 % 2]
-        optimizer = str(rng.choice(list(rates)))
+        optimizer = str(rng.choice(["adam", "adamw", "momentum", "nesterov", "rmsprop"]))
         flags: dict[str, Any] = {
             "seed": i,
             "optimizer": optimizer,
-            "learning_rate": rates[optimizer] * float(rng.choice([0.5, 1.0, 2.0])),
+            "learning_rate": USUAL_RATES[optimizer] * float(rng.choice([0.5, 1.0, 2.0])),
             "schedule": str(rng.choice(["warmup_cosine", "cosine", "constant", "step"])),
             "epochs": int(rng.choice([10, 15, 20])),
         }
@@ -315,7 +335,7 @@ def healthy(count: int = 60, seed: int = 0) -> list[Case]:
             flags |= {"augment": str(rng.choice(["none", "shift:1", "rotation:10"]))}
         few = int(rng.choice([1500, 2000, 3000]))
         if network == "linear":  # lower rates need more epochs; higher ones, more images
-            flags |= {"learning_rate": rates[optimizer]}
+            flags |= {"learning_rate": USUAL_RATES[optimizer]}
             few = 3000
         found.append(Case(HEALTHY, network, dataset, ("few", few), flags))
     return _numbered(found)

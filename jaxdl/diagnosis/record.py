@@ -56,7 +56,8 @@ class ClassifierRecord(NamedTuple):
 
     def curve(self, name: str) -> np.ndarray:
         """A network's figure at the ends of epochs, such as "train_loss", until it was stopped."""
-        values = np.array([_numbers(record[name])[self.seed] for record in self.epochs])
+        seed = self.seed
+        values = np.array([_numbers(record[name])[seed] for record in self.epochs])
         return values[np.isfinite(values)]
 
     def accuracy(self, part: str) -> float:
@@ -78,8 +79,9 @@ class ClassifierRecord(NamedTuple):
     def layers(self, name: str, at_start: bool = False) -> dict[str, float]:
         """A statistic of each layer that has it, first layer first, at the start or the end."""
         where = self.facts["start"] if at_start or not self.epochs else self.epochs[-1]
+        seed = self.seed
         return {
-            layer: float(_numbers(found[name])[self.seed])
+            layer: float(_numbers(found[name])[seed])
             for layer, found in where["layers"].items()
             if name in found
         }

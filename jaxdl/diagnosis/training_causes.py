@@ -27,6 +27,7 @@ DEAD, ALL_DEAD = 0.5, 0.9  # share of units: in the network, in a layer
 GROWN = 8.0  # times a layer's first weights
 MOVED = 1.1  # times a layer's first weights, which little training leaves
 FEW_STEPS, FEW_EPOCHS = 100, 3
+FALLING = 0.05  # share by which the loss still falls in an epoch
 NARROW = {"mlp": 12, "cnn": 4}  # units of a hidden layer, channels of the first block
 SWINGS = 0.25  # rises of the training loss in the later half, in nats of its logarithm
 RIPPLE = 0.2  # smaller rises are not counted
@@ -50,8 +51,11 @@ def _ignorance(run: ClassifierRecord) -> float:
 def _growth(run: ClassifierRecord) -> float:
     """How many times larger the weights of a layer have become, in the layer that grew most."""
     start, end = run.layers("weight_norm", at_start=True), run.layers("weight_norm")
-    kernels = [name for name in start if not name.startswith(("batch_norm", "act"))]
-    return max(end[name] / max(start[name], 1e-9) for name in kernels)
+    return max(end[name] / max(start[name], 1e-9) for name in start if _has_kernel(name))
+
+
+def _has_kernel(layer: str) -> bool:
+    return layer.startswith(("conv", "dense"))
 
 
 def _relative_rate(run: ClassifierRecord) -> float:
@@ -88,7 +92,7 @@ def gradients(run: ClassifierRecord) -> Finding | None:
     if learned(run):
         return None
     norm, found = run.at_start("gradient_norm"), run.layers("gradient_norm", at_start=True)
-    kernels = [v for name, v in found.items() if not name.startswith(("batch_norm", "act"))]
+    kernels = [v for name, v in found.items() if _has_kernel(name)]
     first, last = min(kernels[:-1], default=kernels[-1]), kernels[-1]
     dead = max(run.layers("dead", at_start=True).values(), default=0)
     if norm > EXPLODING:
@@ -227,14 +231,18 @@ def _few_steps(run: ClassifierRecord) -> bool:
 
 def _hardly_begun(run: ClassifierRecord) -> bool:
     """Whether so few steps were made that the loss cannot have settled, however good it is."""
-    losses = run.curve("train_loss")
-    before = losses[-2] if len(losses) > 1 else run.at_start("probe_loss")
     return (
         run.epochs[-1]["step"] < FEW_STEPS
         and run.accuracy("train") < 0.97
-        and losses[-1] > 2 * SETTLED
-        and losses[-1] < 0.95 * before
+        and run.last("train_loss") > 2 * SETTLED
+        and _last_fall(run) > FALLING
     )
+
+
+def _last_fall(run: ClassifierRecord) -> float:
+    """The share by which the training loss fell in the last epoch."""
+    losses = [run.at_start("probe_loss"), *run.curve("train_loss")]
+    return 1 - losses[-1] / losses[-2]
 
 
 def stopped_too_early(run: ClassifierRecord) -> Finding | None:
@@ -244,9 +252,8 @@ def stopped_too_early(run: ClassifierRecord) -> Finding | None:
         return Finding("training stopped too early", 0.9, (_outcome(run),), (remedy,))
     if not run.epochs or (learned(run) and not _hardly_begun(run)):
         return None
-    losses = np.concatenate([[run.at_start("probe_loss")], run.curve("train_loss")])
-    last_fall = 1 - losses[-1] / losses[-2]
-    falling = len(losses) > 2 and last_fall > 0.05
+    last_fall = _last_fall(run)
+    falling = len(run.epochs) > 1 and last_fall > FALLING
     if not (_few_steps(run) or falling):
         return None
     steps, epochs = run.epochs[-1]["step"], run.epochs[-1]["epoch"]
@@ -288,8 +295,7 @@ def _is_narrow(run: ClassifierRecord) -> bool:
 
 
 def _layers_with_weights(run: ClassifierRecord) -> int:
-    layers = run.facts["start"]["layers"]
-    return sum(name.startswith(("conv", "dense")) for name in layers)
+    return sum(map(_has_kernel, run.facts["start"]["layers"]))
 
 
 TRAINING_CAUSES = (
