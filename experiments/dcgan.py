@@ -28,6 +28,7 @@ import optax
 from experiments.common import command_line, quality
 from experiments.common.comparison import differences_from_course
 from experiments.common.config import TrainingConfig, option
+from experiments.common.own_images import ImageFlags
 from experiments.common.session import Session, open_session
 from experiments.common.table import flag_table, text_table
 from experiments.common.training import exit_status, fit_or_replay, run_options
@@ -71,7 +72,7 @@ generate = jax.jit(gan.generate)  # one, so that a run's hooks and figures share
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DCGANConfig(TrainingConfig):
+class DCGANConfig(ImageFlags, TrainingConfig):
     """The course's configuration; the flags' help gives reasons and units."""
 
     COURSE_BATCH_SIZE: ClassVar[int] = 100
@@ -426,7 +427,7 @@ def train_and_draw(session: Session, begin: float) -> Result | None:
         tell(model_table(jax.eval_shape(lambda: create_state(config, channels))))
         return None
     size = config.image_size
-    images = data.resize_bilinear(session.dataset.images, size, size)
+    images = data.resize_square(session.dataset.images, size)
     tell(
         f"{schedule.total_steps} steps of {config.batch_size} images, "
         f"{schedule.steps_per_epoch} an epoch; results in {config.workdir}"
