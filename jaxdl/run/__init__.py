@@ -5,6 +5,7 @@ from jaxdl.run import (
     checkpoint,
     classifiers,
     divergence,
+    feed,
     lock,
     log,
     loop,
@@ -21,6 +22,7 @@ from jaxdl.run import (
 )
 from jaxdl.run.classifier_task import ClassifierOptions, classifier_task
 from jaxdl.run.classifiers import FittedClassifier, fit_classifier
+from jaxdl.run.feed import Feed, Pieces
 from jaxdl.run.fit import Fitted, best_state, fit
 from jaxdl.run.layers import layer_hook
 from jaxdl.run.log import RunLog
@@ -32,10 +34,12 @@ from jaxdl.run.task import Best, Hook, Monitor, RunOptions, Task
 __all__ = [
     "Best",
     "ClassifierOptions",
+    "Feed",
     "Fitted",
     "FittedClassifier",
     "Hook",
     "Monitor",
+    "Pieces",
     "Point",
     "RunLog",
     "RunOptions",
@@ -47,6 +51,7 @@ __all__ = [
     "classifier_task",
     "classifiers",
     "divergence",
+    "feed",
     "fit",
     "fit_classifier",
     "layer_hook",
