@@ -17,7 +17,6 @@ pictures and the exported generator are of the epoch with the best score.
 import dataclasses
 import functools
 import time
-from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import jax
@@ -26,13 +25,20 @@ import numpy as np
 import optax
 
 from experiments.common import command_line, quality
-from experiments.common.comparison import differences_from_course
 from experiments.common.config import TrainingConfig, option
+from experiments.common.gan_results import (
+    Trained,
+    closing_lines,
+    draw_figures,
+    model_table,
+    summarize,
+)
+from experiments.common.gan_samples import sample_writer
 from experiments.common.session import Session, open_session
-from experiments.common.table import flag_table, text_table
+from experiments.common.table import flag_table
 from experiments.common.training import exit_status, fit_or_replay, run_options
-from experiments.common.workdir import SAMPLES, SUMMARY, Workdir
-from jaxdl import data, models, nn, optim, plot
+from experiments.common.workdir import SUMMARY
+from jaxdl import data, models, optim
 from jaxdl.distributed import parallel
 from jaxdl.distributed.memory import check_fits
 from jaxdl.distributed.precision import PRECISIONS, find_precision, products_as
@@ -40,34 +46,18 @@ from jaxdl.errors import ConfigError, DataError
 from jaxdl.evaluation.references import resized
 from jaxdl.generation import save_generator
 from jaxdl.run.divergence import Inspection
-from jaxdl.run.fit import Fitted, best_state
+from jaxdl.run.fit import best_state
 from jaxdl.run.log import Record, RunLog
-from jaxdl.run.progress import clock
-from jaxdl.run.schedule import Point, Schedule
-from jaxdl.run.task import Hook, Monitor, Task
+from jaxdl.run.schedule import Schedule
+from jaxdl.run.task import Monitor, Task
 from jaxdl.training import gan, rngs
-from jaxdl.training.collapse import collapse_warnings, sample_figures
+from jaxdl.training.collapse import collapse_warnings
 from jaxdl.training.reprs import short_repr
 
 THEME = "Generative adversarial networks"
 
-METRICS = ("loss_d", "loss_g", "d_x", "d_g_z1", "d_g_z2")
-# The last line the course printed: values of one step at the end of epoch 10, on a GPU.
-COURSE = {
-    "what": "course document 000, epoch 10, step 700 (values of that one step)",
-    "loss_d": 0.0346,
-    "loss_g": 4.9161,
-    "d_x": 0.9926,
-    "d_g_z1": 0.0263,
-    "d_g_z2": 0.0111,
-    "seconds_per_epoch": [108, 112, 112, 112, 110, 110, 109, 112, 115, 117],
-}
-# Methods for the layers they apply to; the other layers use "auto".
 CONV_METHODS = ("auto", "lax", "winograd", "winograd4")
 GENERATOR_FILES = ("generator.safetensors", "model.pt")
-GRID = 100  # images in a sample grid, 10 × 10 as in the course
-
-generate = jax.jit(gan.generate)  # one, so that a run's hooks and figures share a compilation
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -198,29 +188,6 @@ def create_state(config: DCGANConfig, channels: int) -> gan.GANState:
     return state.with_average() if config.ema_half_life else state
 
 
-def fixed_noise(config: DCGANConfig) -> jax.Array:
-    """The z of every sample grid, (100, latent_dim)."""
-    key = rngs.stream(rngs.root_key(config.seed), rngs.Stream.FIXED_NOISE)
-    return rngs.normal_per_sample(key, jnp.arange(GRID), config.latent_dim)
-
-
-def sample_writer(config: DCGANConfig, workdir: Workdir, name: str) -> Hook:
-    """Returns a hook that writes G's images of the fixed noise; the point fills in ``name``.
-
-    The epoch's record gets a measure of how much the samples differ.
-    """
-    noise = fixed_noise(config)
-
-    def write(point: Point, state: gan.GANState) -> dict[str, float]:
-        images = np.asarray(generate(state, noise))
-        if jax.process_index() == 0:
-            frame = plot.png_bytes(plot.tile(images))
-            workdir.write(f"{SAMPLES}/{name.format(point=point)}", frame)
-        return sample_figures(images)
-
-    return Hook(write, config.sample_every if "step" in name else None)
-
-
 def monitor(config: DCGANConfig, dataset: data.Dataset) -> tuple[Monitor | None, str | None]:
     """What scores G during training, and the judge's hash; None for what is not there."""
     if not config.evaluate_samples:
@@ -233,14 +200,6 @@ def monitor(config: DCGANConfig, dataset: data.Dataset) -> tuple[Monitor | None,
         judge, test_images, noise, config.evaluate_every, config.evaluate_epochs
     )
     return scores, judge.hash if judge else None
-
-
-class Trained(NamedTuple):
-    """A trained run, the state with its best score, and the hash of the judge that scored it."""
-
-    fitted: Fitted
-    best: gan.GANState
-    judge: str | None
 
 
 def train(
@@ -276,115 +235,6 @@ def train(
     )
     fitted = fit_or_replay(task, schedule, options, config.debug_step)
     return None if fitted is None else Trained(fitted, best_state(fitted, options)[0], judge)
-
-
-def loss_curves(history: RunLog, steps_per_epoch: int) -> Any:
-    """Losses above D's outputs at every logged step, smoothed over about a tenth of an epoch."""
-    series = {name: history.series(name) for name in METRICS}
-    steps = series["loss_d"][0]
-    smooth = max(1, min(steps_per_epoch, len(steps)) // 10)
-    figure, (losses, outputs) = plot.figure_with_panels(2, title="DCGAN training")
-    plot.curves(
-        steps,
-        {"D": series["loss_d"][1], "G": series["loss_g"][1]},
-        xlabel="",
-        ylabel="Loss (nats)",
-        smooth=smooth,
-        references={"0": 0.0},
-        ax=losses,
-    )
-    plot.curves(
-        steps,
-        {
-            "D(x)": series["d_x"][1],
-            "D(G(z)) before D's update": series["d_g_z1"][1],
-            "D(G(z)) after": series["d_g_z2"][1],
-        },
-        xlabel="Step",
-        ylabel="Mean probability of “real”",
-        smooth=smooth,
-        references={"undecided": 0.5},
-        ax=outputs,
-    )
-    return figure
-
-
-def sample_frames(folder: Path, schedule: Schedule) -> tuple[list[np.ndarray], list[str]]:
-    """The sample grids on disk in step order, one per step, with titles."""
-    from PIL import Image
-
-    found: dict[int, Path] = {}
-    for path in sorted(folder.glob("*.png")):
-        kind, number = path.stem.split("_")
-        step = int(number) * (1 if kind == "step" else schedule.steps_per_epoch)
-        found[min(step, schedule.total_steps)] = path
-    frames = [np.asarray(Image.open(found[step])) for step in sorted(found)]
-    titles = [f"Step {step}, epoch {schedule.epoch_of(step)}" for step in sorted(found)]
-    return frames, titles
-
-
-def draw_figures(
-    config: DCGANConfig, session: Session, images: jax.Array, schedule: Schedule, trained: Trained
-) -> dict[str, Any]:
-    """Draws the course's figures and writes them into the folder; G is the best one."""
-    fitted = trained.fitted
-    root = rngs.root_key(config.seed)
-    order = data.epoch_permutation(rngs.stream(root, rngs.Stream.PICTURES), 0, len(images))
-    real = data.to_signed_range(images[order[:GRID]])
-    fake = generate(trained.best, fixed_noise(config))
-    frames, titles = sample_frames(session.workdir.path / SAMPLES, schedule)
-    figures = {
-        "training_images": plot.image_grid(np.asarray(real), title="Training images"),
-        "curves": loss_curves(fitted.log, schedule.steps_per_epoch),
-        "real_and_generated": plot.compare_grids(np.asarray(real), np.asarray(fake)),
-    }
-    if scored := quality.quality_figure(fitted.log, fitted.best):
-        figures["quality"] = scored
-    for name, figure in figures.items():
-        plot.save_figure(figure, session.workdir.path / f"{name}.png")
-    animation = plot.Animation(frames, titles)
-    animation.save(session.workdir.path / "animation.gif")
-    animation.save(session.workdir.path / "animation.html")
-    return {**figures, "animation": animation}
-
-
-def summarize(trained: Trained, session: Session, wall_seconds: float) -> dict[str, Any]:
-    """The final figures beside the course's."""
-    fitted = trained.fitted
-    last = [record for record in fitted.log.records if record["kind"] == "epoch"][-1]
-    step, seconds = fitted.progress.step, fitted.progress.seconds
-    differences = differences_from_course(session)
-    return {
-        "program": "dcgan",
-        "what": "means over the last epoch",
-        **{name: last[name] for name in METRICS},
-        "course": COURSE,
-        "comparable_with_course": not differences,
-        "differences_from_course": differences,
-        "judge": trained.judge,
-        "scores": quality.scores_at(fitted.log, step),
-        "best": fitted.best
-        and {"step": fitted.best.step, **quality.scores_at(fitted.log, fitted.best.step)},
-        "epoch": last["epoch"],
-        "step": step,
-        "data": session.dataset.source,
-        "device": session.devices.kind,
-        "num_devices": session.devices.total,
-        "training_seconds": seconds,
-        "seconds_per_step": seconds / step,
-        "images_per_second": session.config.batch_size * step / seconds,
-        "compile_seconds": fitted.compile_seconds,
-        "wall_seconds": wall_seconds,
-    }
-
-
-def model_table(state: gan.GANState) -> str:
-    """The layers of both networks, for one image."""
-    generator, discriminator = state.generator.model, state.discriminator.model
-    image = (1, generator.image_size, generator.image_size, generator.channels)
-    return (
-        f"{nn.summary(generator, (1, generator.latent_dim))}\n\n{nn.summary(discriminator, image)}"
-    )
 
 
 def run(config: DCGANConfig) -> Result | None:
@@ -453,28 +303,6 @@ def train_and_draw(session: Session, begin: float) -> Result | None:
         session.workdir.write_summary(summary)
     tell(closing_lines(summary, fitted, config))
     return Result(fitted.state, fitted.log, figures, summary)
-
-
-def closing_lines(summary: dict[str, Any], fitted: Fitted, config: DCGANConfig) -> str:
-    """The last lines on the console."""
-    if fitted.resumed_from == fitted.progress.step:
-        return f"{config.workdir} was complete at step {summary['step']}: nothing to train."
-    header, differences = ("", "mean of last epoch"), summary["differences_from_course"]
-    rows = [(name, f"{summary[name]:.4f}") for name in METRICS]
-    note = f"\nNot comparable with the course's figures: {', '.join(differences)}."
-    if not differences:
-        header, note = (*header, "course, last step"), ""
-        rows = [(*row, f"{COURSE[row[0]]:.4f}") for row in rows]
-    name = quality.JUDGED if summary["judge"] else quality.UNJUDGED
-    kept = quality.describe_best(fitted.best, summary["step"], name)
-    step_seconds, rate = summary["seconds_per_step"], summary["images_per_second"]
-    return (
-        f"{summary['step']} steps in {clock(summary['training_seconds'])} ({step_seconds:.3f} s a "
-        f"step, {rate:.0f} images/s; compiled in {summary['compile_seconds']:.1f} s)\n"
-        + text_table(header, rows)
-        + f"{note}\n{kept}"
-        + f"\nPictures, curves, the animation and the generator (model.pt) are in {config.workdir}"
-    )
 
 
 if __name__ == "__main__":
