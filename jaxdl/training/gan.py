@@ -4,19 +4,28 @@ The networks are in :mod:`jaxdl.training.gan_state`, the step on one batch in
 :mod:`jaxdl.training.gan_step`.
 """
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from jaxdl.data.augmentation import diff_augment
 from jaxdl.data.sampling import batch_indices, steps_per_epoch
 from jaxdl.data.transforms import to_signed_range
 from jaxdl.distributed.parallel import Shard
 from jaxdl.errors import ConfigError
 from jaxdl.losses.adversarial import NON_SATURATING, AdversarialLoss
+from jaxdl.models import Discriminator
 from jaxdl.training.averaging import ema_decay, update_ema
 from jaxdl.training.gan_state import GANState, create_state
-from jaxdl.training.gan_step import Metrics, discriminator_step, train_step
+from jaxdl.training.gan_step import (
+    Metrics,
+    Occasion,
+    discriminator_step,
+    packed,
+    train_step,
+)
 from jaxdl.training.rngs import Stream, normal_per_sample, stream, uniform_per_sample
 
 __all__ = [
@@ -24,6 +33,7 @@ __all__ = [
     "GANRecipe",
     "GANState",
     "batch_step",
+    "check_normalization",
     "create_state",
     "generate",
     "train_step",
@@ -37,6 +47,10 @@ class GANRecipe(NamedTuple):
         batch_size: images in the global batch.
         loss: the adversarial loss.
         discriminator_steps: updates of D per update of G, each on new real and generated batches.
+        pack: images that D sees stacked as channels, see :func:`~jaxdl.training.gan_step.packed`;
+            each shard's part of the batch must be a multiple of it.
+        diff_augment: whether D sees images through
+            :func:`~jaxdl.data.augmentation.diff_augment`.
         ema_half_life: images after which the average of G has forgotten half of the past, for a
             state that keeps one (:meth:`GANState.with_average`).
     """
@@ -45,6 +59,8 @@ class GANRecipe(NamedTuple):
     loss: AdversarialLoss = NON_SATURATING
     discriminator_steps: int = 1
     ema_half_life: float = 2000.0
+    pack: int = 1
+    diff_augment: bool = False
 
     def steps_per_epoch(self, num_images: int) -> int:
         """Steps that find full batches of their own among so many images.
@@ -95,29 +111,26 @@ def batch_step(
     Step ``position`` of an epoch uses ``recipe.discriminator_steps`` batches. The batch size must
     be a multiple of the number of shards.
     """
-    if recipe.loss.penalty is not None and state.discriminator.batch_stats:
-        raise ConfigError(
-            "the loss's penalty is about single images, and the discriminator's BatchNorm mixes "
-            "them: use Discriminator(normalization='none') or 'layer'"
-        )
+    check_normalization(recipe.loss, state.discriminator.model)
     positions = shard.take(jnp.arange(recipe.batch_size))
     dim, turns = state.generator.model.latent_dim, recipe.discriminator_steps
 
     def arguments(turn: int) -> dict[str, Any]:
         """The real images and random draws of the step's ``turn``-th batch."""
         batch = recipe.batch(inputs.permutation, position, turn)
-        noise, mix = (
+        noise, mix, changes = (
             _key(inputs.key, name, state.step, turns - 1 - turn)
-            for name in (Stream.NOISE, Stream.PENALTY)
+            for name in (Stream.NOISE, Stream.PENALTY, Stream.AUGMENTATION)
         )
         draws = None
         if recipe.loss.penalty is not None:
-            draws = uniform_per_sample(mix, positions)
+            draws = uniform_per_sample(mix, positions[:: recipe.pack] // recipe.pack)
         return {
             "real": to_signed_range(inputs.images[shard.take(batch)]),
             "noise": normal_per_sample(noise, positions, dim),
             "loss": recipe.loss,
             "mix": draws,
+            "show": functools.partial(_show, recipe, changes, positions),
             "axis_name": shard.axis_name,
         }
 
@@ -132,6 +145,25 @@ def batch_step(
             average=update_ema(state.average, state.generator.variables(), decay, done)
         )
     return state, metrics
+
+
+def check_normalization(loss: AdversarialLoss, discriminator: Discriminator) -> None:
+    """Raises a ConfigError if the loss has a penalty on single images and D mixes a batch."""
+    if loss.penalty is not None and discriminator.normalization == "batch":
+        raise ConfigError(
+            "the loss's penalty is about single images, and the discriminator's BatchNorm mixes "
+            "them: use Discriminator(normalization='none'), 'spectral' or 'layer'"
+        )
+
+
+def _show(
+    recipe: GANRecipe, key: jax.Array, positions: jax.Array, images: jax.Array, occasion: Occasion
+) -> jax.Array:
+    """What D is shown of this shard's part of a batch."""
+    if recipe.diff_augment:
+        key = jax.random.fold_in(key, occasion)
+        images = diff_augment(key, images, positions=positions)
+    return packed(images, recipe.pack)
 
 
 def _key(root: jax.Array, name: str, step: jax.Array, more: int) -> jax.Array:

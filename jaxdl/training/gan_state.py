@@ -44,10 +44,12 @@ def create_state(
     discriminator: Discriminator,
     generator_optimizer: optax.GradientTransformation,
     discriminator_optimizer: optax.GradientTransformation,
+    pack: int = 1,
 ) -> GANState:
     """Initialises both networks, each from its own key.
 
-    The discriminator must accept images of the generator's size.
+    The discriminator must accept images of the generator's size; it sees ``pack`` of them stacked
+    as channels.
 
     Example:
         >>> import jax, optax
@@ -59,7 +61,7 @@ def create_state(
         0
     """
     noise = jnp.zeros((1, generator.latent_dim))
-    images = jnp.zeros((1, generator.image_size, generator.image_size, generator.channels))
+    images = jnp.zeros((1, generator.image_size, generator.image_size, pack * generator.channels))
     return GANState(
         step=jnp.zeros((), jnp.int32),
         generator=NetworkState.create(

@@ -10,11 +10,16 @@ One step updates D, then G against the new D:
 
 The course's prose draws a new z for G; its code does not, and this module follows the code.
 
+Other losses take the same three passes; a relative one shows the updated D the real images once
+more, before the generated ones. A ``show`` changes what D is shown in each of them, and penalties
+are about what D is shown.
+
 References:
     Goodfellow et al., "Generative Adversarial Nets", 2014, https://arxiv.org/abs/1406.2661;
     course document 000, "training".
 """
 
+import enum
 from collections.abc import Callable
 
 import jax
@@ -27,6 +32,49 @@ from jaxdl.training.state import NetworkState, average_over
 Metrics = dict[str, jax.Array]
 
 
+class Occasion(enum.IntEnum):
+    """D's passes in a step: random changes of the images are drawn anew in each."""
+
+    REAL = 0
+    FAKE = 1
+    FAKE_FOR_G = 2
+    REAL_FOR_G = 3
+
+
+Show = Callable[[jax.Array, Occasion], jax.Array]  # images (N, H, W, C) -> what D is shown
+
+
+def as_they_are(images: jax.Array, occasion: Occasion) -> jax.Array:
+    """Shows D the images themselves."""
+    return images
+
+
+def packed(images: jax.Array, count: int) -> jax.Array:
+    """Stacks every ``count`` images as channels: (N, H, W, C) to (N / count, H, W, count · C).
+
+    A discriminator of such packs sees whether images are alike, which G must then avoid.
+
+    Raises:
+        ShapeError: N is not a multiple of ``count``.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> packed(jnp.arange(6.0).reshape(6, 1, 1, 1), 3).tolist()
+        [[[[0.0, 1.0, 2.0]]], [[[3.0, 4.0, 5.0]]]]
+
+    References:
+        Lin et al., "PacGAN: The power of two samples in generative adversarial networks", 2018,
+        https://arxiv.org/abs/1712.04086.
+    """
+    if count == 1:
+        return images
+    number, height, width, channels = images.shape
+    if number % count:
+        raise ShapeError(f"{number} images do not make packs of {count}: give a multiple of it")
+    packs = images.reshape(-1, count, height, width, channels).transpose(0, 2, 3, 1, 4)
+    return packs.reshape(-1, height, width, count * channels)
+
+
 def update_discriminator(
     discriminator: NetworkState,
     real: jax.Array,
@@ -34,6 +82,7 @@ def update_discriminator(
     *,
     loss: AdversarialLoss = NON_SATURATING,
     mix: jax.Array | None = None,
+    show: Show = as_they_are,
     axis_name: str | None = None,
 ) -> tuple[NetworkState, Metrics]:
     """One update of D on a real and a generated batch.
@@ -43,12 +92,15 @@ def update_discriminator(
         real: real images (N, H, W, C) in [-1, 1].
         fake: generated images, likewise.
         loss: the adversarial loss.
-        mix: random numbers for the loss's penalty, uniform in [0, 1), (N,); None without a penalty.
+        mix: random numbers for the loss's penalty, uniform in [0, 1), one for each output of D;
+            None without a penalty.
+        show: what D is shown of a batch.
         axis_name: axis of a parallel map, see :func:`train_step`.
 
     Returns:
         The new D, and this device's ``loss_d``, ``d_x`` and ``d_g_z1``.
     """
+    real, fake = show(real, Occasion.REAL), show(fake, Occasion.FAKE)
 
     def loss_fn(params: dict) -> tuple[jax.Array, tuple]:
         real_outputs, stats = discriminator.forward(real, params=params, axis_name=axis_name)
@@ -74,20 +126,28 @@ def update_discriminator(
 def judge_generated(
     discriminator: NetworkState,
     fake: jax.Array,
+    real: jax.Array,
     *,
     loss: AdversarialLoss = NON_SATURATING,
+    show: Show = as_they_are,
     axis_name: str | None = None,
 ) -> tuple[jax.Array, NetworkState, Metrics]:
-    """G's loss under D.
+    """G's loss under D; the real images count for a relative loss only.
 
     Returns:
-        The loss's gradient by the images (N, H, W, C), D with updated running statistics, and
-        ``loss_g`` and ``d_g_z2``.
+        The loss's gradient by the generated images (N, H, W, C), D with updated running statistics,
+        and ``loss_g`` and ``d_g_z2``.
     """
+    real_outputs = None
+    if loss.relative:
+        shown = show(real, Occasion.REAL_FOR_G)
+        real_outputs, stats = discriminator.forward(shown, axis_name=axis_name)
+        discriminator = discriminator.replace(batch_stats=stats)
 
     def loss_fn(images: jax.Array) -> tuple[jax.Array, tuple]:
-        outputs, stats = discriminator.forward(images, axis_name=axis_name)
-        return loss.generator(outputs), (stats, loss.output(outputs).mean())
+        shown = show(images, Occasion.FAKE_FOR_G)
+        outputs, stats = discriminator.forward(shown, axis_name=axis_name)
+        return loss.generator(real_outputs, outputs), (stats, loss.output(outputs).mean())
 
     (value, (stats, d_g_z2)), gradient = jax.value_and_grad(loss_fn, has_aux=True)(fake)
     metrics = {"loss_g": value, "d_g_z2": d_g_z2}
@@ -101,6 +161,7 @@ def train_step(
     *,
     loss: AdversarialLoss = NON_SATURATING,
     mix: jax.Array | None = None,
+    show: Show = as_they_are,
     axis_name: str | None = None,
 ) -> tuple[GANState, Metrics]:
     """One adversarial step; a pure function.
@@ -110,7 +171,7 @@ def train_step(
         real: real images (N, H, W, C), float32 in [-1, 1].
         noise: z, (N, latent_dim), standard normal.
         loss: the adversarial loss.
-        mix: random numbers for the loss's penalty, see :func:`update_discriminator`.
+        mix, show: see :func:`update_discriminator`.
         axis_name: axis of a parallel map over devices. N is then this device's share, and
             gradients, statistics and metrics are those of the whole batch.
 
@@ -147,10 +208,10 @@ def train_step(
         generate, state.generator.params, has_aux=True
     )
     discriminator, metrics_d = update_discriminator(
-        state.discriminator, real, fake, loss=loss, mix=mix, axis_name=axis_name
+        state.discriminator, real, fake, loss=loss, mix=mix, show=show, axis_name=axis_name
     )
     image_gradient, discriminator, metrics_g = judge_generated(
-        discriminator, fake, loss=loss, axis_name=axis_name
+        discriminator, fake, real, loss=loss, show=show, axis_name=axis_name
     )
     (gradients,) = generator_backward(image_gradient)
     gradients = average_over(axis_name, gradients)
@@ -169,6 +230,7 @@ def discriminator_step(
     *,
     loss: AdversarialLoss = NON_SATURATING,
     mix: jax.Array | None = None,
+    show: Show = as_they_are,
     axis_name: str | None = None,
 ) -> GANState:
     """An additional update of D before a :func:`train_step`, with the same arguments.
@@ -177,7 +239,7 @@ def discriminator_step(
     """
     fake, stats = state.generator.forward(noise, axis_name=axis_name)
     discriminator, _ = update_discriminator(
-        state.discriminator, real, fake, loss=loss, mix=mix, axis_name=axis_name
+        state.discriminator, real, fake, loss=loss, mix=mix, show=show, axis_name=axis_name
     )
     generator = state.generator.replace(batch_stats=stats)
     return state.replace(generator=generator, discriminator=discriminator)
