@@ -22,10 +22,15 @@ from typing import Any, ClassVar, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from experiments.common import command_line, quality
-from experiments.common.config import TrainingConfig, option
+from experiments.common.adversarial import (
+    AdversarialConfig,
+    check_adversarial,
+    make_optimizers,
+    make_recipe,
+)
+from experiments.common.config import option
 from experiments.common.gan_results import (
     Trained,
     closing_lines,
@@ -38,11 +43,11 @@ from experiments.common.session import Session, open_session
 from experiments.common.table import flag_table
 from experiments.common.training import exit_status, fit_or_replay, run_options
 from experiments.common.workdir import SUMMARY
-from jaxdl import data, models, optim
+from jaxdl import data, models
 from jaxdl.distributed import parallel
 from jaxdl.distributed.memory import check_fits
 from jaxdl.distributed.precision import PRECISIONS, find_precision, products_as
-from jaxdl.errors import ConfigError, DataError
+from jaxdl.errors import DataError
 from jaxdl.evaluation.references import resized
 from jaxdl.generation import save_generator
 from jaxdl.run.divergence import Inspection
@@ -61,7 +66,7 @@ GENERATOR_FILES = ("generator.safetensors", "model.pt")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DCGANConfig(TrainingConfig):
+class DCGANConfig(AdversarialConfig):
     """The course's configuration; the flags' help gives reasons and units."""
 
     COURSE_BATCH_SIZE: ClassVar[int] = 100
@@ -91,11 +96,6 @@ class DCGANConfig(TrainingConfig):
         },
     }
 
-    learning_rate: float = option(2e-4, "Adam's step size, for both networks", above=0)
-    decay_steps: int | None = option(
-        None, "step at which the step sizes have fallen to 0, by a cosine; unset: constant", low=1
-    )
-    beta1: float = option(0.5, "Adam's decay of the gradient's mean", low=0, high=0.999)
     image_size: int = option(64, "height and width of the images in pixels", low=1)
     features: int = option(64, "channels of the widest maps (ngf and ndf)", low=1, high=10_000)
     latent_dim: int = option(100, "length of the noise vector z", low=1, high=100_000)
@@ -158,10 +158,7 @@ def check(config: DCGANConfig, dataset: data.Dataset) -> None:
         raise DataError(
             f"{dataset.name} has {dataset.images.shape[-1]} channels; DCGAN needs 1 or 3"
         )
-    if config.batch_size > len(dataset.images):
-        raise ConfigError(
-            f"--batch_size {config.batch_size} is more than the {len(dataset.images)} images"
-        )
+    check_adversarial(config, len(dataset.images))
     if config.evaluate_samples:
         judge = quality.find_judge(config.judge, dataset)
         quality.check_samples(config.evaluate_samples, judge, dataset)
@@ -173,17 +170,22 @@ def check(config: DCGANConfig, dataset: data.Dataset) -> None:
 
 def create_state(config: DCGANConfig, channels: int) -> gan.GANState:
     """Creates both networks before the first step; their weights depend only on the seed."""
-    rate = config.learning_rate
-    if config.decay_steps:
-        rate = optax.cosine_decay_schedule(rate, config.decay_steps)
-    adam = optim.adam(rate, b1=config.beta1, b2=0.999)
+    adam = make_optimizers(config)
     how = {"conv": config.conv, "dtype": find_precision(config.precision).dtype}
     state = gan.create_state(
         rngs.stream(rngs.root_key(config.seed), rngs.Stream.WEIGHTS),
-        models.Generator(config.features, config.latent_dim, config.image_size, channels, **how),
-        models.Discriminator(config.features, config.image_size, **how),
-        adam,
-        adam,
+        models.Generator(
+            config.features,
+            config.latent_dim,
+            config.image_size,
+            channels,
+            normalization=config.generator_norm,
+            **how,
+        ),
+        models.Discriminator(config.features, config.image_size, normalization=config.norm, **how),
+        adam.generator,
+        adam.discriminator,
+        config.pack,
     )
     return state.with_average() if config.ema_half_life else state
 
@@ -207,7 +209,7 @@ def train(
 ) -> Trained | None:
     """Runs the adversarial training; None if it only repeated steps for debugging."""
     root = rngs.root_key(config.seed)
-    recipe = gan.GANRecipe(config.batch_size, ema_half_life=config.ema_half_life)
+    recipe = make_recipe(config, config.ema_half_life)
     images = parallel.replicate(images, session.devices.local)
     shuffle = rngs.stream(root, rngs.Stream.SHUFFLE)
     permutation = jax.jit(data.epoch_permutation, static_argnums=2)
@@ -229,7 +231,7 @@ def train(
     options = run_options(
         session,
         hooks=hooks,
-        warnings=collapse_warnings,
+        warnings=functools.partial(collapse_warnings, probabilities=config.loss == "bce"),
         monitor=scores,
         identity={**session.workdir.identity, "judge": judge},
     )
@@ -264,7 +266,7 @@ def train_and_draw(session: Session, begin: float) -> Result | None:
     """Does everything after opening the session, from ``begin`` on the performance counter."""
     config = session.config
     schedule = Schedule(
-        gan.GANRecipe(config.batch_size).steps_per_epoch(len(session.dataset.images)),
+        make_recipe(config).steps_per_epoch(len(session.dataset.images)),
         config.epochs,
         config.max_steps,
         config.batch_size,
@@ -273,7 +275,8 @@ def train_and_draw(session: Session, begin: float) -> Result | None:
     if config.dry_run:
         tell(flag_table(config))
         channels = session.dataset.images.shape[-1]
-        tell(model_table(jax.eval_shape(lambda: create_state(config, channels))))
+        state = jax.eval_shape(lambda: create_state(config, channels))
+        tell(model_table(state, config.pack))
         return None
     size = config.image_size
     images = data.resize_bilinear(session.dataset.images, size, size)

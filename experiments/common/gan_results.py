@@ -40,7 +40,7 @@ class Trained(NamedTuple):
     judge: str | None
 
 
-def loss_curves(history: RunLog, steps_per_epoch: int) -> Any:
+def loss_curves(history: RunLog, steps_per_epoch: int, probabilities: bool = True) -> Any:
     """Losses above D's outputs at every logged step, smoothed over about a tenth of an epoch."""
     series = {name: history.series(name) for name in METRICS}
     steps = series["loss_d"][0]
@@ -50,7 +50,7 @@ def loss_curves(history: RunLog, steps_per_epoch: int) -> Any:
         steps,
         {"D": series["loss_d"][1], "G": series["loss_g"][1]},
         xlabel="",
-        ylabel="Loss (nats)",
+        ylabel="Loss (nats)" if probabilities else "Loss",
         smooth=smooth,
         references={"0": 0.0},
         ax=losses,
@@ -63,9 +63,9 @@ def loss_curves(history: RunLog, steps_per_epoch: int) -> Any:
             "D(G(z)) after": series["d_g_z2"][1],
         },
         xlabel="Step",
-        ylabel="Mean probability of “real”",
+        ylabel="Mean probability of “real”" if probabilities else "Mean output of D",
         smooth=smooth,
-        references={"undecided": 0.5},
+        references={"undecided": 0.5} if probabilities else None,
         ax=outputs,
     )
     return figure
@@ -83,7 +83,7 @@ def draw_figures(
     frames, titles = sample_frames(session.workdir.path / SAMPLES, schedule)
     figures = {
         "training_images": plot.image_grid(np.asarray(real), title="Training images"),
-        "curves": loss_curves(fitted.log, schedule.steps_per_epoch),
+        "curves": loss_curves(fitted.log, schedule.steps_per_epoch, config.loss == "bce"),
         "real_and_generated": plot.compare_grids(np.asarray(real), np.asarray(fake)),
     }
     if scored := quality.quality_figure(fitted.log, fitted.best):
@@ -126,10 +126,11 @@ def summarize(trained: Trained, session: Session, wall_seconds: float) -> dict[s
     }
 
 
-def model_table(state: gan.GANState) -> str:
-    """The layers of both networks, for one image."""
+def model_table(state: gan.GANState, pack: int = 1) -> str:
+    """The layers of both networks, for one image, or one pack of images for D."""
     generator, discriminator = state.generator.model, state.discriminator.model
-    image = (1, generator.image_size, generator.image_size, generator.channels)
+    channels = pack * generator.channels
+    image = (1, generator.image_size, generator.image_size, channels)
     return (
         f"{nn.summary(generator, (1, generator.latent_dim))}\n\n{nn.summary(discriminator, image)}"
     )
