@@ -17,62 +17,57 @@ pictures and the exported generator are of the epoch with the best score.
 import dataclasses
 import functools
 import time
-from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from experiments.common import command_line, quality
-from experiments.common.comparison import differences_from_course
-from experiments.common.config import TrainingConfig, option
+from experiments.common.adversarial import (
+    AdversarialConfig,
+    check_adversarial,
+    make_optimizers,
+    make_recipe,
+)
+from experiments.common.config import option
+from experiments.common.gan_results import (
+    Trained,
+    closing_lines,
+    draw_figures,
+    model_table,
+    summarize,
+)
+from experiments.common.gan_samples import sample_writer
 from experiments.common.own_images import ImageFlags
 from experiments.common.session import Session, open_session
-from experiments.common.table import flag_table, text_table
+from experiments.common.table import flag_table
 from experiments.common.training import exit_status, fit_or_replay, run_options
-from experiments.common.workdir import SAMPLES, SUMMARY, Workdir
-from jaxdl import data, models, nn, optim, plot
+from experiments.common.workdir import SUMMARY
+from jaxdl import data, models
 from jaxdl.distributed import parallel
 from jaxdl.distributed.memory import check_fits
 from jaxdl.distributed.precision import PRECISIONS, find_precision, products_as
-from jaxdl.errors import ConfigError, DataError
+from jaxdl.errors import DataError
 from jaxdl.evaluation.references import resized
 from jaxdl.generation import save_generator
 from jaxdl.run.divergence import Inspection
-from jaxdl.run.fit import Fitted, best_state
+from jaxdl.run.fit import best_state
 from jaxdl.run.log import Record, RunLog
-from jaxdl.run.progress import clock
-from jaxdl.run.schedule import Point, Schedule
-from jaxdl.run.task import Hook, Monitor, Task
+from jaxdl.run.schedule import Schedule
+from jaxdl.run.task import Monitor, Task
 from jaxdl.training import gan, rngs
-from jaxdl.training.collapse import collapse_warnings, sample_figures
+from jaxdl.training.collapse import collapse_warnings
 from jaxdl.training.reprs import short_repr
 
 THEME = "Generative adversarial networks"
 
-METRICS = ("loss_d", "loss_g", "d_x", "d_g_z1", "d_g_z2")
-# The last line the course printed: values of one step at the end of epoch 10, on a GPU.
-COURSE = {
-    "what": "course document 000, epoch 10, step 700 (values of that one step)",
-    "loss_d": 0.0346,
-    "loss_g": 4.9161,
-    "d_x": 0.9926,
-    "d_g_z1": 0.0263,
-    "d_g_z2": 0.0111,
-    "seconds_per_epoch": [108, 112, 112, 112, 110, 110, 109, 112, 115, 117],
-}
-# Methods for the layers they apply to; the other layers use "auto".
 CONV_METHODS = ("auto", "lax", "winograd", "winograd4")
 GENERATOR_FILES = ("generator.safetensors", "model.pt")
-GRID = 100  # images in a sample grid, 10 × 10 as in the course
-
-generate = jax.jit(gan.generate)  # one, so that a run's hooks and figures share a compilation
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DCGANConfig(ImageFlags, TrainingConfig):
+class DCGANConfig(ImageFlags, AdversarialConfig):
     """The course's configuration; the flags' help gives reasons and units."""
 
     COURSE_BATCH_SIZE: ClassVar[int] = 100
@@ -102,11 +97,6 @@ class DCGANConfig(ImageFlags, TrainingConfig):
         },
     }
 
-    learning_rate: float = option(2e-4, "Adam's step size, for both networks", above=0)
-    decay_steps: int | None = option(
-        None, "step at which the step sizes have fallen to 0, by a cosine; unset: constant", low=1
-    )
-    beta1: float = option(0.5, "Adam's decay of the gradient's mean", low=0, high=0.999)
     image_size: int = option(64, "height and width of the images in pixels", low=1)
     features: int = option(64, "channels of the widest maps (ngf and ndf)", low=1, high=10_000)
     latent_dim: int = option(100, "length of the noise vector z", low=1, high=100_000)
@@ -169,10 +159,7 @@ def check(config: DCGANConfig, dataset: data.Dataset) -> None:
         raise DataError(
             f"{dataset.name} has {dataset.images.shape[-1]} channels; DCGAN needs 1 or 3"
         )
-    if config.batch_size > len(dataset.images):
-        raise ConfigError(
-            f"--batch_size {config.batch_size} is more than the {len(dataset.images)} images"
-        )
+    check_adversarial(config, len(dataset.images))
     if config.evaluate_samples:
         judge = quality.find_judge(config.judge, dataset)
         quality.check_samples(config.evaluate_samples, judge, dataset)
@@ -184,42 +171,24 @@ def check(config: DCGANConfig, dataset: data.Dataset) -> None:
 
 def create_state(config: DCGANConfig, channels: int) -> gan.GANState:
     """Creates both networks before the first step; their weights depend only on the seed."""
-    rate = config.learning_rate
-    if config.decay_steps:
-        rate = optax.cosine_decay_schedule(rate, config.decay_steps)
-    adam = optim.adam(rate, b1=config.beta1, b2=0.999)
+    adam = make_optimizers(config)
     how = {"conv": config.conv, "dtype": find_precision(config.precision).dtype}
     state = gan.create_state(
         rngs.stream(rngs.root_key(config.seed), rngs.Stream.WEIGHTS),
-        models.Generator(config.features, config.latent_dim, config.image_size, channels, **how),
-        models.Discriminator(config.features, config.image_size, **how),
-        adam,
-        adam,
+        models.Generator(
+            config.features,
+            config.latent_dim,
+            config.image_size,
+            channels,
+            normalization=config.generator_norm,
+            **how,
+        ),
+        models.Discriminator(config.features, config.image_size, normalization=config.norm, **how),
+        adam.generator,
+        adam.discriminator,
+        config.pack,
     )
     return state.with_average() if config.ema_half_life else state
-
-
-def fixed_noise(config: DCGANConfig) -> jax.Array:
-    """The z of every sample grid, (100, latent_dim)."""
-    key = rngs.stream(rngs.root_key(config.seed), rngs.Stream.FIXED_NOISE)
-    return rngs.normal_per_sample(key, jnp.arange(GRID), config.latent_dim)
-
-
-def sample_writer(config: DCGANConfig, workdir: Workdir, name: str) -> Hook:
-    """Returns a hook that writes G's images of the fixed noise; the point fills in ``name``.
-
-    The epoch's record gets a measure of how much the samples differ.
-    """
-    noise = fixed_noise(config)
-
-    def write(point: Point, state: gan.GANState) -> dict[str, float]:
-        images = np.asarray(generate(state, noise))
-        if jax.process_index() == 0:
-            frame = plot.png_bytes(plot.tile(images))
-            workdir.write(f"{SAMPLES}/{name.format(point=point)}", frame)
-        return sample_figures(images)
-
-    return Hook(write, config.sample_every if "step" in name else None)
 
 
 def monitor(config: DCGANConfig, dataset: data.Dataset) -> tuple[Monitor | None, str | None]:
@@ -236,20 +205,12 @@ def monitor(config: DCGANConfig, dataset: data.Dataset) -> tuple[Monitor | None,
     return scores, judge.hash if judge else None
 
 
-class Trained(NamedTuple):
-    """A trained run, the state with its best score, and the hash of the judge that scored it."""
-
-    fitted: Fitted
-    best: gan.GANState
-    judge: str | None
-
-
 def train(
     config: DCGANConfig, session: Session, images: jax.Array, schedule: Schedule
 ) -> Trained | None:
     """Runs the adversarial training; None if it only repeated steps for debugging."""
     root = rngs.root_key(config.seed)
-    recipe = gan.GANRecipe(config.batch_size, ema_half_life=config.ema_half_life)
+    recipe = make_recipe(config, config.ema_half_life)
     images = parallel.replicate(images, session.devices.local)
     shuffle = rngs.stream(root, rngs.Stream.SHUFFLE)
     permutation = jax.jit(data.epoch_permutation, static_argnums=2)
@@ -271,121 +232,12 @@ def train(
     options = run_options(
         session,
         hooks=hooks,
-        warnings=collapse_warnings,
+        warnings=functools.partial(collapse_warnings, probabilities=config.loss == "bce"),
         monitor=scores,
         identity={**session.workdir.identity, "judge": judge},
     )
     fitted = fit_or_replay(task, schedule, options, config.debug_step)
     return None if fitted is None else Trained(fitted, best_state(fitted, options)[0], judge)
-
-
-def loss_curves(history: RunLog, steps_per_epoch: int) -> Any:
-    """Losses above D's outputs at every logged step, smoothed over about a tenth of an epoch."""
-    series = {name: history.series(name) for name in METRICS}
-    steps = series["loss_d"][0]
-    smooth = max(1, min(steps_per_epoch, len(steps)) // 10)
-    figure, (losses, outputs) = plot.figure_with_panels(2, title="DCGAN training")
-    plot.curves(
-        steps,
-        {"D": series["loss_d"][1], "G": series["loss_g"][1]},
-        xlabel="",
-        ylabel="Loss (nats)",
-        smooth=smooth,
-        references={"0": 0.0},
-        ax=losses,
-    )
-    plot.curves(
-        steps,
-        {
-            "D(x)": series["d_x"][1],
-            "D(G(z)) before D's update": series["d_g_z1"][1],
-            "D(G(z)) after": series["d_g_z2"][1],
-        },
-        xlabel="Step",
-        ylabel="Mean probability of “real”",
-        smooth=smooth,
-        references={"undecided": 0.5},
-        ax=outputs,
-    )
-    return figure
-
-
-def sample_frames(folder: Path, schedule: Schedule) -> tuple[list[np.ndarray], list[str]]:
-    """The sample grids on disk in step order, one per step, with titles."""
-    from PIL import Image
-
-    found: dict[int, Path] = {}
-    for path in sorted(folder.glob("*.png")):
-        kind, number = path.stem.split("_")
-        step = int(number) * (1 if kind == "step" else schedule.steps_per_epoch)
-        found[min(step, schedule.total_steps)] = path
-    frames = [np.asarray(Image.open(found[step])) for step in sorted(found)]
-    titles = [f"Step {step}, epoch {schedule.epoch_of(step)}" for step in sorted(found)]
-    return frames, titles
-
-
-def draw_figures(
-    config: DCGANConfig, session: Session, images: jax.Array, schedule: Schedule, trained: Trained
-) -> dict[str, Any]:
-    """Draws the course's figures and writes them into the folder; G is the best one."""
-    fitted = trained.fitted
-    root = rngs.root_key(config.seed)
-    order = data.epoch_permutation(rngs.stream(root, rngs.Stream.PICTURES), 0, len(images))
-    real = data.to_signed_range(images[order[:GRID]])
-    fake = generate(trained.best, fixed_noise(config))
-    frames, titles = sample_frames(session.workdir.path / SAMPLES, schedule)
-    figures = {
-        "training_images": plot.image_grid(np.asarray(real), title="Training images"),
-        "curves": loss_curves(fitted.log, schedule.steps_per_epoch),
-        "real_and_generated": plot.compare_grids(np.asarray(real), np.asarray(fake)),
-    }
-    if scored := quality.quality_figure(fitted.log, fitted.best):
-        figures["quality"] = scored
-    for name, figure in figures.items():
-        plot.save_figure(figure, session.workdir.path / f"{name}.png")
-    animation = plot.Animation(frames, titles)
-    animation.save(session.workdir.path / "animation.gif")
-    animation.save(session.workdir.path / "animation.html")
-    return {**figures, "animation": animation}
-
-
-def summarize(trained: Trained, session: Session, wall_seconds: float) -> dict[str, Any]:
-    """The final figures beside the course's."""
-    fitted = trained.fitted
-    last = [record for record in fitted.log.records if record["kind"] == "epoch"][-1]
-    step, seconds = fitted.progress.step, fitted.progress.seconds
-    differences = differences_from_course(session)
-    return {
-        "program": "dcgan",
-        "what": "means over the last epoch",
-        **{name: last[name] for name in METRICS},
-        "course": COURSE,
-        "comparable_with_course": not differences,
-        "differences_from_course": differences,
-        "judge": trained.judge,
-        "scores": quality.scores_at(fitted.log, step),
-        "best": fitted.best
-        and {"step": fitted.best.step, **quality.scores_at(fitted.log, fitted.best.step)},
-        "epoch": last["epoch"],
-        "step": step,
-        "data": session.dataset.source,
-        "device": session.devices.kind,
-        "num_devices": session.devices.total,
-        "training_seconds": seconds,
-        "seconds_per_step": seconds / step,
-        "images_per_second": session.config.batch_size * step / seconds,
-        "compile_seconds": fitted.compile_seconds,
-        "wall_seconds": wall_seconds,
-    }
-
-
-def model_table(state: gan.GANState) -> str:
-    """The layers of both networks, for one image."""
-    generator, discriminator = state.generator.model, state.discriminator.model
-    image = (1, generator.image_size, generator.image_size, generator.channels)
-    return (
-        f"{nn.summary(generator, (1, generator.latent_dim))}\n\n{nn.summary(discriminator, image)}"
-    )
 
 
 def run(config: DCGANConfig) -> Result | None:
@@ -415,7 +267,7 @@ def train_and_draw(session: Session, begin: float) -> Result | None:
     """Does everything after opening the session, from ``begin`` on the performance counter."""
     config = session.config
     schedule = Schedule(
-        gan.GANRecipe(config.batch_size).steps_per_epoch(len(session.dataset.images)),
+        make_recipe(config).steps_per_epoch(len(session.dataset.images)),
         config.epochs,
         config.max_steps,
         config.batch_size,
@@ -424,7 +276,8 @@ def train_and_draw(session: Session, begin: float) -> Result | None:
     if config.dry_run:
         tell(flag_table(config))
         channels = session.dataset.images.shape[-1]
-        tell(model_table(jax.eval_shape(lambda: create_state(config, channels))))
+        state = jax.eval_shape(lambda: create_state(config, channels))
+        tell(model_table(state, config.pack))
         return None
     size = config.image_size
     images = data.resize_square(session.dataset.images, size)
@@ -454,28 +307,6 @@ def train_and_draw(session: Session, begin: float) -> Result | None:
         session.workdir.write_summary(summary)
     tell(closing_lines(summary, fitted, config))
     return Result(fitted.state, fitted.log, figures, summary)
-
-
-def closing_lines(summary: dict[str, Any], fitted: Fitted, config: DCGANConfig) -> str:
-    """The last lines on the console."""
-    if fitted.resumed_from == fitted.progress.step:
-        return f"{config.workdir} was complete at step {summary['step']}: nothing to train."
-    header, differences = ("", "mean of last epoch"), summary["differences_from_course"]
-    rows = [(name, f"{summary[name]:.4f}") for name in METRICS]
-    note = f"\nNot comparable with the course's figures: {', '.join(differences)}."
-    if not differences:
-        header, note = (*header, "course, last step"), ""
-        rows = [(*row, f"{COURSE[row[0]]:.4f}") for row in rows]
-    name = quality.JUDGED if summary["judge"] else quality.UNJUDGED
-    kept = quality.describe_best(fitted.best, summary["step"], name)
-    step_seconds, rate = summary["seconds_per_step"], summary["images_per_second"]
-    return (
-        f"{summary['step']} steps in {clock(summary['training_seconds'])} ({step_seconds:.3f} s a "
-        f"step, {rate:.0f} images/s; compiled in {summary['compile_seconds']:.1f} s)\n"
-        + text_table(header, rows)
-        + f"{note}\n{kept}"
-        + f"\nPictures, curves, the animation and the generator (model.pt) are in {config.workdir}"
-    )
 
 
 if __name__ == "__main__":

@@ -225,6 +225,11 @@ class TrainingConfig(DataConfig):
         return super().from_preset(preset, **{"batch_size": None, **fields})
 
     @property
+    def batch_multiple(self) -> int:
+        """What each device's share of the batch is a multiple of."""
+        return 1
+
+    @property
     def default_batch_size(self) -> int:
         """The preset's batch size, or the course's."""
         return self.PRESETS.get(self.preset or "", {}).get("batch_size", self.COURSE_BATCH_SIZE)

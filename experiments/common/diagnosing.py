@@ -118,7 +118,7 @@ def _command(wanted: Mapping[str, Any]) -> str:
     from experiments.dcgan import DCGANConfig
 
     chosen = {n: wanted[n] for n in ("model", "optimizer", "loss") if n in wanted}
-    if chosen:
+    if {"model", "optimizer"} & chosen.keys():  # DCGAN has a loss, too
         program, usual = "classifier", resolved(ClassifierConfig(**chosen))
         names = {field.name for field in dataclasses.fields(usual)} - NOT_REPEATED
         resolved(ClassifierConfig(**{n: v for n, v in wanted.items() if n in names}))

@@ -126,6 +126,8 @@ def _settle_batch_size(config: TrainingConfig, devices: int) -> int:
     if config.virtual_shards:
         check_shards(config.virtual_shards, devices)
         shares, name = config.virtual_shards, "virtual shards"
+    if config.batch_multiple > 1:
+        shares, name = shares * config.batch_multiple, f"({name} × images in a pack)"
     return batch_size_for(shares, config.batch_size, config.default_batch_size, name)
 
 

@@ -145,7 +145,9 @@ def diagnose_gan(
 
     Args:
         records: the records of ``metrics.jsonl``, oldest first.
-        settings: the run's settings by name, for the remedies.
+        settings: the run's settings by name, for the remedies. With another ``loss`` than "bce"
+            D's outputs and the sizes of the losses tell nothing, and only the samples are looked
+            at.
         divergence: the content of ``divergence.json``, if the run left one.
 
     Example:
@@ -164,11 +166,14 @@ def diagnose_gan(
         return Diagnosis((_not_finite(divergence, settings),), _facts(trace))
     if trace is None:
         return Diagnosis((), ("the log has no steps",))
+    looks = (_saturated, _collapsed)
+    if settings.get("loss", "bce") != "bce":  # D's outputs are no probabilities, losses no nats
+        looks, trace = (_collapsed,), trace._replace(largest=0.0, parted=math.inf)
     if trace.steps < LEAST_STEPS:
         few = f"{trace.steps} steps are too few to tell other faults from a beginning"
         exploded = trace.largest > EXPLODED
         return Diagnosis((_exploded(trace, settings),) * exploded, (few, *_facts(trace)))
-    found = [look(trace, settings) for look in (_saturated, _collapsed)]
+    found = [look(trace, settings) for look in looks]
     found = [one for one in found if one]
     found = found or [one for one in [_unlearnt(trace, settings)] if one]
     if found and trace.largest > EXPLODED:

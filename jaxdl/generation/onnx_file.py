@@ -48,9 +48,8 @@ def encode(generator: TrainedGenerator) -> bytes:
     }
     constants = [numpy_helper.from_array(array, name) for name, array in weights.items()]
     constants.append(helper.make_tensor("axes", TensorProto.INT64, [2], [2, 3]))
-    graph = helper.make_graph(
-        _nodes(helper, side), "DCGAN generator", [infos["z"]], [infos["images"]], constants
-    )
+    nodes = _nodes(helper, side, model.normalization == "batch")
+    graph = helper.make_graph(nodes, "DCGAN generator", [infos["z"]], [infos["images"]], constants)
     opsets = [helper.make_opsetid("", OPSET)]
     file = helper.make_model(
         graph, producer_name="jaxdl", opset_imports=opsets, ir_version=IR_VERSION
@@ -59,7 +58,7 @@ def encode(generator: TrainedGenerator) -> bytes:
     return file.SerializeToString(deterministic=True)
 
 
-def _nodes(helper: Any, image_size: int) -> list[Any]:
+def _nodes(helper: Any, image_size: int, normalized: bool) -> list[Any]:
     """The layers of :class:`jaxdl.models.Generator` in evaluation mode."""
     base, doublings = image_pyramid(image_size)
     nodes, x = [helper.make_node("Unsqueeze", ["z", "axes"], ["maps"])], "maps"
@@ -79,10 +78,11 @@ def _nodes(helper: Any, image_size: int) -> list[Any]:
             strides=[stride] * 2,
             pads=[padding] * 4,
         )
-        if layer < doublings:
+        if layer < doublings and normalized:
             leaves = ("weight", "bias", "running_mean", "running_var")
             norm = [f"main.{3 * layer + 1}.{leaf}" for leaf in leaves]
             add("BatchNormalization", *norm, epsilon=EPSILON)
+        if layer < doublings:
             add("Relu")
     add("Tanh")
     nodes.append(helper.make_node("Transpose", [x], ["images"], perm=[0, 2, 3, 1]))

@@ -63,7 +63,9 @@ def _network(
     try:
         base, _, latent_dim, _ = layers["conv_transpose_0"]["kernel"].shape
         *_, features, channels = layers[f"conv_transpose_{doublings}"]["kernel"].shape
-        model = Generator(features, latent_dim, base * 2**doublings, channels)
+        normalization = "batch" if "batch_norm_0" in layers else "none"
+        size = base * 2**doublings
+        model = Generator(features, latent_dim, size, channels, normalization=normalization)
         expected = _shapes(model)
     except (KeyError, ValueError) as error:
         raise CheckpointError(f"the generator in {folder} is not a DCGAN: {error}") from error

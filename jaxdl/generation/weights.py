@@ -88,8 +88,9 @@ def save_generator(generator: TrainedGenerator, path: str | os.PathLike) -> Path
 
 
 def _metadata(model: Generator) -> dict[str, str]:
-    sizes = ("features", "latent_dim", "image_size", "channels")
-    return {"model": "DCGAN generator", **{name: str(getattr(model, name)) for name in sizes}}
+    names = ["features", "latent_dim", "image_size", "channels"]
+    names += ["normalization"] * (model.normalization != "batch")
+    return {"model": "DCGAN generator", **{name: str(getattr(model, name)) for name in names}}
 
 
 def _model(arrays: Mapping[str, np.ndarray]) -> Generator:
@@ -117,4 +118,6 @@ def _model(arrays: Mapping[str, np.ndarray]) -> Generator:
             f"{channels} channels; known are 1 or 3 channels and the sizes "
             f"{', '.join(map(str, possible_image_sizes()))}"
         )
-    return Generator(features, latent_dim, size, channels)
+    names = {name.removeprefix("module.") for name in arrays}
+    normalization = "batch" if "main.1.weight" in names else "none"
+    return Generator(features, latent_dim, size, channels, normalization=normalization)

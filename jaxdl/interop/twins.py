@@ -224,6 +224,8 @@ def _entries(model: linen.Module, variables: Variables) -> Iterator[Entry]:
 
 
 def _modules(model: linen.Module) -> dict[str, Callable[[int], str]]:
+    if isinstance(model, Discriminator) and model.normalization == "spectral":
+        raise ConfigError("a Discriminator with spectral normalisation has no PyTorch twin")
     try:
         return _MODULES[type(model)]
     except KeyError:

@@ -7,22 +7,32 @@ All losses work under jit, vmap and grad.
 """
 
 from jaxdl._face import face
-from jaxdl.losses import adversarial, reduction
-from jaxdl.losses.adversarial import NON_SATURATING, AdversarialLoss
+from jaxdl.losses import adversarial, gradient_penalties, reduction
+from jaxdl.losses.adversarial import (
+    HINGE,
+    NON_SATURATING,
+    RELATIVISTIC,
+    WASSERSTEIN,
+    AdversarialLoss,
+)
 from jaxdl.losses.binary import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
     binary_focal,
     weighted_binary_cross_entropy,
 )
+from jaxdl.losses.gradient_penalties import slopes
 from jaxdl.losses.multiclass import cross_entropy, focal, focal_term, negative_log_likelihood
 from jaxdl.losses.penalties import l1_penalty, l2_penalty
 from jaxdl.losses.reduction import top_k
 from jaxdl.losses.regression import absolute_error, mean_squared_error, smooth_l1, squared_error
-from jaxdl.losses.wasserstein import slopes, wasserstein
+from jaxdl.losses.wasserstein import wasserstein
 
 __all__ = [
+    "HINGE",
     "NON_SATURATING",
+    "RELATIVISTIC",
+    "WASSERSTEIN",
     "AdversarialLoss",
     "absolute_error",
     "adversarial",
@@ -32,6 +42,7 @@ __all__ = [
     "cross_entropy",
     "focal",
     "focal_term",
+    "gradient_penalties",
     "l1_penalty",
     "l2_penalty",
     "mean_squared_error",

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from jaxdl import nn
 from jaxdl.errors import ConfigError, ShapeError
 
-NORMALIZATIONS = ("batch", "layer", "none")  # of the discriminator
+NORMALIZATIONS = ("batch", "layer", "none", "spectral")  # of the discriminator
 LEAKY_SLOPE = 0.2
 
 
@@ -61,6 +61,11 @@ def _batch_norm(name: str) -> nn.BatchNorm:
     return nn.BatchNorm(momentum=0.9, epsilon=1e-5, scale_init=nn.dcgan_scale_init, name=name)
 
 
+def _check_normalization(normalization: str, known: tuple[str, ...]) -> None:
+    if normalization not in known:
+        raise ConfigError(f"normalization {normalization!r}: choose {', '.join(known)}")
+
+
 def _widened(x: jax.Array) -> jax.Array:
     """Casts to float32, or keeps float64 if the network computes in it."""
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
@@ -78,6 +83,7 @@ class Generator(linen.Module):
         conv: method for the layers it applies to, see :func:`jaxdl.nn.transposed_convolution`.
         dtype: type of activations and products. Parameters and statistics are float32, results
             float32 or wider.
+        normalization: "batch", as in the course, or "none".
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -94,12 +100,14 @@ class Generator(linen.Module):
     channels: int = 1
     conv: str = "auto"
     dtype: Any = jnp.float32
+    normalization: str = "batch"
 
     @linen.compact
     def __call__(self, z: jax.Array, *, train: bool, axis_name: str | None = None) -> jax.Array:
         """Maps noise (N, latent_dim), standard normal, to images (N, H, W, channels) in [-1, 1]."""
         if z.ndim != 2 or z.shape[1] != self.latent_dim:
             raise ShapeError(f"noise has shape {z.shape}; expected (N, {self.latent_dim})")
+        _check_normalization(self.normalization, ("batch", "none"))
         base, doublings = image_pyramid(self.image_size)
 
         def upsample(x: jax.Array, features: int, layer: int) -> jax.Array:
@@ -118,7 +126,8 @@ class Generator(linen.Module):
         x = z[:, None, None, :].astype(self.dtype)
         for layer in range(doublings):
             x = upsample(x, self.features * 2 ** (doublings - 1 - layer), layer)
-            x = _batch_norm(f"batch_norm_{layer}")(x, train=train, axis_name=axis_name)
+            if self.normalization == "batch":
+                x = _batch_norm(f"batch_norm_{layer}")(x, train=train, axis_name=axis_name)
             x = nn.relu(x)
         return nn.tanh(_widened(upsample(x, self.channels, doublings)))
 
@@ -134,8 +143,9 @@ class Discriminator(linen.Module):
         conv: method for the layers it applies to, see :func:`jaxdl.nn.convolution`.
         dtype: type of activations and products. Parameters and statistics are float32, results
             float32 or wider.
-        normalization: "batch" normalises over each batch, as in the course; "layer" over each
-            image; "none" not at all. Penalties on single images rule out "batch".
+        normalization: "batch" normalises activations over each batch, as in the course; "layer"
+            over each image; "spectral" every kernel by its largest singular value; "none" nothing.
+            Penalties on single images rule out "batch".
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -165,10 +175,7 @@ class Discriminator(linen.Module):
                 f"images have shape {images.shape}; expected "
                 f"(N, {self.image_size}, {self.image_size}, channels)"
             )
-        if self.normalization not in NORMALIZATIONS:
-            raise ConfigError(
-                f"normalization {self.normalization!r}: choose {', '.join(NORMALIZATIONS)}"
-            )
+        _check_normalization(self.normalization, NORMALIZATIONS)
         base, doublings = image_pyramid(self.image_size)
 
         def convolve(x: jax.Array, features: int, layer: int) -> jax.Array:
@@ -181,8 +188,9 @@ class Discriminator(linen.Module):
                 use_bias=False,
                 kernel_init=nn.dcgan_kernel_init,
                 method=(self.conv, "auto"),
+                spectral=self.normalization == "spectral",
                 name=f"conv_{layer}",
-            )(x)
+            )(x, train=train)
 
         x = images.astype(self.dtype)
         for layer in range(doublings):

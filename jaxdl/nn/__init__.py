@@ -41,6 +41,7 @@ from jaxdl.nn.initializers import (
 )
 from jaxdl.nn.pooling import avg_pool, global_average_pool, max_pool
 from jaxdl.nn.reversal import reversal_strength, reverse_gradient
+from jaxdl.nn.spectral_norm import spectrally_normalized
 
 __all__ = [
     "ACTIVATIONS",
@@ -78,6 +79,7 @@ __all__ = [
     "sign",
     "softmax",
     "softmax2d",
+    "spectrally_normalized",
     "step",
     "summary",
     "tanh",

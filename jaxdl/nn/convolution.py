@@ -19,6 +19,7 @@ from jax.nn.initializers import Initializer
 from jaxdl.errors import ConfigError, ShapeError
 from jaxdl.nn.initializers import torch_conv_init, torch_conv_transpose_init, torch_uniform_init
 from jaxdl.nn.lowerings.rule import CONVOLUTIONS, TRANSPOSED_CONVOLUTIONS, Geometry, choose
+from jaxdl.nn.spectral_norm import spectrally_normalized
 
 
 def convolution(
@@ -130,6 +131,8 @@ class Conv(nn.Module):
         kernel_size: Side of the kernel, or (height, width), in pixels.
         kernel_init: PyTorch's initialiser by default.
         bias_init: None for PyTorch's, U(±1/√fan_in).
+        spectral: Divide the kernel by its largest singular value, see
+            :func:`~jaxdl.nn.spectral_norm.spectrally_normalized`.
 
     Example:
         >>> layer = Conv(8, 3, padding=1)
@@ -146,12 +149,16 @@ class Conv(nn.Module):
     kernel_init: Initializer = torch_conv_init
     bias_init: Initializer | None = None
     method: str | tuple[str, ...] = "auto"
+    spectral: bool = False
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Applies the layer; see `convolution`."""
+    def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+        """Applies the layer, see `convolution`; `train` matters for spectral normalisation only."""
         shape = (*_pair(self.kernel_size), x.shape[-1], self.features)
-        kernel = self.param("kernel", self.kernel_init, shape, jnp.float32).astype(x.dtype)
+        kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
+        if self.spectral:
+            kernel = spectrally_normalized(self, kernel, train)
+        kernel = kernel.astype(x.dtype)
         y = convolution(x, kernel, stride=self.stride, padding=self.padding, method=self.method)
         if not self.use_bias:
             return y

@@ -9,6 +9,8 @@ from jaxdl.training import (
     early_stopping,
     epoch_evaluator,
     gan,
+    gan_state,
+    gan_step,
     layers,
     leaves,
     objective,
@@ -19,7 +21,7 @@ from jaxdl.training import (
 )
 from jaxdl.training.classifier import ClassifierState
 from jaxdl.training.early_stopping import EarlyStopping
-from jaxdl.training.gan import GANState
+from jaxdl.training.gan_state import GANState
 from jaxdl.training.layers import layer_statistics
 from jaxdl.training.objective import Objective
 from jaxdl.training.predict import predict, predict_probabilities
@@ -38,6 +40,8 @@ __all__ = [
     "early_stopping",
     "epoch_evaluator",
     "gan",
+    "gan_state",
+    "gan_step",
     "layer_statistics",
     "layers",
     "leaves",

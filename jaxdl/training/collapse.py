@@ -31,7 +31,7 @@ def sample_figures(images: np.ndarray) -> dict[str, float]:
     }
 
 
-def collapse_warnings(record: Mapping[str, Any]) -> list[str]:
+def collapse_warnings(record: Mapping[str, Any], probabilities: bool = True) -> list[str]:
     """Signs in an epoch's record that G no longer learns, one line each.
 
     A discriminator that is always right (mean D(x) > 0.99, mean D(G(z)) < 0.01) leaves G almost no
@@ -40,6 +40,7 @@ def collapse_warnings(record: Mapping[str, Any]) -> list[str]:
 
     Args:
         record: an epoch's means ``d_x`` and ``d_g_z1``, and :func:`sample_figures`.
+        probabilities: whether D's outputs are some; others do not show saturation.
 
     Example:
         >>> collapse_warnings(
@@ -50,7 +51,7 @@ def collapse_warnings(record: Mapping[str, Any]) -> list[str]:
         Goodfellow et al., "Generative Adversarial Nets", 2014, section 3.
     """
     found = []
-    if record["d_x"] > 1 - SATURATED and record["d_g_z1"] < SATURATED:
+    if probabilities and record["d_x"] > 1 - SATURATED and record["d_g_z1"] < SATURATED:
         found.append(
             f"the discriminator is saturated: mean D(x) {record['d_x']:.4f}, "
             f"mean D(G(z)) {record['d_g_z1']:.4f}"

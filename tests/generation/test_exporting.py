@@ -37,9 +37,9 @@ def test_stablehlo_runs_without_flax_and_this_library(generator, tmp_path):
     np.testing.assert_allclose(np.load(tmp_path / "images.npy"), generator.images(z), atol=1e-5)
 
 
-def other_generator():
+def other_generator(normalization="batch"):
     """Seven pixels doubled twice, in colour."""
-    model = Generator(features=3, latent_dim=5, image_size=28, channels=3)
+    model = Generator(3, 5, 28, channels=3, normalization=normalization)
     shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), np.zeros((1, 5)), train=False))
     rng = np.random.default_rng(3)
     make = lambda a: rng.uniform(0.1, 1, a.shape).astype(a.dtype) - 0.4 * (a.ndim > 1)  # noqa: E731
@@ -49,7 +49,7 @@ def other_generator():
 def test_onnx_draws_the_same(generator, tmp_path):
     pytest.importorskip("onnx")
     runtime = pytest.importorskip("onnxruntime")
-    for network in (generator, other_generator()):
+    for network in (generator, other_generator(), other_generator("none")):
         path = export_generator(network, tmp_path / "generator.onnx")
         before = path.read_bytes()
         assert export_generator(network, path).read_bytes() == before

@@ -135,3 +135,16 @@ def test_what_is_not_there_or_no_weights_is_named(generator, tmp_path):
     (tmp_path / "folder.pt").mkdir()
     with pytest.raises(WorkdirError, match="cannot write"):
         save_generator(generator, tmp_path / "folder.pt")
+
+
+def test_a_generator_without_normalisation_is_recognised(tmp_path):
+    model = Generator(4, 8, 16, normalization="none")
+    z = np.random.default_rng(0).normal(size=(3, 8)).astype(np.float32)
+    variables = jax.jit(lambda key: model.init(key, z, train=False))(jax.random.key(0))
+    assert set(variables) == {"params"}
+    made = TrainedGenerator(model, jax.tree.map(lambda a: 20 * a, variables))
+    for suffix in ("pt", "safetensors"):
+        loaded = load_generator(save_generator(made, tmp_path / f"generator.{suffix}"))
+        assert loaded.model == model
+        np.testing.assert_array_equal(loaded.images(z), made.images(z))
+    assert np.asarray(made.images(z)).std() > 0.01

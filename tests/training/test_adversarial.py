@@ -9,10 +9,11 @@ import pytest
 
 from jaxdl import losses, optim
 from jaxdl.distributed import parallel
-from jaxdl.errors import ConfigError
-from jaxdl.losses.wasserstein import slopes
+from jaxdl.errors import ConfigError, ShapeError
+from jaxdl.losses.gradient_penalties import slopes
 from jaxdl.models import Discriminator, Generator
 from jaxdl.training import gan, rngs
+from jaxdl.training.gan_step import Occasion, packed
 
 ADAM = optim.adam(1e-3, b1=0.5)
 GENERATOR = Generator(4, 6, 16)
@@ -22,15 +23,15 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (24, 16, 16, 1), np.uint8)
 
 
 @functools.cache
-def start(discriminator=CRITIC):
-    return gan.create_state(rngs.root_key(0), GENERATOR, discriminator, ADAM, ADAM)
+def start(discriminator=CRITIC, pack=1):
+    return gan.create_state(rngs.root_key(0), GENERATOR, discriminator, ADAM, ADAM, pack)
 
 
 def steps(recipe, count=2, devices=1, discriminator=CRITIC, images=IMAGES):
     inputs = gan.GANInputs(images, np.arange(24), rngs.root_key(3))
     where = jax.devices()[:devices]
     run = compiled(recipe, devices)
-    state = parallel.replicate(parallel.copied(start(discriminator)), where)  # donated
+    state = parallel.replicate(parallel.copied(start(discriminator, recipe.pack)), where)  # donated
     state, history = run(state, parallel.replicate(inputs, where), 0, count)
     return parallel.unreplicate(state), parallel.unreplicate(history)
 
@@ -55,7 +56,7 @@ def test_wasserstein_s_penalty_is_that_of_a_linear_critic():
     np.testing.assert_allclose(found[0], [norm] * 3, rtol=1e-6)
     assert float(found[1]) == pytest.approx(2 * (norm - 1) ** 2, rel=1e-6)
     assert float(loss.discriminator(jnp.array([3.0, 1.0]), jnp.array([0.5, 0.5]))) == -1.5
-    assert float(loss.generator(jnp.array([0.5, 1.5]))) == -1
+    assert float(loss.generator(None, jnp.array([0.5, 1.5]))) == -1
 
 
 def test_a_slope_of_0_has_a_finite_gradient():
@@ -70,12 +71,114 @@ def test_a_slope_of_0_has_a_finite_gradient():
         losses.wasserstein(-1)
 
 
-@pytest.mark.parametrize("devices", [2])
-def test_several_devices_draw_the_same_penalty(devices):
-    recipe = WASSERSTEIN
-    (one, seen), (several, shown) = steps(recipe), steps(recipe, devices=devices)
+PLAIN = Discriminator(4, 16)
+SPECTRAL = Discriminator(4, 16, normalization="spectral")
+R1_AND_R2 = losses.gradient_penalties.sum_of(
+    losses.gradient_penalties.r1(2.0), losses.gradient_penalties.r2(1.0)
+)
+RECIPES = {
+    "wasserstein": (WASSERSTEIN, CRITIC),
+    "relativistic": (gan.GANRecipe(4, losses.RELATIVISTIC), PLAIN),
+    "r1 and r2": (gan.GANRecipe(4, losses.RELATIVISTIC._replace(penalty=R1_AND_R2)), CRITIC),
+    "spectral": (gan.GANRecipe(4, losses.HINGE), SPECTRAL),
+    "packs": (gan.GANRecipe(8, losses.wasserstein(), pack=2), CRITIC),
+    "augmented": (gan.GANRecipe(4, diff_augment=True), PLAIN),
+}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_several_devices_do_what_one_does(name):
+    recipe, discriminator = RECIPES[name]
+    (one, seen), (several, shown) = (
+        steps(recipe, devices=devices, discriminator=discriminator) for devices in (1, 2)
+    )
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), one, several)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), seen, shown)
+
+
+def test_a_relative_loss_of_g_compares_with_real_images_under_the_new_d():
+    """By hand, from the pieces of the step."""
+    state = start(PLAIN)
+    rng = np.random.default_rng(5)
+    real = rng.uniform(-1, 1, (4, 16, 16, 1)).astype(np.float32)
+    noise = rng.normal(size=(4, 6)).astype(np.float32)
+    step = jax.jit(functools.partial(gan.train_step, loss=losses.RELATIVISTIC))
+    new, metrics = step(state, real, noise)
+
+    @jax.jit
+    def by_hand(state, trained):
+        fake, _ = state.generator.forward(noise)
+        before = state.discriminator
+        for images in (real, fake):
+            before = before.replace(batch_stats=before.forward(images)[1])
+        after = before.replace(params=trained)
+        of_real, stats = after.forward(real)
+        of_fake, stats = after.replace(batch_stats=stats).forward(fake)
+        return jax.nn.softplus(of_real - of_fake).mean(), stats
+
+    loss, stats = by_hand(state, new.discriminator.params)
+    assert float(metrics["loss_g"]) == pytest.approx(float(loss), rel=1e-5)
+    compare = functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-6)
+    jax.tree.map(compare, new.discriminator.batch_stats, stats)
+
+
+def test_packs_are_images_stacked_as_channels_and_penalties_are_about_packs():
+    images = np.arange(4 * 2 * 2 * 3).reshape(4, 2, 2, 3)
+    packs = packed(jnp.asarray(images), 2)
+    assert packs.shape == (2, 2, 2, 6)
+    for pack, channel in np.ndindex(2, 6):
+        expected = images[2 * pack + channel // 3, :, :, channel % 3]
+        np.testing.assert_array_equal(packs[pack, :, :, channel], expected)
+    with pytest.raises(ShapeError, match="4 images do not make packs of 3"):
+        packed(jnp.asarray(images), 3)
+    recipe, discriminator = RECIPES["packs"]
+    state, _ = steps(recipe, 1, discriminator=discriminator)
+    assert state.discriminator.params["conv_0"]["kernel"].shape == (4, 4, 2, 4)
+    seen = []
+
+    def penalty(critic, real, fake, mix):
+        seen.append((real.shape, fake.shape, mix.shape, critic(real).shape))
+        return 0.0
+
+    peeking = gan.GANRecipe(8, losses.HINGE._replace(penalty=penalty), pack=2)
+    steps(peeking, 1, discriminator=discriminator)
+    assert set(seen) == {((4, 16, 16, 2), (4, 16, 16, 2), (4,), (4,))}
+
+
+def test_each_pass_of_d_in_training_takes_one_step_of_power_iteration():
+    before = start(SPECTRAL).discriminator
+    after, _ = steps(*RECIPES["spectral"][:1], count=1, discriminator=SPECTRAL)
+    matrix = before.params["conv_0"]["kernel"].reshape(16, 4)
+    new = after.discriminator.params["conv_0"]["kernel"].reshape(16, 4)
+    u = before.batch_stats["conv_0"]["u"]
+    for each in (matrix, matrix, new):  # two passes for D, one for G under the new D
+        v = each @ u
+        u = each.T @ (v / jnp.linalg.norm(v))
+        u = u / jnp.linalg.norm(u)
+    np.testing.assert_allclose(after.discriminator.batch_stats["conv_0"]["u"], u, atol=1e-5)
+
+
+def test_d_is_shown_each_kind_of_images_by_draws_of_its_own():
+    shown = []
+
+    def show(images, occasion):
+        shown.append(occasion)
+        return images
+
+    noise = np.zeros((4, 6), np.float32)
+    arguments = (start(PLAIN), jnp.zeros((4, 16, 16, 1)), noise)
+    for loss, fifth in ((losses.HINGE, []), (losses.RELATIVISTIC, [Occasion.REAL_FOR_G])):
+        shown.clear()
+        jax.eval_shape(lambda *a, loss=loss: gan.train_step(*a, loss=loss, show=show), *arguments)
+        assert [*dict.fromkeys(shown)] == [
+            *(Occasion.REAL, Occasion.FAKE),
+            *fifth,
+            Occasion.FAKE_FOR_G,
+        ]
+    plain, augmented = (
+        steps(gan.GANRecipe(4, diff_augment=on), 1, discriminator=PLAIN)[1] for on in (False, True)
+    )
+    assert abs(float(plain["d_x"][0]) - float(augmented["d_x"][0])) > 1e-4
 
 
 def test_d_takes_as_many_steps_as_asked_for_each_on_its_own_batch():
@@ -108,7 +211,7 @@ def test_normalization_of_d(normalization, names):
     one, other = map(jax.jit(lambda x: state.forward(x)[0]), x)
     np.testing.assert_allclose(one[0], other[0], atol=1e-6)
     assert np.abs(np.subtract(one, other)[1:]).min() > 1e-5
-    with pytest.raises(ConfigError, match="normalization 'group': choose batch, layer, none"):
+    with pytest.raises(ConfigError, match="'group': choose batch, layer, none, spectral"):
         start(Discriminator(4, 16, normalization="group"))
 
 

@@ -1,0 +1,56 @@
+"""Sample grids of a generator in training, and their order in time."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.common.workdir import SAMPLES, Workdir
+from jaxdl import plot
+from jaxdl.run.schedule import Point, Schedule
+from jaxdl.run.task import Hook
+from jaxdl.training import gan, rngs
+from jaxdl.training.collapse import sample_figures
+
+GRID = 100  # images in a sample grid, 10 × 10 as in the course
+
+generate = jax.jit(gan.generate)  # one, so that a run's hooks and figures share a compilation
+
+
+def fixed_noise(config: Any) -> jax.Array:
+    """The z of every sample grid, (100, latent_dim)."""
+    key = rngs.stream(rngs.root_key(config.seed), rngs.Stream.FIXED_NOISE)
+    return rngs.normal_per_sample(key, jnp.arange(GRID), config.latent_dim)
+
+
+def sample_writer(config: Any, workdir: Workdir, name: str) -> Hook:
+    """Returns a hook that writes G's images of the fixed noise; the point fills in ``name``.
+
+    The epoch's record gets a measure of how much the samples differ.
+    """
+    noise = fixed_noise(config)
+
+    def write(point: Point, state: gan.GANState) -> dict[str, float]:
+        images = np.asarray(generate(state, noise))
+        if jax.process_index() == 0:
+            frame = plot.png_bytes(plot.tile(images))
+            workdir.write(f"{SAMPLES}/{name.format(point=point)}", frame)
+        return sample_figures(images)
+
+    return Hook(write, config.sample_every if "step" in name else None)
+
+
+def sample_frames(folder: Path, schedule: Schedule) -> tuple[list[np.ndarray], list[str]]:
+    """The sample grids on disk in step order, one per step, with titles."""
+    from PIL import Image
+
+    found: dict[int, Path] = {}
+    for path in sorted(folder.glob("*.png")):
+        kind, number = path.stem.split("_")
+        step = int(number) * (1 if kind == "step" else schedule.steps_per_epoch)
+        found[min(step, schedule.total_steps)] = path
+    frames = [np.asarray(Image.open(found[step])) for step in sorted(found)]
+    titles = [f"Step {step}, epoch {schedule.epoch_of(step)}" for step in sorted(found)]
+    return frames, titles
