@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
@@ -10,7 +11,9 @@ from PIL import Image
 from experiments import classifier, dcgan, evaluate
 from experiments.common import command_line, own_images
 from jaxdl import data, generation
+from jaxdl.distributed import memory
 from jaxdl.errors import ConfigError, DataError
+from jaxdl.run import gan_inputs
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +102,47 @@ def test_evaluate_takes_the_data_of_a_run_on_a_data_set(dcgan_run, few_digits):
     assert (found.dataset, found.data_dir) == ("mnist", few_digits)
     other = evaluate.EvaluateConfig(source=str(workdir), dataset="fashion_mnist")
     assert evaluate.with_data_of_run(other) == other
+
+
+@pytest.mark.usefixtures("no_pictures")
+@pytest.mark.parametrize("more", [{}, {"discriminator_steps": 2}, {"num_devices": 2}], ids=str)
+def test_the_three_places_give_the_same_bits(more, config, tmp_path, monkeypatch):
+    """Also if a run goes on in another place, in the middle of a group of steps."""
+    monkeypatch.setattr(gan_inputs, "GROUP_BYTES", 16 * 16 * 16 * 3 * 2 * 2)
+    how = {"evaluate_samples": 0, "max_steps": 5, "epochs": 3, "sample_every": None, **more}
+    results = {}
+    for place in ("device", "host", "disk"):
+        workdir = tmp_path / place
+        if place == "disk":
+            dcgan.run(config(workdir, **how | {"max_steps": 3, "data_place": "host"}))
+        results[place] = dcgan.run(config(workdir, data_place=place, **how))
+        assert int(results[place].state.step) == 5
+    for place in ("host", "disk"):
+        for one, other in zip(
+            *(jax.tree.leaves(results[p].state) for p in (place, "device")), strict=True
+        ):
+            np.testing.assert_array_equal(one, other)
+        for name in ("loss_d", "loss_g", "d_x"):
+            assert results[place].history.series(name) == results["device"].history.series(name)
+
+
+def test_images_in_memory_do_not_go_to_disk(dcgan_config, tmp_path):
+    with pytest.raises(ConfigError, match="--data_place disk"):
+        dcgan.run(dcgan_config(tmp_path / "run", data_place="disk"))
+
+
+def test_the_size_of_the_images_decides_where_they_are(config, tmp_path, monkeypatch):
+    settings = config(tmp_path)
+    dataset = own_images.load_data(settings)
+    assert dcgan.find_place(settings, dataset) == "device"
+    monkeypatch.setattr(memory, "device_bytes", lambda: 4 * dataset.images.shape[0] * 16 * 16 * 3)
+    assert dcgan.find_place(settings, dataset) == "device"
+    monkeypatch.setattr(memory, "device_bytes", lambda: 3 * dataset.images.shape[0] * 16 * 16 * 3)
+    assert dcgan.find_place(settings, dataset) == "host"
+    monkeypatch.setattr(memory, "host_bytes", lambda: dataset.images.shape[0] * 16 * 16 * 3)
+    assert dcgan.find_place(settings, dataset) == "disk"
+    in_memory = dataset._replace(images=np.asarray(dataset.images))
+    assert dcgan.find_place(settings, in_memory) == "host"
 
 
 @pytest.mark.parametrize(
