@@ -23,7 +23,8 @@ import numpy as np
 
 from experiments.common import command_line, lesson
 from experiments.common.config import DataConfig, option
-from experiments.common.own_images import load_folder, recorded_flags
+from experiments.common.own_images import load_folder
+from experiments.common.run_data import load_named, recorded_flags
 from experiments.common.session import default_workdir
 from experiments.common.table import text_table
 from jaxdl import data, evaluation, generation, plot
@@ -126,7 +127,7 @@ def load_reference(config: EvaluateConfig, images: np.ndarray) -> data.Dataset:
     an archive a fifth is for testing.
     """
     if config.reference is None:
-        return data.load(config.dataset, config.data_dir, source=config.data_source)
+        return load_named(config.dataset, config.data_dir, config.data_source)
     height, width, channels = images.shape[1:]
     if Path(config.reference).is_dir() and height == width:
         run = recorded_flags(Path(config.source))

@@ -1,17 +1,13 @@
-"""Flags for a folder of one's own images, and the data set that a program's flags ask for."""
+"""Flags for a folder of one's own images, and its progress on the console."""
 
 import dataclasses
-import json
 import time
-from pathlib import Path
-from typing import Any
 
 from experiments.common.config import Flags, option
 from experiments.common.console import SECONDS_BETWEEN_LINES
-from experiments.common.workdir import CONFIG
 from jaxdl import data
 from jaxdl.data import Picture, load_image_folder
-from jaxdl.errors import ConfigError, DataError
+from jaxdl.errors import ConfigError
 from jaxdl.run.progress import has_screen, tqdm_class
 
 OTHER_DATA = ("dataset", "data_dir", "data_source")  # flags that --images makes pointless
@@ -38,37 +34,6 @@ class ImageFlags(Flags):
             if getattr(self, name, None) != defaults.get(name):
                 why = "needs --images" if self.images is None else "is another source than --images"
                 raise ConfigError(f"--{name} {why}: leave one out")
-
-
-def load_data(config: Any) -> data.Dataset:
-    """The data that the flags of a program name; a folder of images with progress on the console.
-
-    Raises:
-        DataError: they are not there, or damaged.
-    """
-    needs_classes = not isinstance(config, ImageFlags)
-    if needs_classes or config.images is None:
-        size = None if needs_classes else config.image_size
-        found = data.load(
-            config.dataset, config.data_dir, source=config.data_source, image_size=size
-        )
-        if needs_classes and found.num_classes < 2:
-            raise DataError(
-                f"{found.name} in {found.location} has no classes, which this program tells "
-                "apart: choose another data set"
-            )
-        return found
-    how = {"skip_bad": config.skip_bad, "follow_links": config.follow_links}
-    return load_folder(config.images, Picture(config.image_size, config.grey), **how)
-
-
-def recorded_flags(folder: Path) -> dict[str, Any]:
-    """The flags of the run in a folder; {} if it is not the folder of a run."""
-    try:
-        flags = json.loads((folder / CONFIG).read_bytes())["config"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return {}
-    return flags if isinstance(flags, dict) else {}
 
 
 def load_folder(folder: str, picture: Picture, **how: bool) -> data.Dataset:

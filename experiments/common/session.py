@@ -13,7 +13,7 @@ import jax
 from experiments.common.allocator import uses_huge_pages
 from experiments.common.config import TrainingConfig
 from experiments.common.console import Console, data_line, device_line
-from experiments.common.own_images import load_data
+from experiments.common.run_data import load_data
 from experiments.common.workdir import CONFIG, Workdir
 from jaxdl import data
 from jaxdl.distributed import peers

@@ -24,6 +24,7 @@ from jaxdl.data.domains import (
     photograph,
     rotated,
     small_digits,
+    stacked,
 )
 from jaxdl.data.facts import data_facts, grey_moments
 from jaxdl.data.neighbors import neighbor_facts
@@ -109,6 +110,7 @@ __all__ = [
     "shuffled_sampler",
     "small_digits",
     "sources",
+    "stacked",
     "steps_per_epoch",
     "stratified_k_fold",
     "stratified_train_test_split",

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from experiments import classifier, dcgan, evaluate
-from experiments.common import command_line, own_images
+from experiments.common import command_line, own_images, run_data
 from jaxdl import data, generation
 from jaxdl.distributed import memory
 from jaxdl.errors import ConfigError, DataError
@@ -70,7 +70,7 @@ def test_a_run_on_a_folder_records_what_it_saw(run, folder):
 
 
 def test_grey_is_one_channel(config, folder, tmp_path):
-    loaded = own_images.load_data(config(tmp_path, grey=True))
+    loaded = run_data.load_data(config(tmp_path, grey=True))
     assert loaded.images.shape[1:] == (16, 16, 1)
 
 
@@ -133,7 +133,7 @@ def test_images_in_memory_do_not_go_to_disk(dcgan_config, tmp_path):
 
 def test_the_size_of_the_images_decides_where_they_are(config, tmp_path, monkeypatch):
     settings = config(tmp_path)
-    dataset = own_images.load_data(settings)
+    dataset = run_data.load_data(settings)
     assert dcgan.find_place(settings, dataset) == "device"
     monkeypatch.setattr(memory, "device_bytes", lambda: 4 * dataset.images.shape[0] * 16 * 16 * 3)
     assert dcgan.find_place(settings, dataset) == "device"
