@@ -132,7 +132,7 @@ def list_pictures(folder: Path, follow_links: bool = False) -> Listing:
         DataError: the folder cannot be read, or a link leads out of it.
     """
     names, others, outside = [], [], []
-    root, seen = os.path.realpath(folder), set()
+    root, seen, waiting = os.path.realpath(folder), set(), [(os.fspath(folder), "")]
 
     def leads_out(entry: os.DirEntry) -> bool:
         if follow_links or not entry.is_symlink():
@@ -140,26 +140,26 @@ def list_pictures(folder: Path, follow_links: bool = False) -> Listing:
         return os.path.commonpath([root, os.path.realpath(entry.path)]) != root
 
     def look(path: str, prefix: str) -> None:
-        place = os.path.realpath(path)
-        if place in seen:  # links in a circle
-            return
-        seen.add(place)
         with os.scandir(path) as entries:
             for entry in entries:
                 name = prefix + entry.name
-                is_folder = entry.is_dir()
                 is_picture = os.path.splitext(name)[1].lower() in SUFFIXES
                 if entry.name.startswith("."):
                     continue
-                if (is_folder or is_picture) and leads_out(entry):
+                if (entry.is_dir() or is_picture) and leads_out(entry):
                     outside.append(name)
-                elif is_folder:
-                    look(entry.path, f"{name}/")
+                elif entry.is_dir():
+                    waiting.append((entry.path, f"{name}/"))
                 else:
                     (names if is_picture else others).append(name)
 
     try:
-        look(os.fspath(folder), "")
+        while waiting:
+            path, prefix = waiting.pop()
+            place = os.path.realpath(path)
+            if place not in seen:  # links may lead in a circle
+                seen.add(place)
+                look(path, prefix)
     except OSError as error:
         raise DataError(f"cannot read {error.filename}: {error.strerror or error}") from error
     if outside:
