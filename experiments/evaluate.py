@@ -126,9 +126,10 @@ def load_reference(config: EvaluateConfig, images: np.ndarray) -> data.Dataset:
     A folder is read as in training, damaged files left out if they were in the run's training. Of
     an archive a fifth is for testing.
     """
-    if config.reference is None:
-        return load_named(config.dataset, config.data_dir, config.data_source)
     height, width, channels = images.shape[1:]
+    if config.reference is None:
+        size = height if height == width else None
+        return load_named(config.dataset, config.data_dir, config.data_source, size)
     if Path(config.reference).is_dir() and height == width:
         run = recorded_flags(Path(config.source))
         how = {name: run.get(name, False) for name in ("skip_bad", "follow_links")}

@@ -93,7 +93,7 @@ def load_image_folder(
         >>> greys.images.shape, greys.num_train, greys.name
         ((20, 4, 4, 1), 18, 'greys')
     """
-    folder = Path(os.path.abspath(Path(folder).expanduser()))
+    folder = Path(os.path.abspath(os.path.expanduser(folder)))
     tell = progress or (lambda what, done, total: None)
     listing = list_pictures(folder, follow_links)
     if not listing.names:
@@ -339,9 +339,9 @@ def _notice(about: dict[str, Any], others: list[str]) -> str:
     if about["bad"]:
         lines.append(f"left out as damaged: {_some(list(about['bad']), KEPT_NAMES)}")
     if about["neither"]:
-        lines.append(f"left out {about['neither']:,} pictures that are in neither part")
+        lines.append(f"left out as in neither part: {about['neither']:,}")
     if others:
-        lines.append(f"left out {len(others):,} files that are no pictures: {_some(others)}")
+        lines.append(f"left out as no pictures: {_some(others)}")
     return "\n".join(lines)
 
 

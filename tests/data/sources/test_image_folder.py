@@ -92,7 +92,7 @@ def test_folders_named_train_and_test_are_the_parts(test, folder):
     assert sorted(greys[dataset.num_train :]) == list(range(20, 28))
     assert dataset.class_names == ("a", "b")
     assert [grey % 2 for grey in greys] == dataset.labels.tolist()
-    assert "2 pictures that are in neither part" in dataset.notice
+    assert "in neither part: 2" in dataset.notice
 
 
 def test_copies_of_a_picture_are_in_one_part(folder):
@@ -195,7 +195,7 @@ def test_other_files_and_hidden_ones_are_left_out(folder):
     (folder / ".thumbnails" / "a.png").write_bytes(b"x")
     dataset = load_image_folder(folder, SMALL)
     assert len(dataset.images) == 30
-    assert "1 files that are no pictures: notes.txt" in dataset.notice
+    assert "left out as no pictures: notes.txt" in dataset.notice
 
 
 def test_a_pipe_is_no_picture(folder):
