@@ -27,6 +27,7 @@ from experiments.common import command_line, diagnosing, ingredients, judgement,
 from experiments.common.classifier_results import MODEL, Result, write_facts, write_results
 from experiments.common.config import option
 from experiments.common.parts import make_parts, take
+from experiments.common.run_data import recorded_flags
 from experiments.common.session import Session, default_workdir
 from experiments.common.study import (
     Run,
@@ -65,7 +66,8 @@ class ClassifierConfig(StudyConfig):
     log_every: int = option(20, "steps between logged steps", low=1)
     dataset: str | None = option(
         None,
-        "data set: mnist, fashion_mnist, or another of TFDS; unset: mnist, or what the "
+        "data set: mnist, fashion_mnist, another of TFDS, or NAME of IDX files in "
+        "DATA_DIR/NAME; unset: mnist, or what the "
         "network of --evaluate was trained on",
     )
     model: str = option("cnn", "the network", choices=ingredients.MODELS)
@@ -135,6 +137,11 @@ class ClassifierConfig(StudyConfig):
         None, "do not train: judge the classifier in this run's folder or file"
     )
 
+    @property
+    def length_is_fixed(self) -> bool:
+        """Whether the step sizes depend on the number of steps."""
+        return self.schedule not in ("constant", "plateau")
+
 
 def resolved(config: ClassifierConfig) -> ClassifierConfig:
     """The configuration with a model's and an optimiser's usual settings filled in.
@@ -200,7 +207,6 @@ def make_runs(config: ClassifierConfig, dataset: data.Dataset) -> Sequence[Run]:
     if config.class_weights == "balanced":
         how["class_weights"] = weights
     probed = take(parts.evaluated["train"], np.arange(min(PROBED, len(parts.indices["train"]))))
-    fixed_rate = config.schedule in ("constant", "plateau")
     return [
         Run(
             config.model,
@@ -215,7 +221,7 @@ def make_runs(config: ClassifierConfig, dataset: data.Dataset) -> Sequence[Run]:
             how=how,
             hooks=(layer_hook(probed, inputs, objective),),
             # A rate that depends on the length: such a run cannot be prolonged.
-            identity={} if fixed_rate else {"steps": steps},
+            identity={"steps": steps} if config.length_is_fixed else {},
         )
     ]
 
@@ -233,9 +239,14 @@ def load_saved(config: ClassifierConfig) -> tuple[TrainedClassifier, data.Datase
                 f"{config.evaluate} has no {MODEL}: it is not the folder of a complete run of "
                 "experiments.classifier; give one, or a file of weights"
             )
+    if not path.exists():
+        raise WeightsError(f"{path} does not exist: give a run's folder, or a file of weights")
     known = classification.load_classifier(path, classification.Inputs())
     name = config.dataset or known.record.get("dataset", "mnist")
-    dataset = data.load(name, config.data_dir, source=config.data_source)
+    data_dir = config.data_dir
+    if data_dir is None and config.data_source is None:
+        data_dir = recorded_flags(path.parent).get("data_dir")
+    dataset = data.load(name, data_dir, source=config.data_source)
     if known.record:
         return known, dataset
     blocks = len(getattr(known.model, "widths", ()))

@@ -4,8 +4,8 @@ What:     reads what a run left in its folder (log, facts of the data, gradients
           causes as the course's guide does: is the training loss high, and is it the model or the
           optimisation; is the test loss high, and is it overfitting or a mismatch; or is it a fault
           of the data or the set-up.
-Source:   course document 001; SOURCE is the folder of a run of experiments.classifier, complete,
-          stopped or diverged.
+Source:   course document 001; SOURCE is the folder of a run of experiments.classifier or of
+          experiments.dcgan, complete, stopped or diverged.
 Command:  python -m experiments.diagnose runs/classifier
           python -m experiments.diagnose runs/classifier --probe --budget 120
 Expected: experiments.practice.planted_faults measures how often it is right.

@@ -66,6 +66,11 @@ class EvaluatorConfig(TrainingConfig):
     scale: float = option(0.1, "training images are scaled by up to 1 ± this", low=0, high=0.5)
     out: str | None = option(None, f"file of the judge; unset: {FILE} in the workdir")
 
+    @property
+    def length_is_fixed(self) -> bool:
+        """The step sizes depend on the number of steps."""
+        return True
+
 
 class Result(NamedTuple):
     """What :func:`run` returns.

@@ -187,7 +187,9 @@ class TrainingConfig(DataConfig):
     COURSE_BATCH_SIZE: ClassVar[int]
     TRAINS: ClassVar[bool] = True
 
-    dataset: str = option("mnist", "data set: mnist, fashion_mnist, stacked_mnist, another of TFDS")
+    dataset: str = option(
+        "mnist", "data set: mnist, fashion_mnist, stacked_mnist, of TFDS, or DATA_DIR/NAME"
+    )
     num_devices: int | None = option(
         None, "devices that share each batch, over all processes; unset: all available", low=1
     )
@@ -231,6 +233,11 @@ class TrainingConfig(DataConfig):
     def batch_multiple(self) -> int:
         """What each device's share of the batch is a multiple of."""
         return 1
+
+    @property
+    def length_is_fixed(self) -> bool:
+        """Whether a longer run would differ from the beginning, so that none can be prolonged."""
+        return False
 
     @property
     def default_batch_size(self) -> int:

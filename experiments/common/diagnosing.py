@@ -1,8 +1,9 @@
 """A run's diagnosis in its folder: read, told, written; remedies as commands."""
 
 import dataclasses
+import itertools
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,11 @@ def diagnose_folder(folder: Path) -> Diagnosis:
     Raises:
         WorkdirError: the folder cannot be read, or is of a program that is not diagnosed.
     """
+    if not (folder / "config.json").exists():
+        raise WorkdirError(
+            f"{folder} is not the folder of a run: it has no config.json; give the folder that "
+            "experiments.classifier or experiments.dcgan wrote"
+        )
     config = read_json(folder / "config.json")
     program = config.get("program")
     if program not in ("classifier", "dcgan"):
@@ -76,11 +82,15 @@ def decided(diagnosis: Diagnosis, found: Finding | None) -> Diagnosis:
     return diagnosis._replace(findings=(*facts, found, *rest))
 
 
-def remedies(finding: Finding, settings: Mapping[str, Any]) -> list[dict[str, str]]:
+def remedies(
+    finding: Finding, settings: Mapping[str, Any], numbers: Iterator[int] | None = None
+) -> list[dict[str, str]]:
     """What to do, each with its ``text`` and, where flags can do it, a ``command``.
 
-    Settings that the network does not have, or has already, are left out.
+    Settings that the network does not have, or has already, are left out. ``numbers`` end the names
+    of the commands' folders; unset: 2, 3, ….
     """
+    numbers = numbers or itertools.count(2)
     found = []
     for remedy in finding.remedies:
         entry = {"text": remedy.text}
@@ -89,7 +99,7 @@ def remedies(finding: Finding, settings: Mapping[str, Any]) -> list[dict[str, st
             if wanted == dict(settings) or not _has(wanted.get("model"), remedy.changes):
                 continue
             try:
-                entry["command"] = _command(wanted)
+                entry["command"] = _command(wanted, f"{settings['workdir']}-{next(numbers)}")
             except ConfigError:
                 continue  # the other flags do not go with it
         found.append(entry)
@@ -111,8 +121,8 @@ def _has(model: str | None, changes: Mapping[str, Any]) -> bool:
     return not missing.get(model, set()) & set(changes)
 
 
-def _command(wanted: Mapping[str, Any]) -> str:
-    """The command of a run with these settings, in a folder beside theirs."""
+def _command(wanted: Mapping[str, Any], workdir: str) -> str:
+    """The command of a run with these settings, in a folder of its own."""
     # Here, because the programs end with their own diagnosis.
     from experiments.classifier import ClassifierConfig, resolved
     from experiments.dcgan import DCGANConfig
@@ -124,7 +134,7 @@ def _command(wanted: Mapping[str, Any]) -> str:
         resolved(ClassifierConfig(**{n: v for n, v in wanted.items() if n in names}))
     else:
         program, usual = "dcgan", DCGANConfig()
-    words = ["python", "-m", f"experiments.{program}", "--workdir", f"{wanted['workdir']}-2"]
+    words = ["python", "-m", f"experiments.{program}", "--workdir", workdir]
     for field in dataclasses.fields(usual):
         value = wanted.get(field.name)
         expected = field.default if field.name in chosen else getattr(usual, field.name)
@@ -135,16 +145,18 @@ def _command(wanted: Mapping[str, Any]) -> str:
 
 def as_values(diagnosis: Diagnosis, settings: Mapping[str, Any]) -> dict[str, Any]:
     """The content of ``diagnosis.json``: the first cause, and all findings."""
+    numbers = itertools.count(2)
     findings = [
         {
             "cause": finding.cause,
             "sureness": finding.sureness,
             "evidence": list(finding.evidence),
-            "remedies": remedies(finding, settings),
+            "remedies": remedies(finding, settings, numbers),
         }
         for finding in diagnosis.findings
     ]
-    first = findings[0] if findings else {"sureness": None, "evidence": [], "remedies": []}
+    healthy = {"sureness": None, "evidence": list(diagnosis.facts), "remedies": []}
+    first = findings[0] if findings else healthy
     return {
         "verdict": diagnosis.verdict,
         **{name: first[name] for name in ("sureness", "evidence", "remedies")},

@@ -156,6 +156,7 @@ def run_record(
     return {
         "program": program,
         "config": dataclasses.asdict(config),
+        **({"length_is_fixed": True} if config.length_is_fixed else {}),
         "versions": versions(),
         "devices": {
             "kind": devices.kind,

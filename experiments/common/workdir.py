@@ -27,6 +27,9 @@ FREE_FIELDS = frozenset(
 )
 
 
+LENGTH = frozenset({"epochs", "max_steps"})  # not free where the step sizes depend on it
+
+
 class Workdir:
     """The folder of one run.
 
@@ -128,15 +131,16 @@ class Workdir:
         self.write(SUMMARY, to_json(summary, indent=2) + "\n")
 
 
-def _identity(record: dict[str, Any]) -> dict[str, Any]:
+def _identity(record: dict[str, Any], free: frozenset[str] = FREE_FIELDS) -> dict[str, Any]:
     """Returns what determines the numbers of the recorded run."""
-    config = {n: v for n, v in record.get("config", {}).items() if n not in FREE_FIELDS}
+    config = {n: v for n, v in record.get("config", {}).items() if n not in free}
     fingerprint = record.get("data", {}).get("fingerprint")
     return {"program": record.get("program"), **config, "data fingerprint": fingerprint}
 
 
 def _differences(earlier: dict[str, Any], record: dict[str, Any]) -> list[tuple[str, Any, Any]]:
     """Lists what determines the numbers and differs."""
-    before, now = _identity(earlier), _identity(json.loads(to_json(record)))
+    free = FREE_FIELDS - LENGTH if record.get("length_is_fixed") else FREE_FIELDS
+    before, now = (_identity(one, free) for one in (earlier, json.loads(to_json(record))))
     names = {**before, **now}
     return [(n, before.get(n), now.get(n)) for n in names if before.get(n) != now.get(n)]

@@ -23,4 +23,24 @@ def diagnose_classifier(run: ClassifierRecord) -> Diagnosis:
     """
     looks = (*DATA_CAUSES, *TRAINING_CAUSES, *GENERALIZATION_CAUSES)
     found = [finding for look in looks if (finding := look(run)) is not None]
-    return Diagnosis(tuple(found or filter(None, [model_or_optimisation(run)])))
+    findings = tuple(found or filter(None, [model_or_optimisation(run)]))
+    return Diagnosis(findings, _facts(run))
+
+
+def _facts(run: ClassifierRecord) -> tuple[str, ...]:
+    """What a run showed, whatever is wrong with it."""
+    near = {name: found["agreement"] for name, found in run.facts["data"]["neighbors"].items()}
+    facts = [
+        f"the nearest training image has the same label for {near['train']:.1%} of the training "
+        f"images and {near['test']:.1%} of the test images"
+    ]
+    if run.epochs:
+        losses = run.curve("train_loss")
+        names = {"train": "training", "val": "held-out", "test": "test"}
+        known = [f"{run.accuracy(p):.1%} of the {names[p]} images" for p in names if p in run.parts]
+        facts = [
+            f"known are {', '.join(known)}",
+            f"training loss {losses[0]:.3g} after the first epoch, {losses[-1]:.3g} after the last",
+            *facts,
+        ]
+    return tuple(facts)

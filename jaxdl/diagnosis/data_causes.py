@@ -109,12 +109,14 @@ def imbalance(run: ClassifierRecord) -> Finding | None:
         if low > high - (0.1 if balanced else 0.03):
             return None
         sureness = 0.97
-    remedies = (
-        Remedy("draw each class equally often", {"sampling": "balanced"}),
-        Remedy("let rare classes count more in the loss", {"class_weights": "balanced"}),
-        Remedy("collect more images of the rare classes"),
-    )
-    return Finding("imbalance", sureness, tuple(evidence), remedies)
+    remedies = [Remedy("collect more images of the rare classes")]
+    if counts.min() and not balanced:  # nothing else makes a class known of which there is nothing
+        remedies = [
+            Remedy("draw each class equally often", {"sampling": "balanced"}),
+            Remedy("let rare classes count more in the loss", {"class_weights": "balanced"}),
+            *remedies,
+        ]
+    return Finding("imbalance", sureness, tuple(evidence), tuple(remedies))
 
 
 def _recalls(run: ClassifierRecord, used: np.ndarray) -> np.ndarray | None:
@@ -163,7 +165,10 @@ def label_noise(run: ClassifierRecord) -> Finding | None:
     if near["train"]["clear"] < FEWEST_CLEAR:
         return None
     spread = math.sqrt(sum(_variance(one["contradicted"], one["clear"]) for one in near.values()))
+    # Where a class is rare, its test images' neighbours are of others, whatever their labels.
+    counts = [count for count in run.facts["data"]["train"]["class_counts"] if count]
     alike = near["test"]["distance"] < NEAR * near["train"]["distance"]
+    alike = alike and max(counts) < UNEQUAL * min(counts) and not _unknown_classes(run)
     if train - test > max(CONTRADICTED, 4 * spread):
         where, share = "training", train - test
     elif alike and test - train > max(2 * CONTRADICTED, 4 * spread):
@@ -172,6 +177,8 @@ def label_noise(run: ClassifierRecord) -> Finding | None:
         where, share = "training and test", min(train, test)
     else:
         return None
+    if run.epochs and run.accuracy("test") > 1 - share / 2 and where != "training":
+        return None  # the network has learned elsewhere what these labels say
     evidence = [
         f"where six of the ten nearest training images agree, {train:.1%} of the training labels "
         f"and {test:.1%} of the test labels contradict them"
@@ -181,11 +188,16 @@ def label_noise(run: ClassifierRecord) -> Finding | None:
             f"accuracy {run.accuracy('val'):.1%} on images held out from training, "
             f"{run.accuracy('test'):.1%} on test images"
         )
-    remedies = (
-        Remedy(f"look through the {where} labels: about {share:.0%} seem wrong"),
-        Remedy("let wrong labels count less", {"label_smoothing": 0.1}),
-    )
-    return Finding("label noise", 0.9, tuple(evidence), remedies)
+    remedies = [Remedy(f"look through the {where} labels: about {share:.0%} seem wrong")]
+    if where != "test":
+        remedies.append(Remedy("let wrong labels count less", {"label_smoothing": 0.1}))
+    return Finding("label noise", 0.9, tuple(evidence), tuple(remedies))
+
+
+def _unknown_classes(run: ClassifierRecord) -> bool:
+    """Whether the test part has classes without training images."""
+    train, test = (np.array(run.facts["data"][part]["class_counts"]) for part in ("train", "test"))
+    return bool(((train == 0) & (test > 0)).any())
 
 
 def _variance(share: float, count: int) -> float:

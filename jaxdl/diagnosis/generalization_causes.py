@@ -49,10 +49,13 @@ def _error(run: ClassifierRecord, part: str) -> float:
 
 
 def overfitting(run: ClassifierRecord) -> Finding | None:
-    """The network knows its training images, and others much less."""
+    """The network knows its training images, and others of their kind much less."""
     if not learned(run):
         return None
-    parts = [name for name in ("val", "test") if name in run.parts]
+    alike = ("val",) if mismatch(run) else ("val", "test")
+    parts = [name for name in alike if name in run.parts]
+    if not parts:
+        return None
     counts = {name: run.facts["parts"][name] for name in parts}
     others = sum(counts[n] * run.accuracy(n) for n in parts) / sum(counts.values())
     gap = run.accuracy("train") - others

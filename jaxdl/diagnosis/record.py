@@ -99,6 +99,8 @@ def read_record(folder: str | os.PathLike) -> ClassifierRecord:
         WorkdirError: a file is missing or damaged, or the folder is no classifier's.
     """
     folder = Path(folder)
+    if not (folder / "config.json").exists():
+        raise WorkdirError(f"{folder} is not the folder of a run: it has no config.json")
     config = read_json(folder / "config.json")
     if config.get("program") != "classifier":
         raise WorkdirError(f"{folder} is the folder of {config.get('program')!r}, no classifier's")
@@ -165,4 +167,4 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
         with np.load(content, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
     except Exception as error:  # NumPy and zipfile document no common type
-        raise WorkdirError(f"{path} cannot be read: {error}") from error
+        raise WorkdirError(f"{path} is damaged: remove it, or run the program again") from error

@@ -77,13 +77,13 @@ def chance_warnings(record: Mapping[str, Any], num_classes: int = 10) -> list[st
 
     Example:
         >>> chance_warnings({"accuracy": [0.91, 0.1136]})
-        ['network 1 of 2 has an accuracy of 11.4%: it hardly uses its input']
+        ['network 2 of 2 has an accuracy of 11.4%: it hardly uses its input']
     """
     least = min(AT_CHANCE, 1.5 / num_classes)
     accuracies = [] if "steps_done" in record else record["accuracy"]
     return [
         f"network {i} of {len(accuracies)} has an accuracy of {accuracy:.1%}: it hardly uses its "
         "input"
-        for i, accuracy in enumerate(accuracies)
+        for i, accuracy in enumerate(accuracies, 1)
         if accuracy is not None and accuracy < least
     ]

@@ -332,7 +332,7 @@ def test_a_folder_is_read_whatever_was_cut_off(folder):
         ("facts.json", None, "facts.json cannot be read"),
         ("metrics.jsonl", b"{\n", "metrics.jsonl cannot be read"),
         ("metrics.jsonl", b"3\n", "metrics.jsonl cannot be read: a line is no record"),
-        ("predictions.npz", b"PK", "predictions.npz cannot be read"),
+        ("predictions.npz", b"PK", "predictions.npz is damaged"),
     ],
 )
 def test_a_damaged_folder_gets_one_message(folder, name, content, problem):
@@ -342,3 +342,49 @@ def test_a_damaged_folder_gets_one_message(folder, name, content, problem):
         (folder / name).write_bytes(content)
     with pytest.raises(WorkdirError, match=problem):
         read_record(folder)
+
+
+def _causes(**changes):
+    return [finding.cause for finding in diagnose_classifier(record(**changes)).findings]
+
+
+def test_neighbours_of_rare_classes_do_not_contradict_test_labels():
+    contradicted = {"data/neighbors/test/contradicted": 0.1, "data/train/class_counts": FEW}
+    assert _causes(facts=contradicted, test=0.85) == ["imbalance"]
+    assert _causes(facts=contradicted, settings={"sampling": "balanced"}, test=0.99) == []
+    unknown = {**contradicted, "data/train/class_counts": [300] * 9 + [0]}
+    assert "label noise" not in _causes(facts=unknown, test=0.85)
+
+
+def test_labels_that_the_network_knows_are_not_wrong():
+    contradicted = {"data/neighbors/test/contradicted": 0.1}
+    assert _causes(facts=contradicted, test=0.88) == ["label noise"]
+    assert _causes(facts=contradicted, test=0.98) == []
+
+
+def test_mismatch_alone_is_no_overfitting():
+    far = {"data/neighbors/test/distance": 60.0}
+    assert _causes(facts=far, train=0.99, val=0.95, test=0.1) == ["mismatch"]
+    assert _causes(facts=far, train=0.99, val=0.8, test=0.1) == ["mismatch", "overfitting"]
+
+
+def test_remedies_can_help():
+    def texts(**changes):
+        first = diagnose_classifier(record(**changes)).findings[0]
+        return [remedy.text for remedy in first.remedies], [dict(r.changes) for r in first.remedies]
+
+    missing, changes = texts(facts={"data/train/class_counts": [300] * 9 + [0]}, test=0.85)
+    assert missing == ["collect more images of the rare classes"]
+    _, changes = texts(facts={"data/neighbors/test/contradicted": 0.3}, test=0.7)
+    assert changes == [{}]
+    balanced = {"settings": {"sampling": "balanced"}, "facts": {"data/train/class_counts": FEW}}
+    assert _causes(**balanced, test=0.85) in ([], ["imbalance"])
+
+
+def test_a_healthy_run_shows_facts_too():
+    facts = diagnose_classifier(record()).facts
+    assert facts[0] == (
+        "known are 98.0% of the training images, 92.0% of the held-out images, 92.0% of the test "
+        "images"
+    )
+    assert "training loss 1 after the first epoch, 0.1 after the last" in facts

@@ -14,7 +14,7 @@ from experiments.classifier import ClassifierConfig, make_runs, resolved
 from experiments.common import ingredients, judgement
 from jaxdl import data
 from jaxdl.classification import load_classifier
-from jaxdl.errors import ConfigError, WeightsError
+from jaxdl.errors import ConfigError, WeightsError, WorkdirError
 from jaxdl.models import CNN, MLP
 from jaxdl.training.classifier import create_state, train_step
 from jaxdl.training.rngs import root_key
@@ -155,6 +155,16 @@ def test_only_a_run_whose_rate_ignores_its_length_can_be_prolonged(schedule, few
     config = resolved(ClassifierConfig(schedule=schedule, epochs=2, batch_size=64))
     (run,) = make_runs(config, data.load("mnist", few_digits))
     assert run.identity == ({} if schedule == "constant" else {"steps": 10})
+
+
+def test_a_refused_length_leaves_the_runs_record_as_it_is(trained, few_digits):
+    """The usual schedule's step sizes depend on the run's length: checked before any writing."""
+    _, folder = trained
+    before = {path: path.read_bytes() for path in folder.glob("*.json")}
+    longer = {"workdir": str(folder), "data_dir": few_digits, **FLAGS, "epochs": 7}
+    with pytest.raises(WorkdirError, match="epochs: 2 there, 7 now"):
+        classifier.run(ClassifierConfig.from_preset("smoke", **longer))
+    assert {path: path.read_bytes() for path in folder.glob("*.json")} == before
 
 
 def test_the_words_for_networks():

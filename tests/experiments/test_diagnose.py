@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shlex
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from experiments.common import diagnosing, ingredients, probing
 from experiments.common.probing import FASTER, LARGER, SAME, SLOWER, SMALLER, Sibling
 from jaxdl.diagnosis import HEALTHY, Diagnosis, Finding, Remedy
 from jaxdl.diagnosis.training_causes import USUAL_RATES
-from jaxdl.errors import DivergenceError, WorkdirError
+from jaxdl.errors import ConfigError, DivergenceError, WorkdirError
 
 TINY = {
     "model": "mlp",
@@ -132,6 +133,29 @@ def test_remedies_that_the_other_flags_forbid_are_left_out():
     finding = Finding("overfitting", 1.0, ("",), remedies)
     assert not diagnosing.remedies(finding, settings_of(model="mlp", validation=0.0, loss="focal"))
     assert len(diagnosing.remedies(finding, settings_of(model="mlp"))) == 2
+
+
+def test_each_remedys_command_has_a_folder_of_its_own():
+    two = tuple(Remedy("do it", {"learning_rate": rate}) for rate in (1e-4, 1e-5))
+    findings = (Finding("rate too high", 1.0, ("",), two), Finding("optimisation", 0.5, ("",), two))
+    content = diagnosing.as_values(Diagnosis(findings), settings_of(model="mlp"))
+    commands = [r["command"] for finding in content["findings"] for r in finding["remedies"]]
+    folders = [parsed(command).workdir for command in commands]
+    assert folders == [f"runs/a b-{number}" for number in (2, 3, 4, 5)]
+
+
+def test_a_healthy_runs_facts_are_its_evidence():
+    content = diagnosing.as_values(Diagnosis((), ("known are all",)), settings_of(model="mlp"))
+    assert (content["verdict"], content["evidence"]) == ("healthy", ["known are all"])
+
+
+def test_what_is_no_folder_of_a_run_gets_one_message(tmp_path):
+    for folder in (tmp_path, tmp_path / "nope", Path(__file__)):
+        with pytest.raises(WorkdirError, match=r"not the folder of a run: it has no config\.json"):
+            diagnosing.diagnose_folder(folder)
+    (tmp_path / "config.json").write_text('{"program": "dcgan"}')
+    with pytest.raises(ConfigError, match="--probe trains siblings of classifiers"):
+        probing.probe(tmp_path, 1.0)
 
 
 def test_the_usual_rates_are_those_of_the_program():

@@ -1,6 +1,7 @@
 """What the practice programs share: what they say of made-up numbers, and a run of one of them."""
 
 import dataclasses
+import importlib.util
 import json
 import re
 
@@ -24,6 +25,7 @@ from experiments.common.practice import (
     run_practice,
 )
 from experiments.common.study import Run
+from experiments.practice import guide
 from jaxdl import data, optim
 from jaxdl.metrics.statistics import paired_difference
 from jaxdl.models import MLP
@@ -198,3 +200,10 @@ def test_a_comparison_on_eight_devices_is_the_one_on_one(tmp_path, few_digits, p
         for metric, expected in values.items():
             found = eight.findings.values[name][metric]
             np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+def test_every_box_of_the_guide_names_a_program_that_exists():
+    names = [box.program.split()[0] for box in guide.BOXES.values() if box.program]
+    assert len(names) >= 8
+    for name in names:
+        assert importlib.util.find_spec(f"experiments.{name}") is not None, name

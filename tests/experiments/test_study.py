@@ -426,7 +426,7 @@ def test_a_study_keeps_checkpoints_and_warns_of_a_network_that_learns_nothing(tm
     assert kept >= {4, 6}, "two steps an epoch: the second epoch's beside the newest"
     epochs = [r for r in fitted.log.records if r["kind"] == "epoch"]
     assert all("hardly uses its input" in r["warnings"][0] for r in epochs)
-    assert "Warning: epoch 1: network 0 of 1 has an accuracy of" in capsys.readouterr().out
+    assert "Warning: epoch 1: network 1 of 1 has an accuracy of" in capsys.readouterr().out
 
 
 def test_looking_into_a_step_leaves_every_run_of_a_study_as_it_was(tmp_path, capsys, studied):
