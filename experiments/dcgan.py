@@ -5,6 +5,8 @@ Source:   course document 000; Radford et al. 2016, https://arxiv.org/abs/1511.0
 Command:  python -m experiments.dcgan                  the course's configuration
           python -m experiments.dcgan --preset quick   a few minutes on two CPU cores
           python -m experiments.dcgan --num_devices 8  the same batch, spread over 8 devices
+          python -m experiments.dcgan --preset quick --conditional        one class at a time
+          python -m experiments.dcgan --preset quick --loss relativistic --r1 1 --r2 1 --norm none
 Expected: after ten epochs (70,000 images, batch 100) the course reports losses of D between 0.03
           and 1.04, losses of G between 0.9 and 4.9, and D(x) between 0.66 and 0.99, at 108 to 117
           seconds per epoch on its GPU. The quick preset's samples are recognisable digits too.
@@ -158,20 +160,26 @@ def check(config: DCGANConfig, dataset: data.Dataset) -> None:
         raise DataError(
             f"{dataset.name} has {dataset.images.shape[-1]} channels; DCGAN needs 1 or 3"
         )
-    check_adversarial(config, len(dataset.images))
+    check_adversarial(config, dataset)
     if config.evaluate_samples:
         judge = quality.find_judge(config.judge, dataset)
         quality.check_samples(config.evaluate_samples, judge, dataset)
     count, channels = len(dataset.images), dataset.images.shape[-1]
-    state = jax.eval_shape(lambda: create_state(config, channels))
+    state = jax.eval_shape(lambda: create_state(config, channels, classes(config, dataset)))
     images = jax.ShapeDtypeStruct((count, config.image_size, config.image_size, channels), np.uint8)
     check_fits(state, images, "both networks and the images (--features, --latent_dim)")
 
 
-def create_state(config: DCGANConfig, channels: int) -> gan.GANState:
+def classes(config: DCGANConfig, dataset: data.Dataset) -> int:
+    """The number of classes that the networks know; 0 if they know none."""
+    return dataset.num_classes if config.conditional else 0
+
+
+def create_state(config: DCGANConfig, channels: int, num_classes: int = 0) -> gan.GANState:
     """Creates both networks before the first step; their weights depend only on the seed."""
     adam = make_optimizers(config)
-    how = {"conv": config.conv, "dtype": find_precision(config.precision).dtype}
+    dtype = find_precision(config.precision).dtype
+    how = {"conv": config.conv, "dtype": dtype, "num_classes": num_classes}
     state = gan.create_state(
         rngs.stream(rngs.root_key(config.seed), rngs.Stream.WEIGHTS),
         models.Generator(
@@ -198,8 +206,9 @@ def monitor(config: DCGANConfig, dataset: data.Dataset) -> tuple[Monitor | None,
     key = rngs.stream(rngs.root_key(config.seed), rngs.Stream.EVALUATION)
     noise = rngs.normal_per_sample(key, jnp.arange(config.evaluate_samples), config.latent_dim)
     test_images = resized(dataset.test.images, (config.image_size,) * 2)
+    labels = np.resize(dataset.test.labels, len(noise)) if config.conditional else None
     scores = quality.generator_monitor(
-        judge, test_images, noise, config.evaluate_every, config.evaluate_epochs
+        judge, test_images, noise, config.evaluate_every, config.evaluate_epochs, labels
     )
     return scores, judge.hash if judge else None
 
@@ -210,20 +219,24 @@ def train(
     """Runs the adversarial training; None if it only repeated steps for debugging."""
     root = rngs.root_key(config.seed)
     recipe = make_recipe(config, config.ema_half_life)
-    images = parallel.replicate(images, session.devices.local)
+    num_classes = classes(config, session.dataset)
+    labels = jnp.asarray(session.dataset.labels) if num_classes else None
+    images, labels = parallel.replicate((images, labels), session.devices.local)
     shuffle = rngs.stream(root, rngs.Stream.SHUFFLE)
     permutation = jax.jit(data.epoch_permutation, static_argnums=2)
 
     def inputs_for_epoch(epoch: int) -> gan.GANInputs:
-        return gan.GANInputs(images, permutation(shuffle, epoch, len(images)), root)
+        return gan.GANInputs(images, permutation(shuffle, epoch, len(images)), root, labels)
 
     # All processes have the same hooks, so that all stop at the same steps; one writes.
-    hooks = [sample_writer(config, session.workdir, "epoch_{point.epoch:04d}.png")]
+    hooks = [sample_writer(config, session.workdir, "epoch_{point.epoch:04d}.png", num_classes)]
     if config.sample_every:
-        hooks.append(sample_writer(config, session.workdir, "step_{point.step:06d}.png"))
+        hooks.append(
+            sample_writer(config, session.workdir, "step_{point.step:06d}.png", num_classes)
+        )
     task = Task(
         functools.partial(gan.batch_step, recipe=recipe),
-        create_state(config, images.shape[-1]),
+        create_state(config, images.shape[-1], num_classes),
         inputs_for_epoch,
         inspection=Inspection(recipe.batches),
     )
@@ -274,8 +287,8 @@ def train_and_draw(session: Session, begin: float) -> Result | None:
     tell = session.console.message
     if config.dry_run:
         tell(flag_table(config))
-        channels = session.dataset.images.shape[-1]
-        state = jax.eval_shape(lambda: create_state(config, channels))
+        given = session.dataset.images.shape[-1], classes(config, session.dataset)
+        state = jax.eval_shape(lambda: create_state(config, *given))
         tell(model_table(state, config.pack))
         return None
     size = config.image_size

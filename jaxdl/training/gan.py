@@ -91,11 +91,13 @@ class GANInputs(NamedTuple):
         images: the data set on the device, uint8 (N, H, W, C).
         permutation: this epoch's order, integers (N,).
         key: the run's root key.
+        labels: the images' classes, integers (N,), for networks that know classes; else None.
     """
 
     images: jax.Array
     permutation: jax.Array
     key: jax.Array
+    labels: jax.Array | None = None
 
 
 def batch_step(
@@ -125,8 +127,10 @@ def batch_step(
         draws = None
         if recipe.loss.penalty is not None:
             draws = uniform_per_sample(mix, positions[:: recipe.pack] // recipe.pack)
+        own = shard.take(batch)
         return {
-            "real": to_signed_range(inputs.images[shard.take(batch)]),
+            "real": to_signed_range(inputs.images[own]),
+            "labels": None if inputs.labels is None else inputs.labels[own],
             "noise": normal_per_sample(noise, positions, dim),
             "loss": recipe.loss,
             "mix": draws,
@@ -172,10 +176,13 @@ def _key(root: jax.Array, name: str, step: jax.Array, more: int) -> jax.Array:
     return jax.random.fold_in(key, more) if more else key
 
 
-def generate(state: GANState, noise: jax.Array) -> jax.Array:
+def generate(state: GANState, noise: jax.Array, labels: jax.Array | None = None) -> jax.Array:
     """Images (N, H, W, C) in [-1, 1] from noise (N, latent_dim), by the average of G if it is kept.
+
+    With classes, ``labels`` are integers (N,) or shares (N, classes).
 
     In evaluation mode, with running statistics, an image depends only on its own z, not on the rest
     of the batch.
     """
-    return state.averaged_generator.predict(noise)
+    given = () if labels is None else (labels,)
+    return state.averaged_generator.predict(noise, *given)

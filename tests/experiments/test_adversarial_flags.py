@@ -9,6 +9,7 @@ import pytest
 from experiments import dcgan
 from experiments.common import adversarial, diagnosing
 from jaxdl import generation, losses
+from jaxdl.data.sources.embedded import load_embedded
 from jaxdl.diagnosis import diagnose_gan
 from jaxdl.errors import ConfigError
 from jaxdl.training.collapse import collapse_warnings
@@ -62,7 +63,7 @@ def test_what_makes_no_sense_is_refused_before_anything_is_written(
     ],
 )
 def test_what_makes_sense_is_taken(fields):
-    adversarial.check_adversarial(config(**fields), 1000)
+    adversarial.check_adversarial(config(**fields), load_embedded())
 
 
 def test_rates_and_schedules_are_each_network_s_own():
