@@ -19,6 +19,7 @@ pictures and the exported generator are of the epoch with the best score.
 import dataclasses
 import functools
 import time
+from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple
 
 import jax
@@ -41,19 +42,21 @@ from experiments.common.gan_results import (
     summarize,
 )
 from experiments.common.gan_samples import sample_writer
+from experiments.common.own_images import ImageFlags
 from experiments.common.session import Session, open_session
 from experiments.common.table import flag_table
 from experiments.common.training import exit_status, fit_or_replay, run_options
 from experiments.common.workdir import SUMMARY
 from jaxdl import data, models
-from jaxdl.distributed import parallel
-from jaxdl.distributed.memory import check_fits
+from jaxdl.distributed.memory import DEVICE, DISK, HOST, PLACES, check_fits, place_for
 from jaxdl.distributed.precision import PRECISIONS, find_precision, products_as
-from jaxdl.errors import DataError
+from jaxdl.errors import ConfigError, DataError
 from jaxdl.evaluation.references import resized
 from jaxdl.generation import save_generator
 from jaxdl.run.divergence import Inspection
+from jaxdl.run.feed import Feed
 from jaxdl.run.fit import best_state
+from jaxdl.run.gan_inputs import streamed_inputs, whole_inputs
 from jaxdl.run.log import Record, RunLog
 from jaxdl.run.schedule import Schedule
 from jaxdl.run.task import Monitor, Task
@@ -63,12 +66,13 @@ from jaxdl.training.reprs import short_repr
 
 THEME = "Generative adversarial networks"
 
+# Methods for the layers they apply to; the other layers use "auto".
 CONV_METHODS = ("auto", "lax", "winograd", "winograd4")
 GENERATOR_FILES = ("generator.safetensors", "model.pt")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DCGANConfig(AdversarialConfig):
+class DCGANConfig(ImageFlags, AdversarialConfig):
     """The course's configuration; the flags' help gives reasons and units."""
 
     COURSE_BATCH_SIZE: ClassVar[int] = 100
@@ -103,6 +107,11 @@ class DCGANConfig(AdversarialConfig):
     latent_dim: int = option(100, "length of the noise vector z", low=1, high=100_000)
     sample_every: int | None = option(
         None, "also write a sample grid every this many steps; unset: each epoch only", low=1
+    )
+    data_place: str | None = option(
+        None,
+        "where the images are: device, host, or disk (of --images); unset: by their size",
+        choices=PLACES,
     )
     precision: str = option(
         "float32", "precision of products; lower is faster on a GPU", choices=tuple(PRECISIONS)
@@ -164,15 +173,33 @@ def check(config: DCGANConfig, dataset: data.Dataset) -> None:
     if config.evaluate_samples:
         judge = quality.find_judge(config.judge, dataset)
         quality.check_samples(config.evaluate_samples, judge, dataset)
-    count, channels = len(dataset.images), dataset.images.shape[-1]
+    channels = dataset.images.shape[-1]
     state = jax.eval_shape(lambda: create_state(config, channels, classes(config, dataset)))
-    images = jax.ShapeDtypeStruct((count, config.image_size, config.image_size, channels), np.uint8)
+    images = shape_of(config, dataset) if find_place(config, dataset) == DEVICE else ()
     check_fits(state, images, "both networks and the images (--features, --latent_dim)")
 
 
 def classes(config: DCGANConfig, dataset: data.Dataset) -> int:
     """The number of classes that the networks know; 0 if they know none."""
     return dataset.num_classes if config.conditional else 0
+
+
+def shape_of(config: DCGANConfig, dataset: data.Dataset) -> jax.ShapeDtypeStruct:
+    """The images' shape and type in training."""
+    count, *_, channels = dataset.images.shape
+    return jax.ShapeDtypeStruct((count, config.image_size, config.image_size, channels), np.uint8)
+
+
+def find_place(config: DCGANConfig, dataset: data.Dataset) -> str:
+    """Where the images are in training; what has been read into memory is not put on disk."""
+    in_file = isinstance(dataset.images, data.StoredImages)
+    if config.data_place == DISK and not in_file:
+        raise ConfigError(
+            f"--data_place disk: the images of {dataset.name} are in memory already; give host, or "
+            "a folder with --images"
+        )
+    found = config.data_place or place_for(shape_of(config, dataset))
+    return HOST if found == DISK and not in_file else found
 
 
 def create_state(config: DCGANConfig, channels: int, num_classes: int = 0) -> gan.GANState:
@@ -213,21 +240,34 @@ def monitor(config: DCGANConfig, dataset: data.Dataset) -> tuple[Monitor | None,
     return scores, judge.hash if judge else None
 
 
+def load_images(config: DCGANConfig, dataset: data.Dataset) -> np.ndarray | data.StoredImages:
+    """The images at the size of training, uint8 (N, H, W, C); in their file if they stay there."""
+    if find_place(config, dataset) == DISK:
+        return dataset.images
+    return data.resize_square(dataset.images, config.image_size)
+
+
+def make_inputs(
+    config: DCGANConfig, session: Session, images: np.ndarray | data.StoredImages
+) -> Callable[[int], gan.GANInputs | Feed]:
+    """The inputs by epoch, from wherever the images are."""
+    root, labels = rngs.root_key(config.seed), None
+    if config.conditional:
+        labels = jnp.asarray(session.dataset.labels)
+    if find_place(config, session.dataset) == DEVICE:
+        return whole_inputs(images, root, session.devices.local, labels)
+    return streamed_inputs(images, root, make_recipe(config), labels)
+
+
 def train(
-    config: DCGANConfig, session: Session, images: jax.Array, schedule: Schedule
+    config: DCGANConfig,
+    session: Session,
+    images: np.ndarray | data.StoredImages,
+    schedule: Schedule,
 ) -> Trained | None:
     """Runs the adversarial training; None if it only repeated steps for debugging."""
-    root = rngs.root_key(config.seed)
     recipe = make_recipe(config, config.ema_half_life)
     num_classes = classes(config, session.dataset)
-    labels = jnp.asarray(session.dataset.labels) if num_classes else None
-    images, labels = parallel.replicate((images, labels), session.devices.local)
-    shuffle = rngs.stream(root, rngs.Stream.SHUFFLE)
-    permutation = jax.jit(data.epoch_permutation, static_argnums=2)
-
-    def inputs_for_epoch(epoch: int) -> gan.GANInputs:
-        return gan.GANInputs(images, permutation(shuffle, epoch, len(images)), root, labels)
-
     # All processes have the same hooks, so that all stop at the same steps; one writes.
     hooks = [sample_writer(config, session.workdir, "epoch_{point.epoch:04d}.png", num_classes)]
     if config.sample_every:
@@ -237,7 +277,7 @@ def train(
     task = Task(
         functools.partial(gan.batch_step, recipe=recipe),
         create_state(config, images.shape[-1], num_classes),
-        inputs_for_epoch,
+        make_inputs(config, session, images),
         inspection=Inspection(recipe.batches),
     )
     scores, judge = monitor(config, session.dataset)
@@ -291,8 +331,9 @@ def train_and_draw(session: Session, begin: float) -> Result | None:
         state = jax.eval_shape(lambda: create_state(config, *given))
         tell(model_table(state, config.pack))
         return None
-    size = config.image_size
-    images = data.resize_bilinear(session.dataset.images, size, size)
+    images = load_images(config, session.dataset)
+    if (place := find_place(config, session.dataset)) != DEVICE:
+        tell(f"The images stay on the {place}; each part of an epoch is read before its turn.")
     tell(
         f"{schedule.total_steps} steps of {config.batch_size} images, "
         f"{schedule.steps_per_epoch} an epoch; results in {config.workdir}"

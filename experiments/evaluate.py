@@ -23,6 +23,8 @@ import numpy as np
 
 from experiments.common import command_line, lesson
 from experiments.common.config import DataConfig, option
+from experiments.common.own_images import load_folder
+from experiments.common.run_data import load_named, recorded_flags
 from experiments.common.session import default_workdir
 from experiments.common.table import text_table
 from jaxdl import data, evaluation, generation, plot
@@ -74,9 +76,11 @@ class EvaluateConfig(DataConfig):
         positional=True,
     )
     count: int = option(10_000, "number of images, if there are so many", low=1, high=100_000)
-    dataset: str = option("mnist", "the real images to compare with")
+    dataset: str | None = option(
+        None, "the real images to compare with; unset: the run's, else mnist"
+    )
     reference: str | None = option(
-        None, "real images without labels instead: a folder of PNG files, or an .npz"
+        None, "real images of your own instead: a folder of them, or an .npz"
     )
     judge: str | None = option(
         None, "a file that experiments.evaluator wrote; unset: the package's judge of the data set"
@@ -99,20 +103,42 @@ class Result(NamedTuple):
     summary: dict[str, Any]
 
 
+def with_data_of_run(config: EvaluateConfig) -> EvaluateConfig:
+    """The configuration with the data of the run that is judged, where it names none."""
+    if config.dataset or config.reference:
+        return config
+    flags = recorded_flags(Path(config.source))
+    if flags.get("images"):
+        return dataclasses.replace(config, reference=flags["images"])
+    data_dir = flags.get("data_dir")
+    if config.data_dir or config.data_source or not (data_dir and Path(data_dir).is_dir()):
+        data_dir = config.data_dir
+    return dataclasses.replace(config, dataset=flags.get("dataset", "mnist"), data_dir=data_dir)
+
+
 def find_judge(config: EvaluateConfig) -> Judge | None:
     """The judge that is named, or the package's own of the data set; None if there is none."""
     return evaluation.find_judge(config.judge, "" if config.reference else config.dataset)
 
 
-def load_reference(config: EvaluateConfig) -> data.Dataset:
-    """The real images: a data set, or images without labels, a fifth of them for testing."""
+def load_reference(config: EvaluateConfig, images: np.ndarray) -> data.Dataset:
+    """The real images to compare (N, H, W, C) with: a data set, or the user's own.
+
+    A folder is read as in training, damaged files left out if they were in the run's training. Of
+    an archive a fifth is for testing.
+    """
+    height, width, channels = images.shape[1:]
     if config.reference is None:
-        return data.load(config.dataset, config.data_dir, source=config.data_source)
-    images = evaluation.read_images(config.reference)
-    is_test = np.arange(len(images)) % 5 == 4
+        size = height if height == width else None
+        return load_named(config.dataset, config.data_dir, config.data_source, size)
+    if Path(config.reference).is_dir() and height == width:
+        run = recorded_flags(Path(config.source))
+        how = {name: run.get(name, False) for name in ("skip_bad", "follow_links")}
+        return load_folder(config.reference, data.Picture(height, channels == 1), **how)
+    real = evaluation.read_images(config.reference)
+    is_test = np.arange(len(real)) % 5 == 4
     train, test = (
-        data.Split(part, np.zeros(len(part), np.int32))
-        for part in (images[~is_test], images[is_test])
+        data.Split(part, np.zeros(len(part), np.int32)) for part in (real[~is_test], real[is_test])
     )
     about = {"name": "images", "source": "files", "location": config.reference, "num_classes": 1}
     return data.make_dataset(train, test, **about)
@@ -139,13 +165,13 @@ def load_images(config: EvaluateConfig) -> tuple[np.ndarray, np.ndarray | None]:
 
 def check(images: np.ndarray, judge: Judge | None, dataset: data.Dataset) -> None:
     """Raises if these images cannot be compared with the data set."""
-    for part in (images, dataset.images):
+    for part in (images, dataset.images[:1]):
         channels = judge.network.channels if judge else dataset.images.shape[-1]
         evaluation.judge.check_images(part, channels)
     if judge is None:
         return
     evaluation.scores.check_count(len(images), judge)
-    if dataset.source != "files" and judge.network.num_classes != dataset.num_classes:
+    if dataset.num_classes > 1 and judge.network.num_classes != dataset.num_classes:
         raise ConfigError(
             f"the judge tells {judge.network.num_classes} classes apart and {dataset.name} has "
             f"{dataset.num_classes}: give a judge that was trained on it"
@@ -237,9 +263,10 @@ def run(config: EvaluateConfig) -> Result:
     enable_cache()
     begin = time.perf_counter()
     lesson.check_own(Path(config.workdir or default_workdir("evaluate", config.preset)), "evaluate")
+    config = with_data_of_run(config)
     judge = find_judge(config)
     images, asked = load_images(config)
-    dataset = load_reference(config)
+    dataset = load_reference(config, images)
     check(images, judge, dataset)
     folder = lesson.begin("evaluate", config)
     print(dataset.description)

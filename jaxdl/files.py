@@ -16,6 +16,14 @@ import numpy as np
 from jaxdl.errors import JaxdlError, WorkdirError
 
 PART = ".part"  # suffix of incomplete files
+CACHE_VARIABLE = "JAXDL_CACHE_DIR"
+
+
+def cache_root() -> Path:
+    """The user's folder for what can be made again; ``JAXDL_CACHE_DIR`` overrides it."""
+    if folder := os.environ.get(CACHE_VARIABLE):
+        return Path(folder)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jaxdl"
 
 
 def write_atomically(path: str | os.PathLike, content: bytes | str) -> None:

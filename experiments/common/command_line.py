@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from experiments.common.allocator import restart_with_huge_pages
-from experiments.common.config import Flags, TrainingConfig, field_type, shown_name
+from experiments.common.config import Flags, field_type, shown_name
 from experiments.common.output import (
     STATUS_FAULT,
     STATUS_INTERRUPTED,
@@ -164,7 +164,7 @@ def _run(
     try:
         own = arguments is None
         config = parse(program, config_class, description, sys.argv[1:] if own else arguments)
-        if own and isinstance(config, TrainingConfig) and not config.dry_run:
+        if own and config.TRAINS and not getattr(config, "dry_run", False):
             restart_with_huge_pages()
         with peers.lost_peers_are_errors():
             result = run(config)

@@ -25,7 +25,7 @@ class Course(NamedTuple):
 
 COURSE_IMAGES = 60_000  # MNIST's training images
 # Flags that leave the figures alone, or only draw other random numbers.
-SAME_FIGURES = FREE_FIELDS - {"epochs", "max_steps"} | {
+SAME_FIGURES = FREE_FIELDS - {"epochs", "max_steps", "images"} | {
     *("seed", "seeds", "virtual_shards", "log_every", "sample_every"),
     *("ema_half_life", "evaluate_every", "evaluate_epochs", "evaluate_samples", "judge"),
 }

@@ -68,9 +68,11 @@ class Flags:
 
     Attributes:
         PRESETS: for each ``--preset``, the fields whose defaults it changes.
+        TRAINS: whether the program trains large networks, and gains from huge pages.
     """
 
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {}
+    TRAINS: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         """Checks every field.
@@ -183,8 +185,9 @@ class TrainingConfig(DataConfig):
     """
 
     COURSE_BATCH_SIZE: ClassVar[int]
+    TRAINS: ClassVar[bool] = True
 
-    dataset: str = option("mnist", "data set: mnist, fashion_mnist, or another of TFDS")
+    dataset: str = option("mnist", "data set: mnist, fashion_mnist, stacked_mnist, another of TFDS")
     num_devices: int | None = option(
         None, "devices that share each batch, over all processes; unset: all available", low=1
     )

@@ -4,8 +4,10 @@ import time
 from collections.abc import Callable
 
 from jaxdl.data import Dataset
+from jaxdl.data.sources import image_folder
 from jaxdl.data.sources.loading import DATA_DIR_VARIABLE
 from jaxdl.distributed.devices import Devices
+from jaxdl.errors import brief
 from jaxdl.run.log import Record
 from jaxdl.run.progress import ProgressBar, has_screen
 from jaxdl.run.schedule import Point
@@ -63,8 +65,12 @@ def data_line(dataset: Dataset) -> str:
     else:
         whence = f" from {dataset.location}"
     line = f"{dataset.name}: {dataset.num_train:,} training and {num_test:,} test images{whence}"
-    wrong = [text for text in dataset.notice.splitlines() if DATA_DIR_VARIABLE in text]
-    return "\n".join([line, *wrong])
+    told = [
+        text
+        for text in dataset.notice.splitlines()
+        if DATA_DIR_VARIABLE in text or dataset.source == image_folder.SOURCE
+    ]
+    return "\n".join([line, *map(brief, told)])
 
 
 def device_line(devices: Devices, batch_size: int, default_batch_size: int | None) -> str:

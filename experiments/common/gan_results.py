@@ -2,7 +2,6 @@
 
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 from experiments.common import quality
@@ -29,7 +28,6 @@ COURSE = {
     "d_g_z2": 0.0111,
     "seconds_per_epoch": [108, 112, 112, 112, 110, 110, 109, 112, 115, 117],
 }
-# Methods for the layers they apply to; the other layers use "auto".
 
 
 class Trained(NamedTuple):
@@ -72,14 +70,14 @@ def loss_curves(history: RunLog, steps_per_epoch: int, probabilities: bool = Tru
 
 
 def draw_figures(
-    config: Any, session: Session, images: jax.Array, schedule: Schedule, trained: Trained
+    config: Any, session: Session, images: Any, schedule: Schedule, trained: Trained
 ) -> dict[str, Any]:
     """Draws the course's figures and writes them into the folder; G is the best one."""
     fitted = trained.fitted
     root = rngs.root_key(config.seed)
     order = data.epoch_permutation(rngs.stream(root, rngs.Stream.PICTURES), 0, len(images))
     inputs = fixed_inputs(config, trained.best.generator.model.num_classes)
-    real = data.to_signed_range(images[order[: len(inputs[0])]])
+    real = data.to_signed_range(images[np.asarray(order[: len(inputs[0])])])
     fake = generate(trained.best, *inputs)
     frames, titles = sample_frames(session.workdir.path / SAMPLES, schedule)
     figures = {

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from jaxdl import data, evaluation, plot
+from jaxdl.data.sources import image_folder
 from jaxdl.errors import ConfigError, DataError
 from jaxdl.evaluation.judge import check_images
 from jaxdl.evaluation.references import pick
@@ -41,7 +42,8 @@ def find_judge(name: str | None, dataset: data.Dataset) -> evaluation.Judge | No
     Raises:
         UserError: the file is no judge, or the judge does not know such images.
     """
-    judge = evaluation.find_judge(name, dataset.name)
+    known = "" if dataset.source == image_folder.SOURCE else dataset.name
+    judge = evaluation.find_judge(name, known)
     if judge is not None:
         check_images(dataset.images[:1], judge.network.channels)
     return judge

@@ -13,6 +13,7 @@ import jax
 from experiments.common.allocator import uses_huge_pages
 from experiments.common.config import TrainingConfig
 from experiments.common.console import Console, data_line, device_line
+from experiments.common.run_data import load_data
 from experiments.common.workdir import CONFIG, Workdir
 from jaxdl import data
 from jaxdl.distributed import peers
@@ -100,7 +101,7 @@ def open_session(
         batch_size=batch_size,
         workdir=config.workdir or default_workdir(program, config.preset),
     )
-    dataset = data.load(config.dataset, config.data_dir, source=config.data_source)
+    dataset = load_data(config)
     console.message(data_line(dataset))
     console.message(device_line(devices, batch_size, default))
     check(config, dataset)
@@ -170,6 +171,7 @@ def run_record(
             "train": dataset.num_train,
             "test": len(dataset.labels) - dataset.num_train,
             "fingerprint": dataset.fingerprint,
+            **({"classes": dataset.class_names} if dataset.class_names else {}),
         },
         "notices": [*dataset.notice.splitlines(), *devices.messages],
     }

@@ -1,8 +1,7 @@
 """Our contestants: each function prepares one and returns how to run it."""
 
-import atexit
 import functools
-import shutil
+import os
 import tempfile
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.measuring.layers import Layer
+from experiments.measuring.pictures import temporary_folder, write_array, write_pictures
 from experiments.measuring.worker import Prepared
 from jaxdl import data, models, nn, optim
 from jaxdl.data import normalize_mnist
@@ -20,6 +20,7 @@ from jaxdl.distributed.compilation import enable_cache
 from jaxdl.distributed.devices import fix_threads
 from jaxdl.distributed.precision import find_precision, products_as
 from jaxdl.distributed.virtual_shards import with_virtual_shards
+from jaxdl.files import CACHE_VARIABLE
 from jaxdl.run.checkpoint import CheckpointStore
 from jaxdl.run.saving import SavePolicy
 from jaxdl.run.signals import StopSignals
@@ -111,8 +112,7 @@ def dcgan_saving(
     inputs = gan.GANInputs(jnp.asarray(images), jnp.arange(batch_size), rngs.root_key(1))
     step = functools.partial(gan.batch_step, recipe=gan.GANRecipe(batch_size))
     run = parallel.compile_steps(step, jax.local_devices()[:1], 1)
-    store = CheckpointStore(tempfile.mkdtemp(prefix="jaxdl-benchmark-"))
-    atexit.register(shutil.rmtree, store.folder, ignore_errors=True)
+    store = CheckpointStore(temporary_folder())
     held, saved = [state], [0]
 
     def call() -> None:
@@ -220,6 +220,31 @@ def pipeline(batch_size: int, size: int, steps: int = 100) -> Prepared:
     return Prepared(lambda: jax.block_until_ready(batches(images, order)), steps)
 
 
+def decoding(count: int, size: int) -> Prepared:
+    """A folder of pictures is read for the first time; a step is one picture."""
+    folder = write_pictures(count)
+
+    def call() -> None:
+        with tempfile.TemporaryDirectory() as cache:
+            os.environ[CACHE_VARIABLE] = cache
+            data.load_image_folder(folder, data.Picture(size))
+
+    return Prepared(call, count, is_long=True)
+
+
+def streaming(count: int, size: int, batch_size: int) -> Prepared:
+    """Batches of images in a file, in random order, to the device; a step is one image."""
+    images = data.StoredImages(write_array(count, size))
+    rng = np.random.default_rng(0)
+
+    def call() -> None:
+        batches = rng.permutation(count).reshape(-1, batch_size)
+        for group in data.batch_groups(images, batches, size=1):
+            jax.block_until_ready(jax.device_put(group))
+
+    return Prepared(call, count)
+
+
 def matrix_product(size: int = 2048) -> Prepared:
     """A large float32 matrix product: the best this machine can do in arithmetic."""
     a = jnp.ones((size, size), jnp.float32)
@@ -263,6 +288,8 @@ CASES: dict[str, Callable[..., Prepared]] = {
     "mlp_epoch": mlp_epoch,
     "layer": layer,
     "pipeline": pipeline,
+    "decoding": decoding,
+    "streaming": streaming,
     "matrix_product": matrix_product,
     "large_copy": large_copy,
 }

@@ -10,6 +10,7 @@ HUGE = ", huge pages"
 BATCHES = (25, 50, 100, 200, 400)
 SHARDS = (2, 8)
 SAVING_STEPS = 5
+DCGAN_SIZE = 64  # pixels
 
 
 class Case(NamedTuple):
@@ -240,15 +241,22 @@ def saving_cases(machine: Machine, sizes: Sizes) -> list[Case]:
 
 
 def pipeline_cases(machine: Machine, sizes: Sizes) -> list[Case]:
-    """The data alone."""
-    cases = []
-    for name, batch_size, size in (("MLP", 64, 28), ("DCGAN", sizes.batch_size, 64)):
-        options = {"batch_size": batch_size, "size": size}
-        contestants = [Contestant(OURS, "jax", "pipeline", options)]
+    """The data alone: on the device, as pictures in a folder, and as images in a file."""
+
+    def case(name: str, kind: str, examples: int, **options: int) -> Case:
+        contestants = [Contestant(OURS, "jax", kind, options)]
         if machine.torch:
-            contestants.append(Contestant("PyTorch DataLoader", "torch", "pipeline", options))
-        cases.append(Case(f"data alone, {name}, batch of {size}×{size}", contestants, batch_size))
-    return cases
+            contestants.append(Contestant("PyTorch DataLoader", "torch", kind, options))
+        return Case(name, contestants, examples)
+
+    batch, size = sizes.batch_size, DCGAN_SIZE
+    whole, many = f"data alone, DCGAN, batch of {size}×{size}", {"count": 80 * batch, "size": size}
+    return [
+        case("data alone, MLP, batch of 28×28", "pipeline", 64, batch_size=64, size=28),
+        case(whole, "pipeline", batch, batch_size=batch, size=size),
+        case("JPEG picture of 320×240, decoded", "decoding", 1, count=8 * batch, size=size),
+        case(f"image of {size}×{size} in a file", "streaming", 1, batch_size=batch, **many),
+    ]
 
 
 PARTS = {

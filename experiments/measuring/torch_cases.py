@@ -5,15 +5,19 @@ tuning guide suggests next. They run on a GPU if PyTorch has one.
 """
 
 import contextlib
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import nn
 from torch.nn import functional
 
 from experiments.measuring.layers import Layer
+from experiments.measuring.pictures import write_array, write_pictures
 from experiments.measuring.worker import Prepared
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -190,6 +194,59 @@ def pipeline(batch_size: int, size: int, steps: int = 100) -> Prepared:
     return Prepared(call, steps)
 
 
+class _Files(torch.utils.data.Dataset):
+    """Pictures as tensors, decoded when they are asked for."""
+
+    def __init__(self, folder: Path, size: int) -> None:
+        self.files, self.size = sorted(folder.iterdir()), size
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        with Image.open(self.files[index]) as image:
+            side = min(image.size)
+            left, top = ((length - side) // 2 for length in image.size)
+            square = image.convert("RGB").crop((left, top, left + side, top + side))
+        resized = square.resize((self.size, self.size), Image.Resampling.BILINEAR)
+        return torch.from_numpy(np.array(resized))
+
+
+class _Rows(torch.utils.data.Dataset):
+    """Rows of a `.npy` file as tensors."""
+
+    def __init__(self, path: Path) -> None:
+        self.images = np.load(path, mmap_mode="r")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return torch.from_numpy(np.array(self.images[index]))
+
+
+def _read_all(dataset: torch.utils.data.Dataset, batch_size: int) -> Prepared:
+    workers = os.cpu_count() or 1
+    loader = torch.utils.data.DataLoader(dataset, batch_size, shuffle=True, num_workers=workers)
+
+    def call() -> None:
+        for batch in loader:
+            batch.to(DEVICE)
+        _wait()
+
+    return Prepared(call, len(dataset), is_long=True)
+
+
+def decoding(count: int, size: int) -> Prepared:
+    """A ``DataLoader`` with a worker a core reads a folder of pictures; a step is one picture."""
+    return _read_all(_Files(write_pictures(count), size), 64)
+
+
+def streaming(count: int, size: int, batch_size: int) -> Prepared:
+    """A ``DataLoader`` with a worker a core reads images in a file; a step is one image."""
+    return _read_all(_Rows(write_array(count, size)), batch_size)
+
+
 def describe() -> dict[str, str]:
     """Where PyTorch runs here."""
     name = torch.cuda.get_device_name() if DEVICE == "cuda" else "cpu"
@@ -202,4 +259,6 @@ CASES: dict[str, Callable[..., Prepared]] = {
     "mlp_epoch": mlp_epoch,
     "layer": layer,
     "pipeline": pipeline,
+    "decoding": decoding,
+    "streaming": streaming,
 }

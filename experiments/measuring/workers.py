@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from experiments.common import allocator
 
 RUNS_A_TURN = 2
+SECONDS_TO_END = 3.0
 LIMIT_SECONDS = 300.0  # contestants not ready by then are left out
 
 
@@ -110,13 +111,16 @@ class Worker:
         return reply
 
     def close(self) -> None:
-        """Ends the process."""
-        self._process.kill()
-        self._process.wait()
-        self._reader.join()
-        self._process.stdout.close()
+        """Ends the process; one that is at rest may remove its files."""
         with contextlib.suppress(OSError):  # unsent input
             self._process.stdin.close()
+        try:
+            self._process.wait(SECONDS_TO_END)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._reader.join()
+        self._process.stdout.close()
 
     def __enter__(self) -> "Worker":
         return self

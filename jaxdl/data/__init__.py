@@ -24,10 +24,11 @@ from jaxdl.data.domains import (
     photograph,
     rotated,
     small_digits,
+    stacked,
 )
 from jaxdl.data.facts import data_facts, grey_moments
 from jaxdl.data.neighbors import neighbor_facts
-from jaxdl.data.resize import resize_bilinear
+from jaxdl.data.resize import resize_bilinear, resize_square
 from jaxdl.data.sampling import (
     balanced_class_weights,
     batch_indices,
@@ -40,6 +41,8 @@ from jaxdl.data.sampling import (
     weighted_sampler,
 )
 from jaxdl.data.sources.idx import IDXError, read_idx, write_idx
+from jaxdl.data.sources.image_files import Picture, read_picture
+from jaxdl.data.sources.image_folder import load_image_folder
 from jaxdl.data.sources.loading import DATA_DIR_VARIABLE, SOURCES, load
 from jaxdl.data.splits import (
     course_train_test_split,
@@ -49,6 +52,8 @@ from jaxdl.data.splits import (
     three_way_split,
     train_test_split,
 )
+from jaxdl.data.stored import StoredImages
+from jaxdl.data.streaming import batch_groups
 from jaxdl.data.transforms import (
     MNIST_MEAN,
     MNIST_STD,
@@ -67,11 +72,14 @@ __all__ = [
     "SOURCES",
     "Dataset",
     "IDXError",
+    "Picture",
     "Split",
+    "StoredImages",
     "as_images",
     "as_split",
     "augmentation",
     "balanced_class_weights",
+    "batch_groups",
     "batch_indices",
     "check_split",
     "course_train_test_split",
@@ -84,6 +92,7 @@ __all__ = [
     "inverted",
     "k_fold",
     "load",
+    "load_image_folder",
     "make_dataset",
     "neighbor_facts",
     "noisy_views",
@@ -94,11 +103,14 @@ __all__ = [
     "padded_batches",
     "photograph",
     "read_idx",
+    "read_picture",
     "resize_bilinear",
+    "resize_square",
     "rotated",
     "shuffled_sampler",
     "small_digits",
     "sources",
+    "stacked",
     "steps_per_epoch",
     "stratified_k_fold",
     "stratified_train_test_split",

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxdl.data.stored import StoredImages, blocks
 from jaxdl.errors import DataError, brief
 
 
@@ -27,18 +28,19 @@ class Dataset(NamedTuple):
     """Images with labels, training samples first, then test samples.
 
     Attributes:
-        images: uint8 in 0..255, shape (N, H, W, C).
+        images: uint8 in 0..255, shape (N, H, W, C); in memory, or :class:`StoredImages`.
         labels: int32 in 0..num_classes - 1, shape (N,).
         name: the requested name, e.g. "mnist".
-        source: "idx", "tfds" or "embedded".
+        source: "idx", "tfds", "embedded" or "folder".
         location: the folder or package it was read from.
         num_train: number of training samples.
         num_classes: number of classes.
         fingerprint: see :func:`fingerprint`; it does not depend on the source.
         notice: a caveat to show with any results, or "".
+        class_names: of the classes, if they have names.
     """
 
-    images: np.ndarray
+    images: np.ndarray | StoredImages
     labels: np.ndarray
     name: str
     source: str
@@ -47,16 +49,22 @@ class Dataset(NamedTuple):
     num_classes: int
     fingerprint: str
     notice: str = ""
+    class_names: tuple[str, ...] = ()
 
     @property
     def train(self) -> Split:
         """The training samples, as views."""
-        return Split(self.images[: self.num_train], self.labels[: self.num_train])
+        return self._part(0, self.num_train)
 
     @property
     def test(self) -> Split:
         """The test samples, as views."""
-        return Split(self.images[self.num_train :], self.labels[self.num_train :])
+        return self._part(self.num_train, len(self.labels))
+
+    def _part(self, first: int, stop: int) -> Split:
+        stored = isinstance(self.images, StoredImages)
+        images = self.images.view(first, stop) if stored else self.images[first:stop]
+        return Split(images, self.labels[first:stop])
 
     @property
     def description(self) -> str:
@@ -125,7 +133,7 @@ def make_dataset(
     )
 
 
-def fingerprint(images: np.ndarray, labels: np.ndarray, num_train: int) -> str:
+def fingerprint(images: np.ndarray | StoredImages, labels: np.ndarray, num_train: int) -> str:
     """Hexadecimal SHA-256 of the images' shape and values, the labels, and ``num_train``.
 
     Images are uint8 (N, H, W, C), labels integers (N,).
@@ -135,7 +143,8 @@ def fingerprint(images: np.ndarray, labels: np.ndarray, num_train: int) -> str:
         'f094f317'
     """
     digest = hashlib.sha256(f"{images.shape} {num_train}".encode())
-    digest.update(np.ascontiguousarray(images, np.uint8))
+    for block in blocks(images):
+        digest.update(np.ascontiguousarray(block, np.uint8))
     digest.update(np.ascontiguousarray(labels, "<i4"))
     return digest.hexdigest()
 

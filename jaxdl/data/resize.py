@@ -53,6 +53,22 @@ def resize_bilinear(images: np.ndarray, height: int, width: int) -> np.ndarray:
     return resized
 
 
+def resize_square(images: np.ndarray, size: int) -> np.ndarray:
+    """The squares in the middle of uint8 images (N, H, W, C), resized by :func:`resize_bilinear`.
+
+    Example:
+        >>> row = np.array([0, 100, 0], np.uint8).reshape(1, 1, 3, 1)
+        >>> resize_square(row, 2).ravel().tolist()
+        [100, 100, 100, 100]
+    """
+    height, width = images.shape[1:3]
+    if height == width == size:
+        return np.asarray(images)
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return resize_bilinear(images[:, top : top + side, left : left + side], size, size)
+
+
 def _resize_last_axis(images: np.ndarray, size: int) -> np.ndarray:
     """One Pillow pass over all rows at once: a call per image would take twice as long."""
     from PIL import Image  # here, to keep importing jaxdl fast

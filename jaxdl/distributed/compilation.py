@@ -1,14 +1,14 @@
 """JAX's persistent compilation cache, so that a program compiles once per machine."""
 
 import hashlib
-import os
 import platform
 import warnings
 from pathlib import Path
 
 import jax
 
-CACHE_VARIABLE = "JAXDL_CACHE_DIR"
+from jaxdl.files import cache_root
+
 UNREADABLE = "Error reading persistent compilation cache entry"
 
 
@@ -19,10 +19,7 @@ def cache_folder() -> Path:
     instructions, so machines with different processors that share a home folder use separate
     folders.
     """
-    root = os.environ.get(CACHE_VARIABLE)
-    if root is None:
-        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jaxdl"
-    return Path(root) / "compiled" / _processor()
+    return cache_root() / "compiled" / _processor()
 
 
 def _processor() -> str:

@@ -10,6 +10,10 @@ from jaxdl.errors import ConfigError
 
 PyTree = Any
 
+DEVICE, HOST, DISK = "device", "host", "disk"
+PLACES = (DEVICE, HOST, DISK)
+DEVICE_SHARE, HOST_SHARE = 0.25, 0.5  # of the memory that images may take up
+
 
 def num_bytes(shapes: PyTree) -> int:
     """Bytes of a tree's arrays, real or abstract (``jax.eval_shape``).
@@ -29,7 +33,30 @@ def device_bytes() -> int:
     """Memory of this process's first device; for a CPU, the machine's."""
     device = jax.local_devices()[0]
     limit = (device.memory_stats() or {}).get("bytes_limit") if device.platform != "cpu" else None
-    return limit or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return limit or host_bytes()
+
+
+def host_bytes() -> int:
+    """The machine's memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def place_for(data: PyTree) -> str:
+    """Where arrays of this size had best be: "device", "host" or "disk".
+
+    On the device if they take up to a quarter of its memory, else on the host if they take up to
+    half of that.
+
+    Example:
+        >>> place_for(jax.ShapeDtypeStruct((1000,), "uint8"))
+        'device'
+        >>> place_for(jax.ShapeDtypeStruct((2**60,), "uint8"))
+        'disk'
+    """
+    size = num_bytes(data)
+    if size <= DEVICE_SHARE * device_bytes():
+        return DEVICE
+    return HOST if size <= HOST_SHARE * host_bytes() else DISK
 
 
 def check_fits(state: PyTree, data: PyTree, what: str) -> None:

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxdl.data import Dataset, resize_bilinear
+from jaxdl.data import Dataset, StoredImages, resize_bilinear, resize_square
 from jaxdl.evaluation.judge import Judge, Seen
 from jaxdl.evaluation.pixels import Basis, Looks, look_at, make_basis
 
@@ -117,6 +117,9 @@ def joined(parts: list[Part]) -> Part:
     return Part(Seen(features, logits, parts[0].seen.judge), looks)
 
 
-def resized(images: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
-    """Images of the given height and width: themselves, or resized as training images are."""
+def resized(images: np.ndarray | StoredImages, image_size: tuple[int, int]) -> np.ndarray:
+    """Images of the given height and width: themselves, or made so as training images are."""
+    height, width = image_size
+    if height == width:
+        return resize_square(images, height)
     return images if images.shape[1:3] == image_size else resize_bilinear(images, *image_size)

@@ -5,6 +5,8 @@ from jaxdl.run import (
     checkpoint,
     classifiers,
     divergence,
+    feed,
+    gan_inputs,
     lock,
     log,
     loop,
@@ -21,6 +23,7 @@ from jaxdl.run import (
 )
 from jaxdl.run.classifier_task import ClassifierOptions, classifier_task
 from jaxdl.run.classifiers import FittedClassifier, fit_classifier
+from jaxdl.run.feed import Feed, Pieces
 from jaxdl.run.fit import Fitted, best_state, fit
 from jaxdl.run.layers import layer_hook
 from jaxdl.run.log import RunLog
@@ -32,10 +35,12 @@ from jaxdl.run.task import Best, Hook, Monitor, RunOptions, Task
 __all__ = [
     "Best",
     "ClassifierOptions",
+    "Feed",
     "Fitted",
     "FittedClassifier",
     "Hook",
     "Monitor",
+    "Pieces",
     "Point",
     "RunLog",
     "RunOptions",
@@ -47,8 +52,10 @@ __all__ = [
     "classifier_task",
     "classifiers",
     "divergence",
+    "feed",
     "fit",
     "fit_classifier",
+    "gan_inputs",
     "layer_hook",
     "lock",
     "log",

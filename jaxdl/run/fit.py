@@ -14,6 +14,7 @@ from jaxdl.files import to_json, write_atomically
 from jaxdl.run import divergence
 from jaxdl.run.checkpoint import CheckpointStore
 from jaxdl.run.divergence import NonFiniteError
+from jaxdl.run.feed import Feed, open_feed
 from jaxdl.run.log import RunLog
 from jaxdl.run.loop import Progress, Training
 from jaxdl.run.opening import checkpoint_folder, compile_task, log_path, open_store, progress_of
@@ -124,10 +125,10 @@ def _fit(task: Task, schedule: Schedule, options: RunOptions) -> Fitted:
                 store, signals, options.save_every_steps, options.save_every_seconds, saved
             )
 
-            def inputs_for_epoch(epoch: int) -> PyTree:
-                return parallel.replicate(task.inputs_for_epoch(epoch), devices)
+            def feed_for_epoch(epoch: int) -> Feed:
+                return open_feed(task.inputs_for_epoch(epoch), schedule.steps_per_epoch, devices)
 
-            training = Training(task, schedule, options, run_steps, inputs_for_epoch, log, start)
+            training = Training(task, schedule, options, run_steps, feed_for_epoch, log, start)
             training.state = parallel.replicate(parallel.copied(state), devices)
             try:
                 training.run(policy)

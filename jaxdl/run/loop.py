@@ -17,6 +17,7 @@ import numpy as np
 from jaxdl.distributed.agreement import of_first
 from jaxdl.distributed.parallel import unreplicate
 from jaxdl.run.divergence import NonFiniteError, first_bad_metric
+from jaxdl.run.feed import Feed
 from jaxdl.run.log import Record, RunLog
 from jaxdl.run.saving import SavePolicy
 from jaxdl.run.schedule import Point, Schedule
@@ -97,12 +98,12 @@ class Training:
         schedule: Schedule,
         options: RunOptions,
         run_steps: RunSteps,
-        inputs_for_epoch: Callable[[int], PyTree],
+        feed_for_epoch: Callable[[int], Feed],
         log: RunLog,
         start: Progress,
     ) -> None:
         self.schedule, self.options, self.log = schedule, options, log
-        self.run_steps, self.inputs_for_epoch = run_steps, inputs_for_epoch
+        self.run_steps, self.feed_for_epoch = run_steps, feed_for_epoch
         self.evaluator, self._members = task.evaluator, bool(task.inspection.members)
         self.step, self.stopped, self.compile_seconds = start.step, start.stopped, 0.0
         self._best, self._best_at_end = start.best, start.best_at_end
@@ -151,15 +152,15 @@ class Training:
         intervals = [self.schedule.steps_per_epoch, policy.every_steps]
         intervals += [hook.every_steps for hook in self.options.hooks]
         intervals += [self.options.monitor.every_steps] if self.options.monitor else []
-        inputs, inputs_epoch = None, None
+        feed, feed_epoch = None, None
         while not self.is_over and not policy.stop:
             epoch = self.schedule.epoch_of(self.step + 1)
-            if epoch != inputs_epoch:
-                first = inputs_epoch is None
-                inputs, inputs_epoch = self.inputs_for_epoch(epoch), epoch
+            if epoch != feed_epoch:
+                first = feed_epoch is None
+                feed, feed_epoch = self.feed_for_epoch(epoch), epoch
                 if first:
-                    self._compile(inputs)
-            self._run_to(self._next_boundary(intervals), inputs, policy.wants_pause)
+                    self._compile(feed.at(self.schedule.position_of(self.step + 1))[0])
+            self._run_to(self._next_boundary(intervals), feed, policy.wants_pause)
             point, extra = self.point, self._call_hooks()
             scores = self._score()
             if scores and not point.completes_epoch and self.options.monitor.is_due(point):
@@ -183,22 +184,23 @@ class Training:
         multiples = [(self.step // every + 1) * every for every in intervals if every]
         return min([self.schedule.total_steps, *multiples])
 
-    def _run_to(self, boundary: int, inputs: PyTree, pause: Callable[[], bool]) -> None:
+    def _run_to(self, boundary: int, feed: Feed, pause: Callable[[], bool]) -> None:
         """Runs to a step of the current epoch, or until ``pause()`` is true after a chunk."""
         self._clock.restart()
-        unread: tuple[Point, int, Measured] | None = None
+        unread: tuple[Point, int, Measured, PyTree] | None = None
         paused = False
         while self.step < boundary and not paused:
-            steps = min(self._steps_per_call, boundary - self.step)
-            first = self.step % self.schedule.steps_per_epoch
+            first = self.schedule.position_of(self.step + 1)
+            inputs, stop = feed.at(first)
+            steps = min(self._steps_per_call, boundary - self.step, stop - first)
             self.state, history = self.run_steps(self.state, inputs, first, steps)
             self.step += steps
             if unread:
-                self._read(*unread, inputs)
-            unread = (self.point, steps, history)
+                self._read(*unread)
+            unread = (self.point, steps, history, inputs)
             paused = pause()
         if unread:
-            self._read(*unread, inputs)
+            self._read(*unread)
 
     def _read(self, point: Point, steps: int, history: Measured, inputs: PyTree) -> None:
         """Waits for a chunk's metrics, logs and shows them, and sets the next chunk's size."""

@@ -9,6 +9,7 @@ import numpy as np
 from jaxdl.distributed import parallel
 from jaxdl.errors import ConfigError
 from jaxdl.run.divergence import BadMetric, Inspection, first_bad_metric
+from jaxdl.run.feed import open_feed
 from jaxdl.run.loop import Progress, start_evaluator
 from jaxdl.run.microscope import first_not_finite
 from jaxdl.run.opening import compile_task, open_store, progress_of
@@ -51,8 +52,11 @@ def replay(
     tell = options.reporter.message if options.reporter else print
     inspection = task.inspection
     for number in range(start + 1, step + 1):
-        inputs = parallel.replicate(task.inputs_for_epoch(schedule.epoch_of(number)), devices)
+        if number == start + 1 or schedule.position_of(number) == 0:
+            epoch_inputs = task.inputs_for_epoch(schedule.epoch_of(number))
+            feed = open_feed(epoch_inputs, schedule.steps_per_epoch, devices)
         position = schedule.position_of(number)
+        inputs, _ = feed.at(position)
         before = jax.tree.map(lambda leaf: np.array(leaf.addressable_data(0)), after)
         after, history = run_steps(after, inputs, position, 1)
         seen = jax.tree.map(lambda leaf: np.asarray(leaf)[:1], history)

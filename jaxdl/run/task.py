@@ -46,6 +46,7 @@ class Task:
         state: the initial state, on one device; a run does not modify it.
         inputs_for_epoch: returns the steps' inputs for an epoch (from 1), on one device or the
             host. Arrays that ``parallel.replicate`` has put on the devices are not copied again.
+            Or a :class:`jaxdl.run.feed.Feed` that gives them for some steps at a time.
         evaluator: called at the end of each epoch.
         inspection: what a divergence report needs to know about the steps.
         wrap: transforms the loop of steps before compilation, see ``parallel.compile_steps``.

@@ -73,30 +73,29 @@ class GANRecipe(NamedTuple):
             raise ConfigError(f"discriminator_steps is {self.discriminator_steps}: at least 1")
         return steps_per_epoch(num_images, self.batch_size * self.discriminator_steps, True)
 
-    def batch(self, permutation: jax.Array, position: jax.Array, turn: int) -> jax.Array:
-        """The indices of the ``turn``-th batch of an epoch's step, (batch_size,)."""
-        number = position * self.discriminator_steps + turn
-        return batch_indices(permutation, number, self.batch_size)
-
     def batches(self, inputs: "GANInputs", position: int) -> jax.Array:
         """The indices of all examples of an epoch's step."""
-        turns = range(self.discriminator_steps)
-        return jnp.concatenate([self.batch(inputs.permutation, position, turn) for turn in turns])
+        size = self.discriminator_steps * self.batch_size
+        return batch_indices(inputs.permutation, position, size)
 
 
 class GANInputs(NamedTuple):
     """The inputs of an epoch's steps.
 
     Attributes:
-        images: the data set on the device, uint8 (N, H, W, C).
+        images: the data set on the device, uint8 (N, H, W, C); or consecutive batches of this
+            epoch, (batches, n, H, W, C), of each the consecutive images that this process needs.
         permutation: this epoch's order, integers (N,).
         key: the run's root key.
-        labels: the images' classes, integers (N,), for networks that know classes; else None.
+        first: for batches, the number of the first one in the epoch, and the number of the first
+            image in its batch, integers (2,).
+        labels: the classes of all images, integers (N,), for networks that know classes; else None.
     """
 
     images: jax.Array
     permutation: jax.Array
     key: jax.Array
+    first: jax.Array | None = None
     labels: jax.Array | None = None
 
 
@@ -119,7 +118,8 @@ def batch_step(
 
     def arguments(turn: int) -> dict[str, Any]:
         """The real images and random draws of the step's ``turn``-th batch."""
-        batch = recipe.batch(inputs.permutation, position, turn)
+        number = position * turns + turn
+        batch = batch_indices(inputs.permutation, number, recipe.batch_size)
         noise, mix, changes = (
             _key(inputs.key, name, state.step, turns - 1 - turn)
             for name in (Stream.NOISE, Stream.PENALTY, Stream.AUGMENTATION)
@@ -127,10 +127,9 @@ def batch_step(
         draws = None
         if recipe.loss.penalty is not None:
             draws = uniform_per_sample(mix, positions[:: recipe.pack] // recipe.pack)
-        own = shard.take(batch)
         return {
-            "real": to_signed_range(inputs.images[own]),
-            "labels": None if inputs.labels is None else inputs.labels[own],
+            "real": to_signed_range(_real_images(inputs, batch, number, shard)),
+            "labels": None if inputs.labels is None else inputs.labels[shard.take(batch)],
             "noise": normal_per_sample(noise, positions, dim),
             "loss": recipe.loss,
             "mix": draws,
@@ -149,6 +148,14 @@ def batch_step(
             average=update_ema(state.average, state.generator.variables(), decay, done)
         )
     return state, metrics
+
+
+def _real_images(inputs: GANInputs, batch: jax.Array, number: jax.Array, shard: Shard) -> jax.Array:
+    """This shard's images of the epoch's batch of that number, which has those indices."""
+    if inputs.first is None:
+        return inputs.images[shard.take(batch)]
+    rows = shard.take(jnp.arange(len(batch))) - inputs.first[1]
+    return inputs.images[number - inputs.first[0], rows]
 
 
 def check_normalization(loss: AdversarialLoss, discriminator: Discriminator) -> None:

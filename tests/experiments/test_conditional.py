@@ -65,6 +65,13 @@ def test_it_resumes_exactly(run, dcgan_config, tmp_path):
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.usefixtures("no_pictures")
+def test_labels_follow_images_that_stay_on_the_host(run, dcgan_config, tmp_path):
+    dcgan.run(dcgan_config(tmp_path, conditional=True, max_steps=4, data_place="host"))
+    for ours, theirs in zip(records(tmp_path)[:3], records(run[0])[:3], strict=True):
+        assert (ours["loss_d"], ours["loss_g"]) == (theirs["loss_d"], theirs["loss_g"])
+
+
 def test_one_class_is_generated_and_walks_pass_between_classes(run, tmp_path, capsys):
     folder, _ = run
     for name, label in (("all", None), ("seven", 7)):

@@ -91,7 +91,7 @@ def test_bad_sources_are_refused_and_nothing_is_written(tmp_path, monkeypatch, c
     np.savez(tmp_path / "good.npz", images=digits)
     cases[("good.npz", "--judge", "weights.pt")] = "the judge weights.pt cannot be used"
     cases[("good.npz", "--judge", "nowhere")] = "cannot read the judge nowhere"
-    cases[("good.npz", "--reference", "text")] = "notes.txt, which is no PNG file"
+    cases[("good.npz", "--reference", "text")] = "text holds no pictures"
     cases[("good.npz", "--reference", "colour.npz")] = "grey (1 channel) and"
     cases[("good.npz", "--workdir", "run")] = "holds the results of 'dcgan'"
     before = sorted(tmp_path.rglob("*"))

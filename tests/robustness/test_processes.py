@@ -169,14 +169,17 @@ def check_two_processes(group, workdir, devices):
 
 @pytest.mark.slow
 def test_a_checkpoint_goes_from_any_number_of_processes_to_any_other(tmp_path):
-    """Two processes begin, one with one device goes on, two end; or one does it all."""
+    """Two processes begin, one with one device goes on, two end; or one does it all.
+
+    Each of the two reads its own part of each batch, as the images stay on the host.
+    """
     whole, passed_on = tmp_path / "whole", tmp_path / "passed on"
     flags = (*SMALL, *UNJUDGED)
     run(tmp_path, "dcgan", whole, 1, 1, *flags, "--max_steps", "18")
     for processes, devices, steps in ((2, 4, 6), (1, 1, 12), (2, 4, 18)):
-        group = run(
-            tmp_path, "dcgan", passed_on, processes, devices, *flags, "--max_steps", str(steps)
-        )
+        place = "device" if processes == 1 else "host"
+        more = (*flags, "--max_steps", str(steps), "--data_place", place)
+        group = run(tmp_path, "dcgan", passed_on, processes, devices, *more)
         assert steps_saved(passed_on)[-1] == steps
     check_two_processes(group, passed_on, 4)
     check_same(whole, passed_on, 1e-5)

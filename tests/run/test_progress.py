@@ -49,7 +49,8 @@ def test_a_terminal_shows_a_bar(open_terminal, capsys):
     drive(reporter)
     first, second, third, last = frames(terminal)[:4]
     assert "left" not in first, "nothing is known yet"
-    assert re.fullmatch(r" 25%\|##5 +\| 0s left loss 0.5 Epoch: \[1/2\] Step: \[05/10\].*", second)
+    shown = r" 25%\|##5 +\| \d+s left loss 0.5 Epoch: \[1/2\] Step: \[05/10\].*"
+    assert re.fullmatch(shown, second)
     assert third.startswith(" 50%|")
     assert last.startswith("100%|")
     assert capsys.readouterr().out.strip() == "a message"

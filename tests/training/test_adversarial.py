@@ -233,7 +233,8 @@ LABELS = np.arange(24, dtype=np.int32) % 3
 @functools.cache
 def told_steps(devices, labels=tuple(LABELS)):
     state = gan.create_state(rngs.root_key(0), *TOLD, ADAM, ADAM)
-    inputs = gan.GANInputs(IMAGES, np.arange(24), rngs.root_key(3), np.array(labels, np.int32))
+    labels = np.array(labels, np.int32)
+    inputs = gan.GANInputs(IMAGES, np.arange(24), rngs.root_key(3), labels=labels)
     where = jax.devices()[:devices]
     run = compiled(gan.GANRecipe(4, discriminator_steps=2), devices)
     state, history = run(parallel.replicate(state, where), parallel.replicate(inputs, where), 0, 2)

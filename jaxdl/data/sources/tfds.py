@@ -8,6 +8,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -15,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jaxdl.data.dataset import Dataset, Split, make_dataset
+from jaxdl.data.resize import resize_square
 from jaxdl.errors import DataError, DataUnavailableError, brief
 from jaxdl.files import open_regular
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
 
-_READ_CHUNK = 4096  # records per read
+_READ_CHUNK, _AT_ONCE = 256, 4096  # records of a read, and of the reads that run side by side
 _CLASS_KEYS = ("pythonClassName", "python_class_name", "type")
 _OF_TFDS = re.compile(r"tensorflow_datasets(\.\w+)+")
 
@@ -57,13 +59,14 @@ def find_prepared(root: Path, name: str) -> Path | None:
     return None
 
 
-def read_prepared(folder: Path, name: str) -> Dataset:
+def read_prepared(folder: Path, name: str, image_size: int | None = None) -> Dataset:
     """Reads a prepared folder ``<root>/<name>/<version>`` in array_record format.
 
-    The test part is the split "test", else "validation".
+    The test part is the split "test", else "validation". If there are no labels, all images are of
+    one class. For ``image_size`` see :func:`jaxdl.data.load`.
 
     Raises:
-        DataError: damaged, or not an image-classification set with images of one size.
+        DataError: damaged, or not a set of images of one size.
     """
     _check_class_names(folder)
     tfds = import_tfds()
@@ -73,15 +76,16 @@ def read_prepared(folder: Path, name: str) -> Dataset:
     check_features(features, name)
     train_name, test_name = _split_names(splits, folder)
     with _damage_is_data_error(folder):
-        train = _read_split(builder, train_name)
-        test = _read_split(builder, test_name)
+        train = _read_split(builder, train_name, image_size)
+        test = _read_split(builder, test_name, image_size)
     return make_dataset(
         train,
         test,
         name=name,
         source="tfds",
         location=str(folder),
-        num_classes=features["label"].num_classes,
+        num_classes=features["label"].num_classes if "label" in features else 1,
+        notice="" if "label" in features else "its images have no labels",
     )
 
 
@@ -95,29 +99,36 @@ def _damage_is_data_error(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _read_split(builder: "tfds.core.DatasetBuilder", split: str) -> Split:
+def _read_split(builder: "tfds.core.DatasetBuilder", split: str, image_size: int | None) -> Split:
     records = builder.as_data_source(split=split)
     shape = builder.info.features["image"].shape
-    pixels, labels = bytearray(), []  # grow with the content, not with the announced size
-    for start in range(0, len(records), _READ_CHUNK):
-        indices = range(start, min(start + _READ_CHUNK, len(records)))
-        for record in records.__getitems__(list(indices)):
-            if record["image"].shape != shape:
-                raise ValueError(f"an image of shape {record['image'].shape}, not {shape}")
-            pixels += record["image"].tobytes()
-            labels.append(record["label"])
-    images = np.frombuffer(pixels, np.uint8).reshape(len(labels), *shape)
-    return Split(images, np.array(labels, np.int32))
+    shrinks = image_size is not None and image_size < min(shape[:2])
+
+    def read(first: int) -> Split:
+        numbers = range(first, min(first + _READ_CHUNK, len(records)))
+        found = records.__getitems__(list(numbers))
+        if strange := [record["image"].shape for record in found if record["image"].shape != shape]:
+            raise ValueError(f"an image of shape {strange[0]}, not {shape}")
+        images = np.stack([record["image"] for record in found])
+        labels = np.array([record.get("label", 0) for record in found], np.int32)
+        return Split(resize_square(images, image_size) if shrinks else images, labels)
+
+    parts: list[Split] = []  # grow with the content, not with the announced size
+    with ThreadPoolExecutor() as threads:  # decoding releases the GIL
+        for first in range(0, len(records), _AT_ONCE):
+            stop = min(first + _AT_ONCE, len(records))
+            parts += threads.map(read, range(first, stop, _READ_CHUNK))
+    return Split(*map(np.concatenate, zip(*parts, strict=True)))
 
 
 def check_features(features: "tfds.features.FeaturesDict", name: str) -> None:
-    """Refuses anything but an image-classification set with uint8 images of one size."""
+    """Refuses anything but uint8 images of one size, with class labels if there are labels."""
     known = dict(features.items())
     image, label = known.get("image"), known.get("label")
-    if image is None or not hasattr(label, "num_classes"):
+    if image is None or (label is not None and not hasattr(label, "num_classes")):
         raise DataError(
-            f"{name!r} is not an image-classification set: it has the features {sorted(known)}, "
-            "need 'image' and a class 'label'"
+            f"{name!r} is not a set of images: it has the features {sorted(known)}, need 'image' "
+            "and, for classes, a class 'label'"
         )
     if image.np_dtype != np.uint8 or len(image.shape) != 3 or None in image.shape:
         raise DataError(

@@ -7,7 +7,12 @@ ConfigError. Distances are computed blockwise: memory grows with the samples, no
 """
 
 from jaxdl._face import face
-from jaxdl.metrics.generative.classes import ClassHistogram, class_histogram
+from jaxdl.metrics.generative.classes import (
+    ClassHistogram,
+    ModeCoverage,
+    class_histogram,
+    mode_coverage,
+)
 from jaxdl.metrics.generative.frechet import (
     FeatureStatistics,
     feature_statistics,
@@ -29,6 +34,7 @@ __all__ = [
     "ClassHistogram",
     "FeatureStatistics",
     "KernelDistance",
+    "ModeCoverage",
     "Neighbors",
     "SlicedWasserstein",
     "authenticity",
@@ -39,6 +45,7 @@ __all__ = [
     "frechet_distance",
     "kernel_distance",
     "likelihood_baseline",
+    "mode_coverage",
     "nearest_neighbors",
     "prdc",
     "sliced_wasserstein",

@@ -4,6 +4,7 @@ import functools
 import gzip
 import hashlib
 import http.server
+import io
 import json
 import shutil
 import socket
@@ -14,7 +15,7 @@ import time
 import numpy as np
 import pytest
 
-from jaxdl.data import load
+from jaxdl.data import load, resize_bilinear
 from jaxdl.data.sources.idx import IDX_STEMS
 from jaxdl.data.sources.published import (
     PUBLISHED,
@@ -262,7 +263,7 @@ def test_damaged_info(prepared):
 def test_stock_builders():
     with pytest.raises(DataUnavailableError, match="network does not answer"):
         load("cifar10")
-    with pytest.raises(DataError, match="not an image-classification set"):
+    with pytest.raises(DataError, match="not a set of images"):
         load("imdb_reviews")
     with pytest.raises(DataError, match="cannot make the builder"):
         load("emnist/nonsense")
@@ -281,52 +282,73 @@ def test_failing_stock_builder_is_explained(monkeypatch):
         load("cifar10")
 
 
-def test_image_features_prepared_elsewhere(tmp_path, rng):
-    """A folder with PNG images, as TensorFlow would have prepared it, in RGB."""
-    import io
-
+@pytest.fixture
+def paint(tmp_path):
+    """Prepares PNG images as TensorFlow would, and returns the root folder."""
     import tensorflow_datasets as tfds
     from PIL import Image
 
+    def paint(images, more, **values):
+        def png(image):
+            buffer = io.BytesIO()
+            Image.fromarray(image).save(buffer, "PNG")
+            return buffer.getvalue()
+
+        class Painted(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+            name = "painted"
+            VERSION = tfds.core.Version("2.0.0")
+
+            def _info(self):
+                image = {"image": tfds.features.Image(shape=images.shape[1:])}
+                return tfds.core.DatasetInfo(
+                    builder=self,
+                    features=tfds.features.FeaturesDict(image | more),
+                    disable_shuffling=True,
+                )
+
+            def _split_generators(self, _):
+                return {
+                    "train": self._generate_examples(range(8)),
+                    "validation": self._generate_examples(range(8, 12)),
+                }
+
+            def _generate_examples(self, indices):
+                for i in indices:
+                    here = {name: value(i) for name, value in values.items()}
+                    yield i, {"image": png(images[i]), **here}
+
+        tfds.disable_progress_bar()
+        Painted(data_dir=tmp_path, file_format="array_record").download_and_prepare()
+        return tmp_path
+
+    return paint
+
+
+def test_image_features_prepared_elsewhere(paint, rng):
+    """A folder with PNG images, in RGB."""
+    import tensorflow_datasets as tfds
+
     images = rng.integers(0, 256, (12, 5, 6, 3), np.uint8)
-
-    def png(image):
-        buffer = io.BytesIO()
-        Image.fromarray(image).save(buffer, "PNG")
-        return buffer.getvalue()
-
-    class Painted(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-        name = "painted"
-        VERSION = tfds.core.Version("2.0.0")
-
-        def _info(self):
-            features = {
-                "image": tfds.features.Image(shape=(5, 6, 3)),
-                "label": tfds.features.ClassLabel(num_classes=4),
-            }
-            return tfds.core.DatasetInfo(
-                builder=self,
-                features=tfds.features.FeaturesDict(features),
-                disable_shuffling=True,
-            )
-
-        def _split_generators(self, _):
-            return {
-                "train": self._generate_examples(range(8)),
-                "validation": self._generate_examples(range(8, 12)),
-            }
-
-        def _generate_examples(self, indices):
-            for i in indices:
-                yield i, {"image": png(images[i]), "label": i % 4}
-
-    tfds.disable_progress_bar()
-    Painted(data_dir=tmp_path, file_format="array_record").download_and_prepare()
-    dataset = load("painted", tmp_path)
+    label = {"label": tfds.features.ClassLabel(num_classes=4)}
+    dataset = load("painted", paint(images, label, label=lambda i: i % 4))
     np.testing.assert_array_equal(dataset.images, images)
     assert dataset.labels.tolist() == [0, 1, 2, 3] * 3
     assert (dataset.num_train, dataset.num_classes) == (8, 4)
     assert "tensorflow" not in sys.modules
+
+
+def test_images_without_labels_are_reduced_while_they_are_read(paint, rng):
+    """As celeb_a: tall portraits with attributes."""
+    import tensorflow_datasets as tfds
+
+    images = rng.integers(0, 256, (12, 9, 7, 3), np.uint8)
+    root = paint(images, {"smiles": tfds.features.Scalar(np.bool_)}, smiles=lambda i: i % 2 == 0)
+    whole, reduced = load("painted", root), load("painted", root, image_size=4)
+    np.testing.assert_array_equal(whole.images, images)
+    np.testing.assert_array_equal(reduced.images, resize_bilinear(images[:, 1:8], 4, 4))
+    np.testing.assert_array_equal(load("painted", root, image_size=7).images, images)
+    assert (whole.num_classes, whole.labels.max()) == (1, 0)
+    assert "no labels" in whole.notice
 
 
 def test_dead_mirrors_are_not_asked_for_files(tmp_path, made, monkeypatch):

@@ -1,0 +1,53 @@
+"""The data set that a program's flags ask for."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from experiments.common.own_images import ImageFlags, load_folder
+from experiments.common.workdir import CONFIG
+from jaxdl import data
+from jaxdl.errors import DataError
+
+STACKED = "stacked_mnist"  # made of MNIST, see jaxdl.data.stacked
+STACKING_SEED = 0
+
+
+def load_data(config: Any) -> data.Dataset:
+    """The data that the flags of a program name; a folder of images with progress on the console.
+
+    Raises:
+        DataError: they are not there, or damaged.
+    """
+    needs_classes = not isinstance(config, ImageFlags)
+    if needs_classes or config.images is None:
+        size = None if needs_classes else config.image_size
+        found = load_named(config.dataset, config.data_dir, config.data_source, size)
+        if needs_classes and found.num_classes < 2:
+            raise DataError(
+                f"{found.name} in {found.location} has no classes, which this program tells "
+                "apart: choose another data set"
+            )
+        return found
+    how = {"skip_bad": config.skip_bad, "follow_links": config.follow_links}
+    return load_folder(config.images, data.Picture(config.image_size, config.grey), **how)
+
+
+def load_named(
+    name: str, data_dir: str | None, source: str | None, image_size: int | None = None
+) -> data.Dataset:
+    """:func:`jaxdl.data.load`; and ``stacked_mnist``, which is made of MNIST."""
+    if name != STACKED:
+        return data.load(name, data_dir, source=source, image_size=image_size)
+    return data.stacked(data.load("mnist", data_dir, source=source), jax.random.key(STACKING_SEED))
+
+
+def recorded_flags(folder: Path) -> dict[str, Any]:
+    """The flags of the run in a folder; {} if it is not the folder of a run."""
+    try:
+        flags = json.loads((folder / CONFIG).read_bytes())["config"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return {}
+    return flags if isinstance(flags, dict) else {}
