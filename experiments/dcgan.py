@@ -5,6 +5,8 @@ Source:   course document 000; Radford et al. 2016, https://arxiv.org/abs/1511.0
 Command:  python -m experiments.dcgan                  the course's configuration
           python -m experiments.dcgan --preset quick   a few minutes on two CPU cores
           python -m experiments.dcgan --num_devices 8  the same batch, spread over 8 devices
+          python -m experiments.dcgan --preset quick --conditional        one class at a time
+          python -m experiments.dcgan --preset quick --loss relativistic --r1 1 --r2 1 --norm none
 Expected: after ten epochs (70,000 images, batch 100) the course reports losses of D between 0.03
           and 1.04, losses of G between 0.9 and 4.9, and D(x) between 0.66 and 0.99, at 108 to 117
           seconds per epoch on its GPU. The quick preset's samples are recognisable digits too.
@@ -167,13 +169,19 @@ def check(config: DCGANConfig, dataset: data.Dataset) -> None:
         raise DataError(
             f"{dataset.name} has {dataset.images.shape[-1]} channels; DCGAN needs 1 or 3"
         )
-    check_adversarial(config, len(dataset.images))
+    check_adversarial(config, dataset)
     if config.evaluate_samples:
         judge = quality.find_judge(config.judge, dataset)
         quality.check_samples(config.evaluate_samples, judge, dataset)
-    state = jax.eval_shape(lambda: create_state(config, dataset.images.shape[-1]))
+    channels = dataset.images.shape[-1]
+    state = jax.eval_shape(lambda: create_state(config, channels, classes(config, dataset)))
     images = shape_of(config, dataset) if find_place(config, dataset) == DEVICE else ()
     check_fits(state, images, "both networks and the images (--features, --latent_dim)")
+
+
+def classes(config: DCGANConfig, dataset: data.Dataset) -> int:
+    """The number of classes that the networks know; 0 if they know none."""
+    return dataset.num_classes if config.conditional else 0
 
 
 def shape_of(config: DCGANConfig, dataset: data.Dataset) -> jax.ShapeDtypeStruct:
@@ -194,10 +202,11 @@ def find_place(config: DCGANConfig, dataset: data.Dataset) -> str:
     return HOST if found == DISK and not in_file else found
 
 
-def create_state(config: DCGANConfig, channels: int) -> gan.GANState:
+def create_state(config: DCGANConfig, channels: int, num_classes: int = 0) -> gan.GANState:
     """Creates both networks before the first step; their weights depend only on the seed."""
     adam = make_optimizers(config)
-    how = {"conv": config.conv, "dtype": find_precision(config.precision).dtype}
+    dtype = find_precision(config.precision).dtype
+    how = {"conv": config.conv, "dtype": dtype, "num_classes": num_classes}
     state = gan.create_state(
         rngs.stream(rngs.root_key(config.seed), rngs.Stream.WEIGHTS),
         models.Generator(
@@ -224,8 +233,9 @@ def monitor(config: DCGANConfig, dataset: data.Dataset) -> tuple[Monitor | None,
     key = rngs.stream(rngs.root_key(config.seed), rngs.Stream.EVALUATION)
     noise = rngs.normal_per_sample(key, jnp.arange(config.evaluate_samples), config.latent_dim)
     test_images = resized(dataset.test.images, (config.image_size,) * 2)
+    labels = np.resize(dataset.test.labels, len(noise)) if config.conditional else None
     scores = quality.generator_monitor(
-        judge, test_images, noise, config.evaluate_every, config.evaluate_epochs
+        judge, test_images, noise, config.evaluate_every, config.evaluate_epochs, labels
     )
     return scores, judge.hash if judge else None
 
@@ -241,10 +251,12 @@ def make_inputs(
     config: DCGANConfig, session: Session, images: np.ndarray | data.StoredImages
 ) -> Callable[[int], gan.GANInputs | Feed]:
     """The inputs by epoch, from wherever the images are."""
-    root = rngs.root_key(config.seed)
+    root, labels = rngs.root_key(config.seed), None
+    if config.conditional:
+        labels = jnp.asarray(session.dataset.labels)
     if find_place(config, session.dataset) == DEVICE:
-        return whole_inputs(images, root, session.devices.local)
-    return streamed_inputs(images, root, make_recipe(config))
+        return whole_inputs(images, root, session.devices.local, labels)
+    return streamed_inputs(images, root, make_recipe(config), labels)
 
 
 def train(
@@ -255,13 +267,16 @@ def train(
 ) -> Trained | None:
     """Runs the adversarial training; None if it only repeated steps for debugging."""
     recipe = make_recipe(config, config.ema_half_life)
+    num_classes = classes(config, session.dataset)
     # All processes have the same hooks, so that all stop at the same steps; one writes.
-    hooks = [sample_writer(config, session.workdir, "epoch_{point.epoch:04d}.png")]
+    hooks = [sample_writer(config, session.workdir, "epoch_{point.epoch:04d}.png", num_classes)]
     if config.sample_every:
-        hooks.append(sample_writer(config, session.workdir, "step_{point.step:06d}.png"))
+        hooks.append(
+            sample_writer(config, session.workdir, "step_{point.step:06d}.png", num_classes)
+        )
     task = Task(
         functools.partial(gan.batch_step, recipe=recipe),
-        create_state(config, images.shape[-1]),
+        create_state(config, images.shape[-1], num_classes),
         make_inputs(config, session, images),
         inspection=Inspection(recipe.batches),
     )
@@ -312,8 +327,8 @@ def train_and_draw(session: Session, begin: float) -> Result | None:
     tell = session.console.message
     if config.dry_run:
         tell(flag_table(config))
-        channels = session.dataset.images.shape[-1]
-        state = jax.eval_shape(lambda: create_state(config, channels))
+        given = session.dataset.images.shape[-1], classes(config, session.dataset)
+        state = jax.eval_shape(lambda: create_state(config, *given))
         tell(model_table(state, config.pack))
         return None
     images = load_images(config, session.dataset)

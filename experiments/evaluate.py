@@ -48,6 +48,7 @@ OWN = (
     ("fld", "FLD, likelihood divergence", ".2f"),
     ("fld_gap", "  generalisation gap", ".2f"),
     ("sure", "sure of the class (> 90%)", ".3f"),
+    ("class_accuracy", "of the class asked for", ".3f"),
     ("class_entropy", "entropy of classes (nats)", ".3f"),
     ("class_chi_square", "chi-square of classes", ".1f"),
     ("swd", "sliced Wasserstein distance", ".3f"),
@@ -143,8 +144,11 @@ def load_reference(config: EvaluateConfig, images: np.ndarray) -> data.Dataset:
     return data.make_dataset(train, test, **about)
 
 
-def load_images(config: EvaluateConfig) -> np.ndarray:
+def load_images(config: EvaluateConfig) -> tuple[np.ndarray, np.ndarray | None]:
     """Reads or draws the images to be judged, uint8 (N, H, W, C).
+
+    Returns:
+        The images, and the classes (N,) that a generator of classes was asked for, else None.
 
     Raises:
         UserError: there are none, or they are damaged.
@@ -154,8 +158,9 @@ def load_images(config: EvaluateConfig) -> np.ndarray:
         generator = generation.load_generator(path)
         print(generator, flush=True)
         batches = generator.noise_batches(config.count, config.seed)
-        return np.concatenate(list(generator.pixels(batches)))
-    return evaluation.read_images(path, config.count)
+        images = np.concatenate(list(generator.pixels(batches)))
+        return images, generator.classes(np.arange(len(images)))
+    return evaluation.read_images(path, config.count), None
 
 
 def check(images: np.ndarray, judge: Judge | None, dataset: data.Dataset) -> None:
@@ -171,6 +176,18 @@ def check(images: np.ndarray, judge: Judge | None, dataset: data.Dataset) -> Non
             f"the judge tells {judge.network.num_classes} classes apart and {dataset.name} has "
             f"{dataset.num_classes}: give a judge that was trained on it"
         )
+
+
+def with_class_accuracy(
+    found: Evaluation, images: np.ndarray, asked: np.ndarray, judge: Judge
+) -> Evaluation:
+    """The scores, and how many images are of the class asked for, beside real test images."""
+    own = evaluation.class_accuracy(judge.see(images), asked)
+    real = judge.record.get("test_accuracy", np.nan)
+    scores, floors = (
+        {**of, "class_accuracy": value} for of, value in ((found.scores, own), (found.floors, real))
+    )
+    return found._replace(scores=scores, floors=floors)
 
 
 def score_table(found: Evaluation) -> str:
@@ -248,7 +265,7 @@ def run(config: EvaluateConfig) -> Result:
     lesson.check_own(Path(config.workdir or default_workdir("evaluate", config.preset)), "evaluate")
     config = with_data_of_run(config)
     judge = find_judge(config)
-    images = load_images(config)
+    images, asked = load_images(config)
     dataset = load_reference(config, images)
     check(images, judge, dataset)
     folder = lesson.begin("evaluate", config)
@@ -256,6 +273,8 @@ def run(config: EvaluateConfig) -> Result:
     print(f"{len(images):,} images of {config.source}, judged by {judge or NO_JUDGE}", flush=True)
     references = evaluation.look_at_dataset(dataset, judge, images.shape[1:3])
     found = evaluation.evaluate_images(images, references, judge, config.seed)
+    if judge is not None and asked is not None:
+        found = with_class_accuracy(found, images, asked, judge)
     summary = summarize(config, found, judge, dataset)
     summary["seconds"] = time.perf_counter() - begin
     counts = found.counts

@@ -7,6 +7,7 @@ Source:   SOURCE is the folder of a DCGAN run, also of an interrupted one, or a 
 Command:  python -m experiments.generate runs/dcgan-quick --count 1000 --out samples
           python -m experiments.generate model.pt --count 10000 --out samples.npz --seed 7
           python -m experiments.generate model.pt --z samples.npz --out again
+          python -m experiments.generate runs/dcgan-conditional --label 7 --count 100
 Expected: the same seed gives the same images, whatever the count and the number of devices.
 
 In a notebook: `jaxdl.generation.load_generator(source).sample(100)`.
@@ -37,6 +38,9 @@ class GenerateConfig(SourceFlags):
     z: str | None = option(
         None, "z to use instead: a .npy file, or an .npz file with the array z, (N, latent_dim)"
     )
+    label: int | None = option(
+        None, "the class to draw, of a generator of classes; unset: all in turn", low=0
+    )
 
 
 def run(config: GenerateConfig) -> Path:
@@ -51,6 +55,8 @@ def run(config: GenerateConfig) -> Path:
     generation.check_out(config.out)
     z = None if config.z is None else generation.read_noise(config.z)
     generator = generation.load_generator(config.source)
+    if config.label is not None:
+        generator = generator.of_class(config.label)
     print(generator, flush=True)
     begin = time.perf_counter()
     path = generation.generate_images(generator, config.out, config.count, seed=config.seed, z=z)

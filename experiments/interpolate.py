@@ -7,7 +7,8 @@ Command:  python -m experiments.interpolate runs/dcgan-quick                    
 Expected: one digit turns into another through shapes that look like digits.
 
 An anchor's number is that of its image: 17 is 000017.png of experiments.generate with the same
-seed. In a notebook: `jaxdl.generation.interpolate(generator, generator.noise([3, 17, 42]))`.
+seed. A generator of classes draws them in turn, and the walk passes from class to class. In a
+notebook: `jaxdl.generation.interpolate(generator, generator.noise([3, 17, 42]))`.
 """
 
 import dataclasses
@@ -33,6 +34,9 @@ class InterpolateConfig(SourceFlags):
     steps: int = option(12, "steps from one anchor to the next", low=1, high=200)
     out: str = option("runs/walk", "a new folder for walk.png, walk.gif and walk.html")
     seed: int = option(0, "root of the random draws of z", low=0, high=2**31 - 1)
+    label: int | None = option(
+        None, "the class to walk within, of a generator of classes; unset: between classes", low=0
+    )
 
 
 def anchor_numbers(config: InterpolateConfig) -> list[int]:
@@ -67,9 +71,13 @@ def run(config: InterpolateConfig) -> generation.Walk:
         )
     check_unused(config.out)
     generator = generation.load_generator(config.source)
+    if config.label is not None:
+        generator = generator.of_class(config.label)
     print(generator, flush=True)
     anchors = generator.noise(numbers, config.seed)
-    walk = generation.interpolate(generator, anchors, steps=config.steps, names=numbers)
+    walk = generation.interpolate(
+        generator, anchors, steps=config.steps, names=numbers, classes=generator.classes(numbers)
+    )
     print(f"Written to {walk.save(config.out)}: walk.png, walk.gif, walk.html")
     return walk
 

@@ -8,6 +8,7 @@ import optax
 from experiments.common.config import TrainingConfig, option
 from experiments.common.ingredients import SCHEDULES, make_schedule
 from jaxdl import losses, optim
+from jaxdl.data import Dataset
 from jaxdl.errors import ConfigError
 from jaxdl.losses import AdversarialLoss
 from jaxdl.losses.gradient_penalties import gradient_penalty, r1, r2, sum_of
@@ -60,6 +61,10 @@ class AdversarialConfig(TrainingConfig):
         False, "D sees all images through random colour, shift and cutout (DiffAugment)"
     )
 
+    conditional: bool = option(
+        False, "ask G for a class and tell D which it is, where the data has labels"
+    )
+
     @property
     def batch_multiple(self) -> int:
         """Each device's share of the batch makes whole packs."""
@@ -106,8 +111,24 @@ def make_optimizers(config: AdversarialConfig) -> Optimizers:
     )
 
 
-def check_adversarial(config: AdversarialConfig, num_images: int) -> None:
-    """Raises a ConfigError if the flags make no sense together, or for so many images."""
+def check_adversarial(config: AdversarialConfig, dataset: Dataset) -> None:
+    """Raises a ConfigError if the flags make no sense together, or for this data."""
+    _check_slope(config)
+    _check_classes(config, dataset)
+    if config.decay_steps is None and config.schedule != "cosine":
+        raise ConfigError(
+            f"--schedule {config.schedule} needs --decay_steps, the number of steps it takes"
+        )
+    num_images = len(dataset.images)
+    needed, name = config.batch_size, f"--batch_size {config.batch_size}"
+    if config.discriminator_steps > 1:
+        needed *= config.discriminator_steps
+        name += f" with --discriminator_steps {config.discriminator_steps}"
+    if needed > num_images:
+        raise ConfigError(f"{name} is more than the {num_images} images")
+
+
+def _check_slope(config: AdversarialConfig) -> None:
     penalties = [name for name in PENALTIES if getattr(config, name)]
     if penalties and config.norm == "batch":
         name = penalties[0]
@@ -121,13 +142,15 @@ def check_adversarial(config: AdversarialConfig, num_images: int) -> None:
             "--loss wasserstein: nothing bounds D's slope, so its loss would fall without end; add "
             "--gradient_penalty 10 --norm none, or --norm spectral"
         )
-    if config.decay_steps is None and config.schedule != "cosine":
+
+
+def _check_classes(config: AdversarialConfig, dataset: Dataset) -> None:
+    if config.conditional and dataset.num_classes < 2:
         raise ConfigError(
-            f"--schedule {config.schedule} needs --decay_steps, the number of steps it takes"
+            f"--conditional: the images of {dataset.name} have no classes; leave it out"
         )
-    needed, name = config.batch_size, f"--batch_size {config.batch_size}"
-    if config.discriminator_steps > 1:
-        needed *= config.discriminator_steps
-        name += f" with --discriminator_steps {config.discriminator_steps}"
-    if needed > num_images:
-        raise ConfigError(f"{name} is more than the {num_images} images")
+    if config.conditional and config.pack > 1:
+        raise ConfigError(
+            f"--conditional with --pack {config.pack}: D is told one class, and the images of a "
+            "pack have several; leave one of the two out"
+        )

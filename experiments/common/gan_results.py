@@ -6,7 +6,7 @@ import numpy as np
 
 from experiments.common import quality
 from experiments.common.comparison import differences_from_course
-from experiments.common.gan_samples import GRID, fixed_noise, generate, sample_frames
+from experiments.common.gan_samples import fixed_inputs, generate, sample_frames
 from experiments.common.session import Session
 from experiments.common.table import text_table
 from experiments.common.workdir import SAMPLES
@@ -76,8 +76,9 @@ def draw_figures(
     fitted = trained.fitted
     root = rngs.root_key(config.seed)
     order = data.epoch_permutation(rngs.stream(root, rngs.Stream.PICTURES), 0, len(images))
-    real = data.to_signed_range(images[np.asarray(order[:GRID])])
-    fake = generate(trained.best, fixed_noise(config))
+    inputs = fixed_inputs(config, trained.best.generator.model.num_classes)
+    real = data.to_signed_range(images[np.asarray(order[: len(inputs[0])])])
+    fake = generate(trained.best, *inputs)
     frames, titles = sample_frames(session.workdir.path / SAMPLES, schedule)
     figures = {
         "training_images": plot.image_grid(np.asarray(real), title="Training images"),
@@ -129,9 +130,9 @@ def model_table(state: gan.GANState, pack: int = 1) -> str:
     generator, discriminator = state.generator.model, state.discriminator.model
     channels = pack * generator.channels
     image = (1, generator.image_size, generator.image_size, channels)
-    return (
-        f"{nn.summary(generator, (1, generator.latent_dim))}\n\n{nn.summary(discriminator, image)}"
-    )
+    given = {"labels": np.zeros(1, np.int32)} if generator.num_classes else {}
+    of_generator = nn.summary(generator, (1, generator.latent_dim), **given)
+    return f"{of_generator}\n\n{nn.summary(discriminator, image, **given)}"
 
 
 def closing_lines(summary: dict[str, Any], fitted: Fitted, config: Any) -> str:

@@ -14,26 +14,33 @@ from jaxdl.run.task import Hook
 from jaxdl.training import gan, rngs
 from jaxdl.training.collapse import sample_figures
 
-GRID = 100  # images in a sample grid, 10 × 10 as in the course
+GRID, COLUMNS = 100, 10  # images in a sample grid, and in a row of it, as in the course
+MOST_ROWS = 50  # the first classes, if there are more
 
 generate = jax.jit(gan.generate)  # one, so that a run's hooks and figures share a compilation
 
 
-def fixed_noise(config: Any) -> jax.Array:
-    """The z of every sample grid, (100, latent_dim)."""
+def fixed_inputs(config: Any, num_classes: int = 0) -> tuple[jax.Array, ...]:
+    """The z of every sample grid, (100, latent_dim).
+
+    With classes, labels (N,) follow: each class has a row of ten images, each with a z of its own.
+    """
+    rows = min(num_classes, MOST_ROWS)
     key = rngs.stream(rngs.root_key(config.seed), rngs.Stream.FIXED_NOISE)
-    return rngs.normal_per_sample(key, jnp.arange(GRID), config.latent_dim)
+    numbers = jnp.arange(COLUMNS * rows if rows else GRID)
+    noise = rngs.normal_per_sample(key, numbers, config.latent_dim)
+    return (noise, numbers // COLUMNS) if rows else (noise,)
 
 
-def sample_writer(config: Any, workdir: Workdir, name: str) -> Hook:
+def sample_writer(config: Any, workdir: Workdir, name: str, num_classes: int = 0) -> Hook:
     """Returns a hook that writes G's images of the fixed noise; the point fills in ``name``.
 
     The epoch's record gets a measure of how much the samples differ.
     """
-    noise = fixed_noise(config)
+    inputs = fixed_inputs(config, num_classes)
 
     def write(point: Point, state: gan.GANState) -> dict[str, float]:
-        images = np.asarray(generate(state, noise))
+        images = np.asarray(generate(state, *inputs))
         if jax.process_index() == 0:
             frame = plot.png_bytes(plot.tile(images))
             workdir.write(f"{SAMPLES}/{name.format(point=point)}", frame)

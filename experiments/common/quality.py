@@ -24,7 +24,15 @@ SHARES = "Share"
 PANELS = (
     ("Fréchet distance (FID)", {"fid": "average of G", "fid_raw": "G"}),
     ("Sliced Wasserstein distance", {"swd": "average of G", "swd_raw": "G"}),
-    (SHARES, {"precision": "precision", "recall": "recall", "sure": "judge is sure"}),
+    (
+        SHARES,
+        {
+            "precision": "precision",
+            "recall": "recall",
+            "sure": "judge is sure",
+            "class_accuracy": "of the class asked for",
+        },
+    ),
 )
 
 
@@ -60,10 +68,10 @@ def drawn_by(network: NetworkState) -> TrainedGenerator:
     return TrainedGenerator(network.model, network.variables())
 
 
-def sample(network: NetworkState, noise: jax.Array) -> np.ndarray:
+def sample(network: NetworkState, noise: jax.Array, labels: np.ndarray | None = None) -> np.ndarray:
     """Images (N, H, W, C) of a generator in training, as uint8."""
     generator = drawn_by(network)
-    return np.concatenate(list(generator.pixels(generator.given_batches(noise))))
+    return np.concatenate(list(generator.pixels(generator.given_batches(noise, labels))))
 
 
 def generator_monitor(
@@ -72,9 +80,11 @@ def generator_monitor(
     noise: jax.Array,
     every_steps: int | None = None,
     every_epochs: int = 1,
+    labels: np.ndarray | None = None,
 ) -> Monitor:
     """Scores G's images of the given noise against the test images, (N, H, W, C) of G's size.
 
+    With labels, one for each z, the judge says how many images are of the class asked for.
     The average of G decides. If it is kept, G itself is scored too, in names that end in ``_raw``.
     """
     if judge is None:
@@ -89,14 +99,16 @@ def generator_monitor(
 
         def measure(samples: np.ndarray) -> dict[str, Any]:
             seen = judge.see(samples)
-            return evaluation.quick_scores(seen, reference()) | evaluation.variety(
-                seen, reference()
-            )
+            asked = {}
+            if labels is not None:
+                asked = {"class_accuracy": evaluation.class_accuracy(seen, labels)}
+            found = evaluation.quick_scores(seen, reference()) | asked
+            return found | evaluation.variety(seen, reference())
 
     def scores(point: Point, state: gan.GANState) -> dict[str, Any]:
-        found = measure(sample(state.averaged_generator, noise))
+        found = measure(sample(state.averaged_generator, noise, labels))
         if state.average:
-            raw = measure(sample(state.generator, noise))
+            raw = measure(sample(state.generator, noise, labels))
             found |= {f"{each}{RAW}": value for each, value in raw.items()}
         return found
 
@@ -110,10 +122,12 @@ def describe(scores: Mapping[str, Any]) -> str:
         >>> describe({"fid": 51.23, "fid_raw": 60.1, "precision": 0.7, "kid": 1.0, "sure": 0.81})
         'FID 51.23 (raw 60.1), precision 0.7, sure 0.81'
     """
-    shown = [name for name in (JUDGED, UNJUDGED, "precision", "recall", "sure") if name in scores]
+    names = (JUDGED, UNJUDGED, "precision", "recall", "sure", "class_accuracy")
+    shown = [name for name in names if name in scores]
     texts = []
     for name in shown:
-        text = f"{name.upper() if len(name) == 3 else name} {scores[name]:.4g}"
+        title = name.upper() if len(name) == 3 else name.replace("_", " ")
+        text = f"{title} {scores[name]:.4g}"
         raw = scores.get(f"{name}{RAW}") if name in (JUDGED, UNJUDGED) else None
         texts.append(text if raw is None else f"{text} (raw {raw:.4g})")
     return ", ".join(texts)

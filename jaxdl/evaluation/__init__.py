@@ -21,7 +21,13 @@ from jaxdl.evaluation.network import JudgeNetwork
 from jaxdl.evaluation.reading import read_images
 from jaxdl.evaluation.references import References, look_at_dataset
 from jaxdl.evaluation.report import Evaluation, evaluate_images
-from jaxdl.evaluation.scores import Reference, make_reference, quick_scores, variety
+from jaxdl.evaluation.scores import (
+    Reference,
+    class_accuracy,
+    make_reference,
+    quick_scores,
+    variety,
+)
 
 __all__ = [
     "PACKAGED",
@@ -31,6 +37,7 @@ __all__ = [
     "Reference",
     "References",
     "Seen",
+    "class_accuracy",
     "copies",
     "evaluate_images",
     "find_judge",

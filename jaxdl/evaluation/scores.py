@@ -115,6 +115,17 @@ def class_shares(seen: Seen) -> np.ndarray:
     return counts / counts.sum()
 
 
+def class_accuracy(seen: Seen, labels: np.ndarray) -> float:
+    """Share of images that the judge takes to be of the class (N,) that was asked for.
+
+    Example:
+        >>> seen = Seen(np.zeros((2, 1)), np.array([[0.1, 0.9], [0.8, 0.2]]), "a judge")
+        >>> class_accuracy(seen, np.array([1, 1]))
+        0.5
+    """
+    return float((seen.logits.argmax(-1) == np.asarray(labels)).mean())
+
+
 def variety(samples: Seen, reference: Reference, most: int = 2000) -> dict[str, Any]:
     """How many different images the judge sees, and of which classes.
 

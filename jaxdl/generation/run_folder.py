@@ -1,5 +1,6 @@
 """The generator in a run's folder."""
 
+import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -62,10 +63,19 @@ def _network(
     doublings = len([name for name in layers if name.startswith("conv_transpose_")]) - 1
     try:
         base, _, latent_dim, _ = layers["conv_transpose_0"]["kernel"].shape
+        classes = 0
+        if "class_scale_0" in layers:
+            classes = layers["class_scale_0"]["kernel"].shape[0]
         *_, features, channels = layers[f"conv_transpose_{doublings}"]["kernel"].shape
         normalization = "batch" if "batch_norm_0" in layers else "none"
-        size = base * 2**doublings
-        model = Generator(features, latent_dim, size, channels, normalization=normalization)
+        model = Generator(
+            features,
+            latent_dim,
+            base * 2**doublings,
+            channels,
+            normalization=normalization,
+            num_classes=classes,
+        )
         expected = _shapes(model)
     except (KeyError, ValueError) as error:
         raise CheckpointError(f"the generator in {folder} is not a DCGAN: {error}") from error
@@ -76,7 +86,9 @@ def _network(
 
 def _shapes(model: Generator) -> Any:
     z = jax.ShapeDtypeStruct((1, model.latent_dim), jnp.float32)
-    return jax.eval_shape(lambda key, z: model.init(key, z, train=False), jax.random.key(0), z)
+    given = [jnp.zeros(1, jnp.int32)] if model.num_classes else []
+    initialize = functools.partial(model.init, train=False)
+    return jax.eval_shape(initialize, jax.random.key(0), z, *given)
 
 
 def _source(part: CheckpointPart, folder: Path) -> str:

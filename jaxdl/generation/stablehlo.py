@@ -11,13 +11,16 @@ import jax
 import jax.numpy as jnp
 
 from jaxdl.errors import ConfigError
-from jaxdl.generation.generator import TrainedGenerator
+from jaxdl.generation.generator import TrainedGenerator, draw_rows
 
 PLATFORMS = ("cpu", "cuda")
 
 
 def encode(generator: TrainedGenerator) -> bytes:
     """Returns a function from z, float32 (N, latent_dim), to images (N, H, W, C) in [-1, 1].
+
+    For a generator of classes each z is followed by the shares of the classes, such as a one-hot
+    vector: (N, latent_dim + classes).
 
     The weights are part of it. Products are float32 on a GPU too, and convolutions are plain ones,
     which each platform's compiler lowers in its own way.
@@ -28,12 +31,12 @@ def encode(generator: TrainedGenerator) -> bytes:
     from jax import export
 
     model = generator.exact_model
-    count, latent_dim = export.symbolic_shape(f"n, {model.latent_dim}")
-    z = jax.ShapeDtypeStruct((count, latent_dim), jnp.float32)
+    count, width = export.symbolic_shape(f"n, {model.latent_dim + model.num_classes}")
+    z = jax.ShapeDtypeStruct((count, width), jnp.float32)
 
     @jax.jit
     def draw(z: jax.Array) -> jax.Array:
-        return model.apply(generator.variables, z, train=False)
+        return draw_rows(model, generator.variables, z)
 
     try:
         with jax.default_matmul_precision("highest"):

@@ -99,30 +99,39 @@ def interpolate(
     *,
     steps: int = 12,
     names: Sequence[object] | None = None,
+    classes: ArrayLike | None = None,
 ) -> Walk:
-    """Walks from z to z along great circles.
+    """Walks from z to z along great circles, and from class to class along straight lines.
 
     Args:
         generator: from :func:`jaxdl.generation.load_generator`.
         anchors: two z's or more, (N, latent_dim), such as ``generator.noise([3, 17, 42])``.
         steps: steps from one anchor to the next.
         names: N names of the anchors, for the titles; by default 1, 2, ….
+        classes: N classes of the anchors, for a generator of classes; by default those of the first
+            N images.
 
     Raises:
         ConfigError: there are fewer than two anchors, no steps, or another number of names.
         ShapeError: the anchors do not fit the generator, or have no way between them.
     """
-    z = np.concatenate(list(generator.given_batches(anchors)))
+    dim = generator.model.latent_dim
+    rows = np.concatenate(list(generator.given_batches(anchors, classes)))
+    z, shares = rows[:, :dim], rows[:, dim:]
     names = range(1, len(z) + 1) if names is None else names
     if len(z) < 2 or steps < 1 or len(names) != len(z):
         raise ConfigError(
             f"{len(z)} anchors, {len(names)} names and {steps} steps: a walk needs two anchors, a "
             "name for each, and a step"
         )
-    shares = np.linspace(0, 1, steps + 1)
-    legs = np.stack([slerp(a, b, shares) for a, b in itertools.pairwise(z)])
+    done = np.linspace(0, 1, steps + 1)
+    legs = np.stack([slerp(a, b, done) for a, b in itertools.pairwise(z)])
     legs = legs.astype(np.float32)
-    flat = generator.images(legs.reshape(-1, z.shape[1]))
+    mixed = np.stack(
+        [np.outer(1 - done, a) + np.outer(done, b) for a, b in itertools.pairwise(shares)]
+    )
+    mixed = mixed.reshape(-1, shares.shape[1]) if generator.model.num_classes else None
+    flat = generator.images(legs.reshape(-1, dim), mixed)
     images = flat.reshape(*legs.shape[:2], *flat.shape[1:])
     title = "A walk through " + ", ".join(map(str, names))
     figure = plot.image_grid(flat, columns=steps + 1, title=title)

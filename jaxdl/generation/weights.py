@@ -90,6 +90,7 @@ def save_generator(generator: TrainedGenerator, path: str | os.PathLike) -> Path
 def _metadata(model: Generator) -> dict[str, str]:
     names = ["features", "latent_dim", "image_size", "channels"]
     names += ["normalization"] * (model.normalization != "batch")
+    names += ["num_classes"] * (model.num_classes > 0)
     return {"model": "DCGAN generator", **{name: str(getattr(model, name)) for name in names}}
 
 
@@ -118,6 +119,11 @@ def _model(arrays: Mapping[str, np.ndarray]) -> Generator:
             f"{channels} channels; known are 1 or 3 channels and the sizes "
             f"{', '.join(map(str, possible_image_sizes()))}"
         )
-    names = {name.removeprefix("module.") for name in arrays}
-    normalization = "batch" if "main.1.weight" in names else "none"
-    return Generator(features, latent_dim, size, channels, normalization=normalization)
+    arrays = {name.removeprefix("module."): array for name, array in arrays.items()}
+    normalization = "batch" if "main.1.weight" in arrays else "none"
+    classes = 0
+    if "class_scale.0.weight" in arrays and arrays["class_scale.0.weight"].ndim == 2:
+        classes = arrays["class_scale.0.weight"].shape[1]
+    return Generator(
+        features, latent_dim, size, channels, normalization=normalization, num_classes=classes
+    )

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from jaxdl.errors import ConfigError, DataError, WorkdirError, brief
 from jaxdl.files import check_unused, new_folder, open_atomically, open_regular
-from jaxdl.generation.generator import TrainedGenerator
+from jaxdl.generation.generator import TrainedGenerator, numbers_of_passes
 from jaxdl.plot import png_bytes, tile
 from jaxdl.run.progress import has_screen, tqdm_class
 
@@ -36,8 +36,9 @@ def generate_images(
     Args:
         generator: from :func:`jaxdl.generation.load_generator`.
         out: a folder that does not exist or is empty, for ``000000.png``, ``000001.png``, … and
-            ``grid.png`` with the first hundred; or a file ending in `.npz` for the arrays
-            ``images``, uint8 (N, H, W, C), and ``z``, float32 (N, latent_dim).
+            ``grid.png`` with the first hundred, sorted by class if there are any; or a file ending
+            in `.npz` for the arrays ``images``, uint8 (N, H, W, C), and ``z``, float32
+            (N, latent_dim), and with classes ``labels``, int32 (N,).
         count: number of images; by default 100, or one per given z.
         seed: the images are those of ``generator.sample(count, seed)``.
         z: noise (N, latent_dim) to use instead.
@@ -65,10 +66,15 @@ def generate_images(
         shape = (count, model.image_size, model.image_size, model.channels)
         with open_atomically(out) as file, zipfile.ZipFile(file, "w") as archive:
             _write_array(archive, "images", shape, np.dtype(np.uint8), pixels)
-            _write_array(archive, "z", (count, model.latent_dim), np.dtype("<f4"), noise())
+            alone = (rows[:, : model.latent_dim] for rows in noise())
+            _write_array(archive, "z", (count, model.latent_dim), np.dtype("<f4"), alone)
+            if model.num_classes:
+                labels = (generator.classes(block) for block in numbers_of_passes(count))
+                _write_array(archive, "labels", (count,), np.dtype("<i4"), labels)
     else:
         with new_folder(out) as folder:
-            _write_pictures(folder, pixels, count)
+            labels = generator.classes(np.arange(min(count, IN_GRID)))
+            _write_pictures(folder, pixels, count, labels)
     return out
 
 
@@ -121,7 +127,9 @@ def _write_array(
             entry.write(np.ascontiguousarray(block, dtype).data)
 
 
-def _write_pictures(folder: Path, batches: Iterable[np.ndarray], count: int) -> None:
+def _write_pictures(
+    folder: Path, batches: Iterable[np.ndarray], count: int, labels: np.ndarray | None
+) -> None:
     first, done, digits = [], 0, max(6, len(str(count - 1)))
     for batch in batches:
         for number, image in enumerate(batch, done):
@@ -130,7 +138,10 @@ def _write_pictures(folder: Path, batches: Iterable[np.ndarray], count: int) -> 
         if done < IN_GRID:
             first.append(batch[: IN_GRID - done])
         done += len(batch)
-    (folder / GRID).write_bytes(png_bytes(tile(np.concatenate(first))))
+    in_grid = np.concatenate(first)
+    if labels is not None:
+        in_grid = in_grid[np.argsort(labels, kind="stable")]
+    (folder / GRID).write_bytes(png_bytes(tile(in_grid)))
 
 
 def _with_bar(

@@ -12,8 +12,11 @@ Every network has one PyTorch twin; only names and layouts differ:
 | PReLU | slope | weight |
 
 The twins use the course's names where it has them (`main.0.weight`, … for DCGAN; `fc1.weight`, …
-for the MLP). BatchNorm's `num_batches_tracked` has no effect on the arithmetic: it is written as 0
-and ignored when read.
+for the MLP). A conditional generator's twin has lists `class_scale` and `class_shift` of
+`nn.Linear` without bias, from the one-hot class to a layer's channels: after BatchNorm, x becomes
+x · (1 + scale) + shift. A conditional discriminator's has `projection`, a convolution like the last
+one with an output for each class. BatchNorm's `num_batches_tracked` has no effect on
+the arithmetic: it is written as 0 and ignored when read.
 """
 
 import functools
@@ -61,17 +64,27 @@ _LEAVES = {
     "act": {"weight": ("params", "slope")},
     "other": {"weight": ("params", "kernel"), "bias": ("params", "bias")},
 }
-_KERNELS = {"dense": DENSE, "conv": CONV, "conv_transpose": CONV_TRANSPOSE}
+_KERNELS = {
+    "dense": DENSE,
+    "class_scale": DENSE,
+    "class_shift": DENSE,
+    "conv": CONV,
+    "projection": CONV,
+    "conv_transpose": CONV_TRANSPOSE,
+}
 
 # For each network, the PyTorch name of a layer by its kind and our number.
 _MODULES: dict[type[linen.Module], dict[str, Callable[[int], str]]] = {
     Generator: {
         "conv_transpose": lambda i: f"main.{3 * i}",
         "batch_norm": lambda i: f"main.{3 * i + 1}",
+        "class_scale": lambda i: f"class_scale.{i}",
+        "class_shift": lambda i: f"class_shift.{i}",
     },
     Discriminator: {
         "conv": lambda i: f"main.{max(3 * i - 1, 0)}",
         "batch_norm": lambda i: f"main.{3 * i}",
+        "projection": lambda i: "projection",
     },
     MLP: {
         "dense": lambda i: f"fc{i}",
@@ -179,7 +192,9 @@ def _variable_shapes(
     shape = _input_shape(model, arrays) if input_shape is None else tuple(input_shape)
     example = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
     initialize = functools.partial(model.init, train=False)
-    return jax.eval_shape(initialize, jax.random.key(0), example)
+    is_told_classes = isinstance(model, Generator | Discriminator) and model.num_classes
+    labels = [jnp.zeros(1, jnp.int32)] if is_told_classes else []
+    return jax.eval_shape(initialize, jax.random.key(0), example, *labels)
 
 
 def _input_shape(model: linen.Module, arrays: dict[str, np.ndarray]) -> tuple[int, ...]:

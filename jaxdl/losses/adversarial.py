@@ -6,11 +6,12 @@ Penalties on D's gradient, which can be added to each, are in
 Example:
     >>> real, fake = jnp.array([2.0, 0.5]), jnp.array([-3.0, 0.5])
     >>> for loss in (NON_SATURATING, HINGE, WASSERSTEIN, RELATIVISTIC):
-    ...     print(loss.discriminator(real, fake).round(4), loss.generator(real, fake).round(4))
-    0.8118 1.7613
-    1.0 1.25
-    -2.5 1.25
-    0.3499 2.8499
+    ...     both = loss.discriminator(real, fake), loss.generator(real, fake)
+    ...     print("D {:.4f}, G {:.4f}".format(*map(float, both)))
+    D 0.8118, G 1.7613
+    D 1.0000, G 1.2500
+    D -2.5000, G 1.2500
+    D 0.3499, G 2.8499
 """
 
 from collections.abc import Callable

@@ -12,6 +12,7 @@ from jaxdl.models.dcgan import (
     Discriminator,
     Generator,
     Pyramid,
+    class_shares,
     image_pyramid,
     possible_image_sizes,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "Generator",
     "LinearRegression",
     "Pyramid",
+    "class_shares",
     "image_pyramid",
     "least_squares",
     "possible_image_sizes",

@@ -7,7 +7,8 @@ BatchNorm scales from N(1, 0.02); 3,574,656 and 2,763,520 parameters.
 References:
     Radford, Metz, Chintala, "Unsupervised Representation Learning with Deep Convolutional
     Generative Adversarial Networks", 2016, https://arxiv.org/abs/1511.06434;
-    course document 000.
+    Miyato and Koyama, "cGANs with Projection Discriminator", 2018,
+    https://arxiv.org/abs/1802.05637, for classes; course document 000.
 """
 
 from typing import Any, NamedTuple
@@ -61,6 +62,39 @@ def _batch_norm(name: str) -> nn.BatchNorm:
     return nn.BatchNorm(momentum=0.9, epsilon=1e-5, scale_init=nn.dcgan_scale_init, name=name)
 
 
+def class_shares(labels: jax.Array | None, count: int, num_classes: int) -> jax.Array | None:
+    """Classes (N,) as shares (N, num_classes), 1 for an image's own; shares are left as they are.
+
+    Returns:
+        The shares; None for a network without classes.
+
+    Raises:
+        ShapeError: there is not a label for each of ``count`` images, or one too many.
+
+    Example:
+        >>> class_shares(jnp.array([1, 0]), 2, 3).tolist()
+        [[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]
+    """
+    if (labels is None) != (num_classes == 0):
+        given = "no labels are" if labels is None else "labels are"
+        raise ShapeError(f"the network knows {num_classes} classes, and {given} given")
+    if labels is None:
+        return None
+    shares = jax.nn.one_hot(labels, num_classes) if labels.ndim == 1 else labels
+    if shares.shape != (count, num_classes):
+        raise ShapeError(
+            f"labels have shape {labels.shape}; expected ({count},) or ({count}, {num_classes})"
+        )
+    return shares
+
+
+def _of_class(what: str, shares: jax.Array, x: jax.Array, layer: int) -> jax.Array:
+    """Numbers for the channels of maps x, learnt for each class: (N, 1, 1, C)."""
+    zeros, name = linen.initializers.zeros, f"class_{what}_{layer}"
+    table = nn.Dense(x.shape[-1], use_bias=False, kernel_init=zeros, name=name)
+    return table(shares.astype(x.dtype))[:, None, None, :]
+
+
 def _check_normalization(normalization: str, known: tuple[str, ...]) -> None:
     if normalization not in known:
         raise ConfigError(f"normalization {normalization!r}: choose {', '.join(known)}")
@@ -84,6 +118,9 @@ class Generator(linen.Module):
         dtype: type of activations and products. Parameters and statistics are float32, results
             float32 or wider.
         normalization: "batch", as in the course, or "none".
+        num_classes: 0, or the number of classes, of which one is asked for with each z. Each class
+            then scales and shifts every channel after BatchNorm in its own way; at first, all
+            classes alike. (A class's embedding beside z was tried: G ignored z.)
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -101,10 +138,22 @@ class Generator(linen.Module):
     conv: str = "auto"
     dtype: Any = jnp.float32
     normalization: str = "batch"
+    num_classes: int = 0
 
     @linen.compact
-    def __call__(self, z: jax.Array, *, train: bool, axis_name: str | None = None) -> jax.Array:
-        """Maps noise (N, latent_dim), standard normal, to images (N, H, W, channels) in [-1, 1]."""
+    def __call__(
+        self,
+        z: jax.Array,
+        labels: jax.Array | None = None,
+        *,
+        train: bool,
+        axis_name: str | None = None,
+    ) -> jax.Array:
+        """Maps noise (N, latent_dim), standard normal, to images (N, H, W, channels) in [-1, 1].
+
+        ``labels`` are the classes, integers (N,), or shares of each class, (N, num_classes), for
+        images between classes; None without classes.
+        """
         if z.ndim != 2 or z.shape[1] != self.latent_dim:
             raise ShapeError(f"noise has shape {z.shape}; expected (N, {self.latent_dim})")
         _check_normalization(self.normalization, ("batch", "none"))
@@ -123,11 +172,16 @@ class Generator(linen.Module):
                 name=f"conv_transpose_{layer}",
             )(x)
 
+        shares = class_shares(labels, z.shape[0], self.num_classes)
         x = z[:, None, None, :].astype(self.dtype)
         for layer in range(doublings):
             x = upsample(x, self.features * 2 ** (doublings - 1 - layer), layer)
             if self.normalization == "batch":
                 x = _batch_norm(f"batch_norm_{layer}")(x, train=train, axis_name=axis_name)
+            if shares is not None:
+                x = x * (1 + _of_class("scale", shares, x, layer)) + _of_class(
+                    "shift", shares, x, layer
+                )
             x = nn.relu(x)
         return nn.tanh(_widened(upsample(x, self.channels, doublings)))
 
@@ -146,6 +200,8 @@ class Discriminator(linen.Module):
         normalization: "batch" normalises activations over each batch, as in the course; "layer"
             over each image; "spectral" every kernel by its largest singular value; "none" nothing.
             Penalties on single images rule out "batch".
+        num_classes: 0, or the number of classes. The logit is then the sum of a linear function of
+            the last maps and of another one for each class (Miyato and Koyama's projection).
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -161,14 +217,21 @@ class Discriminator(linen.Module):
     conv: str = "auto"
     dtype: Any = jnp.float32
     normalization: str = "batch"
+    num_classes: int = 0
 
     @linen.compact
     def __call__(
-        self, images: jax.Array, *, train: bool, axis_name: str | None = None
+        self,
+        images: jax.Array,
+        labels: jax.Array | None = None,
+        *,
+        train: bool,
+        axis_name: str | None = None,
     ) -> jax.Array:
         """Maps images (N, H, W, C) in [-1, 1] to logits (N,), positive for "real".
 
-        Because BatchNorm mixes a batch, it must be all real or all generated.
+        Because BatchNorm mixes a batch, it must be all real or all generated. ``labels`` are the
+        images' classes, integers (N,); None without classes.
         """
         if images.ndim != 4 or images.shape[1:3] != (self.image_size, self.image_size):
             raise ShapeError(
@@ -178,7 +241,7 @@ class Discriminator(linen.Module):
         _check_normalization(self.normalization, NORMALIZATIONS)
         base, doublings = image_pyramid(self.image_size)
 
-        def convolve(x: jax.Array, features: int, layer: int) -> jax.Array:
+        def convolve(x: jax.Array, features: int, layer: int, name: str | None = None) -> jax.Array:
             kernel, stride, padding = (base, 1, 0) if layer == doublings else (4, 2, 1)
             return nn.Conv(
                 features,
@@ -189,7 +252,7 @@ class Discriminator(linen.Module):
                 kernel_init=nn.dcgan_kernel_init,
                 method=(self.conv, "auto"),
                 spectral=self.normalization == "spectral",
-                name=f"conv_{layer}",
+                name=name or f"conv_{layer}",
             )(x, train=train)
 
         x = images.astype(self.dtype)
@@ -198,7 +261,12 @@ class Discriminator(linen.Module):
             if layer > 0:
                 x = self._normalize(x, layer, train, axis_name)
             x = nn.leaky_relu(x, LEAKY_SLOPE)
-        return _widened(convolve(x, 1, doublings).reshape(-1))
+        logits = _widened(convolve(x, 1, doublings).reshape(-1))
+        shares = class_shares(labels, x.shape[0], self.num_classes)
+        if shares is None:
+            return logits
+        of_each = _widened(convolve(x, self.num_classes, doublings, "projection"))
+        return logits + (of_each.reshape(shares.shape) * shares).sum(1)
 
     def _normalize(self, x: jax.Array, layer: int, train: bool, axis_name: str | None) -> jax.Array:
         if self.normalization == "batch":

@@ -17,7 +17,10 @@ GROUP_BYTES = 1 << 26  # of the images that go to the device at a time
 
 
 def whole_inputs(
-    images: np.ndarray | jax.Array, root: jax.Array, devices: Sequence[jax.Device]
+    images: np.ndarray | jax.Array,
+    root: jax.Array,
+    devices: Sequence[jax.Device],
+    labels: jax.Array | None = None,
 ) -> Callable[[int], GANInputs]:
     """Inputs by epoch, with all images on each of this process's devices.
 
@@ -25,14 +28,18 @@ def whole_inputs(
         images: uint8 (N, H, W, C).
         root: the run's root key.
         devices: this process's devices.
+        labels: the images' classes, integers (N,), for networks that know classes.
     """
-    on_devices = parallel.replicate(images, devices)
+    on_devices, labels = parallel.replicate((images, labels), devices)
     permutation = _permutation(root, len(images))
-    return lambda epoch: GANInputs(on_devices, permutation(epoch), root)
+    return lambda epoch: GANInputs(on_devices, permutation(epoch), root, labels=labels)
 
 
 def streamed_inputs(
-    images: np.ndarray | StoredImages, root: jax.Array, recipe: GANRecipe
+    images: np.ndarray | StoredImages,
+    root: jax.Array,
+    recipe: GANRecipe,
+    labels: jax.Array | None = None,
 ) -> Callable[[int], Pieces]:
     """Inputs by epoch that bring to the devices what the next steps need, and give the same bits.
 
@@ -42,6 +49,7 @@ def streamed_inputs(
         images: uint8 (N, H, W, C), in memory or in a file.
         root: the run's root key.
         recipe: says how many images a step takes.
+        labels: those of all images, see :func:`whole_inputs`.
     """
     permutation = _permutation(root, len(images))
     turns, batch = recipe.discriminator_steps, recipe.batch_size
@@ -60,7 +68,8 @@ def streamed_inputs(
             return batch_groups(images, own, size * turns, first * turns)
 
         def inputs(group: np.ndarray, position: int) -> GANInputs:
-            return GANInputs(group, order, root, first=jnp.array([position * turns, row]))
+            first = jnp.array([position * turns, row])
+            return GANInputs(group, order, root, first, labels)
 
         return Pieces(groups, size, steps, inputs)
 

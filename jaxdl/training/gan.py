@@ -89,12 +89,14 @@ class GANInputs(NamedTuple):
         key: the run's root key.
         first: for batches, the number of the first one in the epoch, and the number of the first
             image in its batch, integers (2,).
+        labels: the classes of all images, integers (N,), for networks that know classes; else None.
     """
 
     images: jax.Array
     permutation: jax.Array
     key: jax.Array
     first: jax.Array | None = None
+    labels: jax.Array | None = None
 
 
 def batch_step(
@@ -127,6 +129,7 @@ def batch_step(
             draws = uniform_per_sample(mix, positions[:: recipe.pack] // recipe.pack)
         return {
             "real": to_signed_range(_real_images(inputs, batch, number, shard)),
+            "labels": None if inputs.labels is None else inputs.labels[shard.take(batch)],
             "noise": normal_per_sample(noise, positions, dim),
             "loss": recipe.loss,
             "mix": draws,
@@ -180,10 +183,13 @@ def _key(root: jax.Array, name: str, step: jax.Array, more: int) -> jax.Array:
     return jax.random.fold_in(key, more) if more else key
 
 
-def generate(state: GANState, noise: jax.Array) -> jax.Array:
+def generate(state: GANState, noise: jax.Array, labels: jax.Array | None = None) -> jax.Array:
     """Images (N, H, W, C) in [-1, 1] from noise (N, latent_dim), by the average of G if it is kept.
+
+    With classes, ``labels`` are integers (N,) or shares (N, classes).
 
     In evaluation mode, with running statistics, an image depends only on its own z, not on the rest
     of the batch.
     """
-    return state.averaged_generator.predict(noise)
+    given = () if labels is None else (labels,)
+    return state.averaged_generator.predict(noise, *given)

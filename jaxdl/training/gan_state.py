@@ -48,8 +48,8 @@ def create_state(
 ) -> GANState:
     """Initialises both networks, each from its own key.
 
-    The discriminator must accept images of the generator's size; it sees ``pack`` of them stacked
-    as channels.
+    The discriminator must accept images of the generator's size, and know as many classes; it sees
+    ``pack`` images stacked as channels.
 
     Example:
         >>> import jax, optax
@@ -61,13 +61,14 @@ def create_state(
         0
     """
     noise = jnp.zeros((1, generator.latent_dim))
+    labels = [jnp.zeros(1, jnp.int32)] if generator.num_classes else []
     images = jnp.zeros((1, generator.image_size, generator.image_size, pack * generator.channels))
     return GANState(
         step=jnp.zeros((), jnp.int32),
         generator=NetworkState.create(
-            jax.random.fold_in(key, 0), generator, generator_optimizer, noise
+            jax.random.fold_in(key, 0), generator, generator_optimizer, noise, *labels
         ),
         discriminator=NetworkState.create(
-            jax.random.fold_in(key, 1), discriminator, discriminator_optimizer, images
+            jax.random.fold_in(key, 1), discriminator, discriminator_optimizer, images, *labels
         ),
     )

@@ -12,7 +12,8 @@ The course's prose draws a new z for G; its code does not, and this module follo
 
 Other losses take the same three passes; a relative one shows the updated D the real images once
 more, before the generated ones. A ``show`` changes what D is shown in each of them, and penalties
-are about what D is shown.
+are about what D is shown. With labels, the generated images are asked to be of the real ones'
+classes, and D is told these.
 
 References:
     Goodfellow et al., "Generative Adversarial Nets", 2014, https://arxiv.org/abs/1406.2661;
@@ -80,6 +81,7 @@ def update_discriminator(
     real: jax.Array,
     fake: jax.Array,
     *,
+    labels: jax.Array | None = None,
     loss: AdversarialLoss = NON_SATURATING,
     mix: jax.Array | None = None,
     show: Show = as_they_are,
@@ -91,6 +93,7 @@ def update_discriminator(
         discriminator: D.
         real: real images (N, H, W, C) in [-1, 1].
         fake: generated images, likewise.
+        labels: the classes of both, integers (N,); None without classes.
         loss: the adversarial loss.
         mix: random numbers for the loss's penalty, uniform in [0, 1), one for each output of D;
             None without a penalty.
@@ -101,11 +104,13 @@ def update_discriminator(
         The new D, and this device's ``loss_d``, ``d_x`` and ``d_g_z1``.
     """
     real, fake = show(real, Occasion.REAL), show(fake, Occasion.FAKE)
+    classes = _given(labels)
 
     def loss_fn(params: dict) -> tuple[jax.Array, tuple]:
-        real_outputs, stats = discriminator.forward(real, params=params, axis_name=axis_name)
+        how = {"params": params, "axis_name": axis_name}
+        real_outputs, stats = discriminator.forward(real, *classes, **how)
         after_real = discriminator.replace(batch_stats=stats)
-        fake_outputs, stats = after_real.forward(fake, params=params, axis_name=axis_name)
+        fake_outputs, stats = after_real.forward(fake, *classes, **how)
         value = loss.discriminator(real_outputs, fake_outputs)
         if loss.penalty is not None:
             value += loss.penalty(critic(params), real, fake, mix)
@@ -113,7 +118,8 @@ def update_discriminator(
         return value, (stats, *outputs)
 
     def critic(params: dict) -> Callable[[jax.Array], jax.Array]:
-        return lambda images: discriminator.forward(images, params=params, axis_name=axis_name)[0]
+        how = {"params": params, "axis_name": axis_name}
+        return lambda images: discriminator.forward(images, *classes, **how)[0]
 
     (value, (stats, d_x, d_g_z1)), gradients = jax.value_and_grad(loss_fn, has_aux=True)(
         discriminator.params
@@ -128,6 +134,7 @@ def judge_generated(
     fake: jax.Array,
     real: jax.Array,
     *,
+    labels: jax.Array | None = None,
     loss: AdversarialLoss = NON_SATURATING,
     show: Show = as_they_are,
     axis_name: str | None = None,
@@ -138,15 +145,15 @@ def judge_generated(
         The loss's gradient by the generated images (N, H, W, C), D with updated running statistics,
         and ``loss_g`` and ``d_g_z2``.
     """
-    real_outputs = None
+    real_outputs, classes = None, _given(labels)
     if loss.relative:
         shown = show(real, Occasion.REAL_FOR_G)
-        real_outputs, stats = discriminator.forward(shown, axis_name=axis_name)
+        real_outputs, stats = discriminator.forward(shown, *classes, axis_name=axis_name)
         discriminator = discriminator.replace(batch_stats=stats)
 
     def loss_fn(images: jax.Array) -> tuple[jax.Array, tuple]:
         shown = show(images, Occasion.FAKE_FOR_G)
-        outputs, stats = discriminator.forward(shown, axis_name=axis_name)
+        outputs, stats = discriminator.forward(shown, *classes, axis_name=axis_name)
         return loss.generator(real_outputs, outputs), (stats, loss.output(outputs).mean())
 
     (value, (stats, d_g_z2)), gradient = jax.value_and_grad(loss_fn, has_aux=True)(fake)
@@ -159,6 +166,7 @@ def train_step(
     real: jax.Array,
     noise: jax.Array,
     *,
+    labels: jax.Array | None = None,
     loss: AdversarialLoss = NON_SATURATING,
     mix: jax.Array | None = None,
     show: Show = as_they_are,
@@ -170,6 +178,8 @@ def train_step(
         state: both networks.
         real: real images (N, H, W, C), float32 in [-1, 1].
         noise: z, (N, latent_dim), standard normal.
+        labels: classes of the real images, integers (N,), which G is asked for, too; None without
+            classes.
         loss: the adversarial loss.
         mix, show: see :func:`update_discriminator`.
         axis_name: axis of a parallel map over devices. N is then this device's share, and
@@ -201,17 +211,24 @@ def train_step(
         raise ShapeError(f"{real.shape[0]} real images but {noise.shape[0]} noise vectors")
 
     def generate(params: dict) -> tuple[jax.Array, dict]:
-        return state.generator.forward(noise, params=params, axis_name=axis_name)
+        return state.generator.forward(noise, *_given(labels), params=params, axis_name=axis_name)
 
     # One forward pass of G serves both updates; its backward pass follows D's update.
     fake, generator_backward, generator_stats = jax.vjp(
         generate, state.generator.params, has_aux=True
     )
     discriminator, metrics_d = update_discriminator(
-        state.discriminator, real, fake, loss=loss, mix=mix, show=show, axis_name=axis_name
+        state.discriminator,
+        real,
+        fake,
+        labels=labels,
+        loss=loss,
+        mix=mix,
+        show=show,
+        axis_name=axis_name,
     )
     image_gradient, discriminator, metrics_g = judge_generated(
-        discriminator, fake, real, loss=loss, show=show, axis_name=axis_name
+        discriminator, fake, real, labels=labels, loss=loss, show=show, axis_name=axis_name
     )
     (gradients,) = generator_backward(image_gradient)
     gradients = average_over(axis_name, gradients)
@@ -228,6 +245,7 @@ def discriminator_step(
     real: jax.Array,
     noise: jax.Array,
     *,
+    labels: jax.Array | None = None,
     loss: AdversarialLoss = NON_SATURATING,
     mix: jax.Array | None = None,
     show: Show = as_they_are,
@@ -237,9 +255,21 @@ def discriminator_step(
 
     It updates G's running statistics too, but does not count as a step.
     """
-    fake, stats = state.generator.forward(noise, axis_name=axis_name)
+    fake, stats = state.generator.forward(noise, *_given(labels), axis_name=axis_name)
     discriminator, _ = update_discriminator(
-        state.discriminator, real, fake, loss=loss, mix=mix, show=show, axis_name=axis_name
+        state.discriminator,
+        real,
+        fake,
+        labels=labels,
+        loss=loss,
+        mix=mix,
+        show=show,
+        axis_name=axis_name,
     )
     generator = state.generator.replace(batch_stats=stats)
     return state.replace(generator=generator, discriminator=discriminator)
+
+
+def _given(labels: jax.Array | None) -> tuple[jax.Array, ...]:
+    """A network's further inputs."""
+    return () if labels is None else (labels,)

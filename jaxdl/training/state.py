@@ -22,7 +22,8 @@ class NetworkState(flax.struct.PyTreeNode):
 
     Attributes:
         params: trainable parameters.
-        batch_stats: BatchNorm's running statistics ({} without BatchNorm).
+        batch_stats: BatchNorm's running statistics and the vectors of spectral normalisation ({}
+            without either).
         opt_state: the optimiser's state.
         model: the Flax module (a constant of the pytree, not a leaf).
         optimizer: the optax transformation (likewise).
@@ -42,9 +43,9 @@ class NetworkState(flax.struct.PyTreeNode):
         key: jax.Array,
         model: linen.Module,
         optimizer: optax.GradientTransformation,
-        example: jax.Array,
+        *example: jax.Array,
     ) -> "NetworkState":
-        """Initialises a network and its optimiser; only the example input's shape matters.
+        """Initialises a network and its optimiser; only the example inputs' shapes matter.
 
         Example:
             >>> import jax, jax.numpy as jnp, optax
@@ -55,7 +56,7 @@ class NetworkState(flax.struct.PyTreeNode):
             >>> state.params["conv_transpose_0"]["kernel"].shape
             (4, 4, 100, 8)
         """
-        variables = _initial_variables(cls({}, {}, (), model, None), key, example)
+        variables = _initial_variables(cls({}, {}, (), model, None), key, *example)
         return cls(
             params=variables["params"],
             batch_stats=variables.get("batch_stats", {}),
@@ -87,17 +88,21 @@ class NetworkState(flax.struct.PyTreeNode):
         return self.replace(**given, opt_state=self.optimizer.init(given["params"]))
 
     def forward(
-        self, x: jax.Array, *, params: PyTree | None = None, axis_name: str | None = None
+        self, *inputs: jax.Array, params: PyTree | None = None, axis_name: str | None = None
     ) -> tuple[jax.Array, PyTree]:
         """A forward pass in training mode: the output and the updated running statistics."""
         output, updates = self.model.apply(
-            self.variables(params), x, train=True, axis_name=axis_name, mutable=["batch_stats"]
+            self.variables(params),
+            *inputs,
+            train=True,
+            axis_name=axis_name,
+            mutable=["batch_stats"],
         )
         return output, updates.get("batch_stats", {})
 
-    def predict(self, x: jax.Array) -> jax.Array:
+    def predict(self, *inputs: jax.Array) -> jax.Array:
         """A forward pass in evaluation mode, with the running statistics."""
-        return self.model.apply(self.variables(), x, train=False)
+        return self.model.apply(self.variables(), *inputs, train=False)
 
     def apply_gradients(
         self, gradients: PyTree, batch_stats: PyTree, loss: jax.Array | None = None
@@ -117,9 +122,9 @@ class NetworkState(flax.struct.PyTreeNode):
 
 
 @jax.jit
-def _initial_variables(empty: NetworkState, key: jax.Array, example: jax.Array) -> PyTree:
+def _initial_variables(empty: NetworkState, key: jax.Array, *example: jax.Array) -> PyTree:
     """Compiles once per model; XLA drops the forward pass of initialisation as dead code."""
-    return empty.model.init(key, example, train=False)
+    return empty.model.init(key, *example, train=False)
 
 
 def average_over(axis_name: str | None, tree: PyTree) -> PyTree:

@@ -119,7 +119,8 @@ def test_a_generator_is_drawn_from(tmp_path):
         jax.random.key(0)
     )
     path = save_generator(TrainedGenerator(model, variables), tmp_path / "g.safetensors")
-    images = evaluate.load_images(evaluate.EvaluateConfig(source=str(path), count=70))
+    images, asked = evaluate.load_images(evaluate.EvaluateConfig(source=str(path), count=70))
+    assert asked is None
     assert images.shape == (70, 16, 16, 1)
     assert images.dtype == np.uint8
 

@@ -33,6 +33,17 @@ def generator():
 
 
 @pytest.fixture(scope="session")
+def of_classes():
+    """A generator of three classes."""
+    model = Generator(**SIZES, num_classes=3)
+    shapes = jax.eval_shape(
+        lambda key: model.init(key, np.zeros((1, 8)), np.zeros(1, int), train=False),
+        jax.random.key(0),
+    )
+    return TrainedGenerator(model, vivid(shapes))
+
+
+@pytest.fixture(scope="session")
 def made_up():
     return vivid
 

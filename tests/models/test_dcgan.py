@@ -141,3 +141,75 @@ def test_in_evaluation_an_image_depends_on_its_own_noise_alone(generated):
     z, together, variables = generated
     alone = jax.jit(lambda v, z: GENERATOR.apply(v, z, train=False))(variables, z[2:3])
     np.testing.assert_allclose(together[2:3], alone, atol=1e-6)
+
+
+CLASSES = Generator(2, 5, 16, num_classes=3), Discriminator(2, 16, num_classes=3)
+
+
+def test_a_class_scales_and_shifts_each_channel(rng):
+    """A class with the scale 1 + g and the shift b draws as a plain G whose BatchNorm has them."""
+    z, labels = rng.normal(size=(4, 5)).astype(np.float32), np.array([0, 2, 2, 1])
+    model, plain = CLASSES[0], Generator(2, 5, 16)
+    variables = jax.jit(lambda: model.init(jax.random.key(0), z, labels, train=False))()
+    draw = jax.jit(lambda v, y: model.apply(v, z, y, train=False))
+    draw_plain = jax.jit(lambda v: plain.apply(v, z, train=False))
+    rest = {n: v for n, v in variables["params"].items() if not n.startswith("class")}
+    at_first = draw_plain({**variables, "params": rest})
+    np.testing.assert_allclose(draw(variables, labels), at_first, atol=1e-6)
+    variables = {
+        "params": jax.tree.map(
+            lambda a: jnp.asarray(rng.normal(size=a.shape), jnp.float32), variables["params"]
+        ),
+        "batch_stats": variables["batch_stats"],
+    }
+    images = draw(variables, labels)
+    one_hot = np.eye(3, dtype=np.float32)[labels]
+    np.testing.assert_allclose(draw(variables, one_hot), images, atol=1e-6)
+    for number, label in enumerate(labels):
+        params = {n: dict(v) for n, v in variables["params"].items() if not n.startswith("class")}
+        for layer in range(2):
+            scale, shift = (
+                variables["params"][f"class_{what}_{layer}"]["kernel"][label]
+                for what in ("scale", "shift")
+            )
+            norm = params[f"batch_norm_{layer}"]
+            params[f"batch_norm_{layer}"] = {
+                "scale": norm["scale"] * (1 + scale),
+                "bias": norm["bias"] * (1 + scale) + shift,
+            }
+        expected = draw_plain({**variables, "params": params})[number]
+        np.testing.assert_allclose(images[number], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("normalization", ["batch", "spectral"])
+def test_d_adds_a_projection_on_the_class_to_its_logit(rng, normalization):
+    x, labels = rng.normal(size=(4, 16, 16, 1)).astype(np.float32), np.array([0, 2, 2, 1])
+    model = Discriminator(2, 16, num_classes=3, normalization=normalization)
+    variables = jax.jit(lambda: model.init(jax.random.key(0), x, labels, train=False))()
+    assert variables["params"]["projection"]["kernel"].shape == (4, 4, 4, 3)
+    logits = jax.jit(lambda v, y: model.apply(v, x, y, train=False))
+    of_each = np.stack([logits(variables, np.full(4, k)) for k in range(3)], axis=1)
+    np.testing.assert_allclose(logits(variables, labels), of_each[np.arange(4), labels], atol=1e-6)
+    assert np.abs(of_each - of_each.mean(1, keepdims=True)).max() > 1e-5
+    # Twice the class's kernel, twice its part; spectral normalisation takes the factor out.
+    kernel = {"kernel": 2 * variables["params"]["projection"]["kernel"]}
+    doubled = {**variables, "params": {**variables["params"], "projection": kernel}}
+    factor = 2 if normalization == "batch" else 1
+    parts = of_each - of_each[:, :1]
+    again = np.stack([logits(doubled, np.full(4, k)) for k in range(3)], axis=1)
+    np.testing.assert_allclose(again - again[:, :1], factor * parts, atol=1e-6)
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_labels_are_needed_exactly_where_there_are_classes(which):
+    model = CLASSES[which]
+    x = jnp.zeros([(2, 5), (2, 16, 16, 1)][which])
+    plain = model.clone(num_classes=0)
+    for network, labels, message in (
+        (model, None, "knows 3 classes, and no labels are given"),
+        (plain, jnp.zeros(2, int), "knows 0 classes, and labels are given"),
+        (model, jnp.zeros(3, int), r"labels have shape \(3,\); expected \(2,\) or \(2, 3\)"),
+        (model, jnp.zeros((2, 2)), r"labels have shape \(2, 2\)"),
+    ):
+        with pytest.raises(ShapeError, match=message):
+            jax.eval_shape(lambda n=network, y=labels: n.init(jax.random.key(0), x, y, train=False))

@@ -224,3 +224,50 @@ def test_a_recipe_knows_its_batches_and_what_does_not_go_together():
         gan.GANRecipe(4, discriminator_steps=0).steps_per_epoch(24)
     with pytest.raises(ConfigError, match="BatchNorm mixes them"):
         steps(gan.GANRecipe(4, losses.wasserstein()), discriminator=Discriminator(4, 16))
+
+
+TOLD = Generator(4, 6, 16, num_classes=3), Discriminator(4, 16, num_classes=3)
+LABELS = np.arange(24, dtype=np.int32) % 3
+
+
+@functools.cache
+def told_steps(devices, labels=tuple(LABELS)):
+    state = gan.create_state(rngs.root_key(0), *TOLD, ADAM, ADAM)
+    labels = np.array(labels, np.int32)
+    inputs = gan.GANInputs(IMAGES, np.arange(24), rngs.root_key(3), labels=labels)
+    where = jax.devices()[:devices]
+    run = compiled(gan.GANRecipe(4, discriminator_steps=2), devices)
+    state, history = run(parallel.replicate(state, where), parallel.replicate(inputs, where), 0, 2)
+    return parallel.unreplicate(state), parallel.unreplicate(history)
+
+
+def test_several_devices_share_the_labels():
+    (one, seen), (several, shown) = told_steps(1), told_steps(2)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), one, several)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), seen, shown)
+
+
+def test_both_networks_learn_of_the_batch_s_classes_only():
+    """Classes that the first batch lacks keep their weights in the first step."""
+    before = gan.create_state(rngs.root_key(0), *TOLD, ADAM, ADAM)
+    real = jnp.asarray(IMAGES[:4] / 127.5 - 1, jnp.float32)
+    noise = np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32)
+    step = jax.jit(gan.train_step)
+    after, _ = step(before, real, noise, labels=jnp.array([0, 2, 0, 2]))
+    moved = [
+        np.abs(new - old).max(axis=axes)
+        for new, old, axes in (
+            (
+                after.generator.params["class_shift_0"]["kernel"],
+                before.generator.params["class_shift_0"]["kernel"],
+                1,
+            ),
+            (
+                after.discriminator.params["projection"]["kernel"],
+                before.discriminator.params["projection"]["kernel"],
+                (0, 1, 2),
+            ),
+        )
+    ]
+    for each in moved:
+        assert (each > 1e-4).tolist() == [True, False, True]
