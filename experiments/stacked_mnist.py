@@ -86,13 +86,17 @@ def read_modes(images: np.ndarray, judge: Judge) -> np.ndarray:
     return np.stack(digits, axis=1) @ np.array([100, 10, 1])
 
 
+def folder_of(config: StackedMnistConfig) -> Path:
+    """The folder of the results."""
+    return Path(config.workdir or default_workdir("stacked_mnist", config.preset))
+
+
 def training_config(config: StackedMnistConfig, setting: str, seed: int) -> dcgan.DCGANConfig:
     """The configuration of one training; neither judged nor drawn before its end."""
     names = ("batch_size", "image_size", "features", "learning_rate", "num_devices")
-    folder = Path(config.workdir or default_workdir("stacked_mnist", config.preset))
     return dcgan.DCGANConfig(
         dataset=STACKED,
-        workdir=str(folder / "runs" / f"{setting}_{seed}"),
+        workdir=str(folder_of(config) / "runs" / f"{setting}_{seed}"),
         seed=seed,
         max_steps=config.steps,
         epochs=config.steps,
@@ -150,8 +154,9 @@ def run(config: StackedMnistConfig) -> lesson.Result:
     """
     begin = time.perf_counter()
     judge = evaluation.load_judge("mnist")
-    folder = lesson.begin("stacked_mnist", config)
+    lesson.check_own(folder_of(config), "stacked_mnist")
     dataset = load_named(STACKED, config.data_dir, config.data_source)
+    folder = lesson.begin("stacked_mnist", config)
     test = dataset.test.images[: config.samples]
     real = mode_coverage(read_modes(data.resize_square(test, config.image_size), judge), MODES)
     rows, pictures = [], {}

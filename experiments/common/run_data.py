@@ -4,12 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-import jax
-
 from experiments.common.own_images import ImageFlags, load_folder
 from experiments.common.workdir import CONFIG
 from jaxdl import data
 from jaxdl.errors import DataError
+from jaxdl.training.rngs import root_key
 
 STACKED = "stacked_mnist"  # made of MNIST, see jaxdl.data.stacked
 STACKING_SEED = 0
@@ -41,7 +40,7 @@ def load_named(
     """:func:`jaxdl.data.load`; and ``stacked_mnist``, which is made of MNIST."""
     if name != STACKED:
         return data.load(name, data_dir, source=source, image_size=image_size)
-    return data.stacked(data.load("mnist", data_dir, source=source), jax.random.key(STACKING_SEED))
+    return data.stacked(data.load("mnist", data_dir, source=source), root_key(STACKING_SEED))
 
 
 def recorded_flags(folder: Path) -> dict[str, Any]:

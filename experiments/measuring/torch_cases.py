@@ -216,7 +216,7 @@ class _Rows(torch.utils.data.Dataset):
     """Rows of a `.npy` file as tensors."""
 
     def __init__(self, path: Path) -> None:
-        self.images = np.load(path, mmap_mode="r")
+        self.images = np.load(path, mmap_mode="r", allow_pickle=False)
 
     def __len__(self) -> int:
         return len(self.images)

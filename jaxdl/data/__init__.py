@@ -5,7 +5,7 @@ returns uint8 images with int32 labels; everything else is a pure function of ar
 """
 
 from jaxdl._face import face
-from jaxdl.data import augmentation, sources
+from jaxdl.data import augmentation, sources, stored
 from jaxdl.data.dataset import (
     Dataset,
     Split,
@@ -112,6 +112,7 @@ __all__ = [
     "sources",
     "stacked",
     "steps_per_epoch",
+    "stored",
     "stratified_k_fold",
     "stratified_train_test_split",
     "three_way_split",

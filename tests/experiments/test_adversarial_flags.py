@@ -151,7 +151,7 @@ def test_outputs_that_are_no_probabilities_are_not_taken_for_some():
 
 def test_a_remedy_s_command_repeats_the_run_s_flags():
     settings = {"workdir": "runs/a", "loss": "hinge", "norm": "spectral", "diff_augment": True}
-    assert diagnosing._command(settings) == (
+    assert diagnosing._command(settings, "runs/a-2") == (
         "python -m experiments.dcgan --workdir runs/a-2 --loss hinge --norm spectral "
         "--diff_augment True"
     )

@@ -24,7 +24,7 @@ TRAINING = [
 TOOLS = ["diagnose", "export", "generate", "interpolate"]
 WITH_DATA = [
     *TRAINING,
-    *("evaluate", "practice.planted_faults", "practice.random_models", "twin"),
+    *("evaluate", "practice.planted_faults", "practice.random_models", "stacked_mnist", "twin"),
     *("lessons.convolution_filters", "lessons.tinynet", "lessons.two_layer_network"),
 ]
 

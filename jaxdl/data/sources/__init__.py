@@ -6,6 +6,8 @@ __all__ = [
     "boston",
     "embedded",
     "idx",
+    "image_files",
+    "image_folder",
     "loading",
     "published",
     "tfds",
