@@ -113,7 +113,13 @@ def records(folder):
     return [{n: v for n, v in json.loads(line).items() if n not in times} for line in lines]
 
 
-@pytest.mark.parametrize("fields", [R3GAN, EVERYTHING], ids=["r3gan", "everything"])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param(R3GAN, id="r3gan", marks=pytest.mark.slow),
+        pytest.param(EVERYTHING, id="everything"),
+    ],
+)
 def test_a_run_resumes_exactly_and_its_generator_is_found(dcgan_config, tmp_path, fields):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     result = dcgan.run(dcgan_config(whole, evaluate_samples=0, **fields))

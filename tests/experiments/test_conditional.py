@@ -56,6 +56,7 @@ def test_the_judge_says_how_many_samples_are_of_the_class_asked_for(run, dcgan_c
     assert best["class_accuracy"] == pytest.approx(found, abs=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_pictures")
 def test_it_resumes_exactly(run, dcgan_config, tmp_path):
     result = run[1]

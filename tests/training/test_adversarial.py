@@ -86,7 +86,12 @@ RECIPES = {
 }
 
 
-@pytest.mark.parametrize("name", RECIPES)
+QUICK = ("r1 and r2", "spectral")  # the others' parts are slow tests
+
+
+@pytest.mark.parametrize(
+    "name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in RECIPES]
+)
 def test_several_devices_do_what_one_does(name):
     recipe, discriminator = RECIPES[name]
     (one, seen), (several, shown) = (

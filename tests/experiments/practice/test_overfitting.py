@@ -81,6 +81,7 @@ def test_more_images_than_there_are_is_an_error():
         make_runs(OverfittingConfig(examples=3600), load_embedded())
 
 
+@pytest.mark.slow
 def test_a_run_of_some_ways_writes_what_they_show(tmp_path, few_digits, monkeypatch):
     some = ("baseline", "288 images", "l1=0.1", "shift=2")
     everything = overfitting.ways
