@@ -80,8 +80,8 @@ def decode_picture(content: bytes, picture: Picture) -> np.ndarray:
             width, height = image.size
             if width * height > MOST_PIXELS:
                 raise DataError(f"it claims {width:,} x {height:,} pixels")
-            middle = _middle_square(ImageOps.exif_transpose(image))
-            resized = _opaque(middle, picture.grey).resize(
+            ImageOps.exif_transpose(image, in_place=True)
+            resized = _opaque(_middle_square(image), picture.grey).resize(
                 (picture.size, picture.size), Image.Resampling.BILINEAR
             )
             return np.asarray(resized).reshape(picture.shape)
