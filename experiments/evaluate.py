@@ -178,18 +178,6 @@ def check(images: np.ndarray, judge: Judge | None, dataset: data.Dataset) -> Non
         )
 
 
-def with_class_accuracy(
-    found: Evaluation, images: np.ndarray, asked: np.ndarray, judge: Judge
-) -> Evaluation:
-    """The scores, and how many images are of the class asked for, beside real test images."""
-    own = evaluation.class_accuracy(judge.see(images), asked)
-    real = judge.record.get("test_accuracy", np.nan)
-    scores, floors = (
-        {**of, "class_accuracy": value} for of, value in ((found.scores, own), (found.floors, real))
-    )
-    return found._replace(scores=scores, floors=floors)
-
-
 def score_table(found: Evaluation) -> str:
     """The scores beside their floors; without a judge, those of the pixels only."""
     scores, floors = found.scores, found.floors
@@ -272,9 +260,7 @@ def run(config: EvaluateConfig) -> Result:
     print(dataset.description)
     print(f"{len(images):,} images of {config.source}, judged by {judge or NO_JUDGE}", flush=True)
     references = evaluation.look_at_dataset(dataset, judge, images.shape[1:3])
-    found = evaluation.evaluate_images(images, references, judge, config.seed)
-    if judge is not None and asked is not None:
-        found = with_class_accuracy(found, images, asked, judge)
+    found = evaluation.evaluate_images(images, references, judge, config.seed, asked)
     summary = summarize(config, found, judge, dataset)
     summary["seconds"] = time.perf_counter() - begin
     counts = found.counts

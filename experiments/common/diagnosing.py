@@ -12,8 +12,8 @@ from jaxdl.diagnosis import (
     Finding,
     diagnose_classifier,
     diagnose_gan,
+    read_config,
     read_divergence,
-    read_json,
     read_record,
     read_records,
 )
@@ -46,12 +46,7 @@ def diagnose_folder(folder: Path) -> Diagnosis:
     Raises:
         WorkdirError: the folder cannot be read, or is of a program that is not diagnosed.
     """
-    if not (folder / "config.json").exists():
-        raise WorkdirError(
-            f"{folder} is not the folder of a run: it has no config.json; give the folder that "
-            "experiments.classifier or experiments.dcgan wrote"
-        )
-    config = read_json(folder / "config.json")
+    config = read_config(folder)
     program = config.get("program")
     if program not in ("classifier", "dcgan"):
         raise WorkdirError(
@@ -167,7 +162,7 @@ def as_values(diagnosis: Diagnosis, settings: Mapping[str, Any]) -> dict[str, An
 
 def write_diagnosis(folder: Path, diagnosis: Diagnosis) -> dict[str, Any]:
     """Writes ``diagnosis.json`` into a run's folder and returns its content."""
-    config = read_json(folder / "config.json")
+    config = read_config(folder)
     settings = {**config["config"], "workdir": str(folder)}
     content = as_values(diagnosis, settings)
     write_atomically(folder / DIAGNOSIS, to_json(content, indent=2) + "\n")

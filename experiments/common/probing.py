@@ -19,7 +19,7 @@ from experiments.common.diagnosing import NOT_REPEATED
 from experiments.common.parts import make_parts
 from experiments.common.table import text_table
 from jaxdl import data
-from jaxdl.diagnosis import ClassifierRecord, Remedy, read_json, read_record
+from jaxdl.diagnosis import ClassifierRecord, Remedy, read_config, read_record
 from jaxdl.diagnosis.finding import Finding
 from jaxdl.errors import ConfigError, TrainingError
 
@@ -68,7 +68,7 @@ def probe(folder: Path, seconds: float) -> tuple[list[Sibling], Finding | None]:
     trained again for so many. Their folders lie in the run's, under ``probe``. Returns them, and
     what they decide.
     """
-    if (program := read_json(folder / "config.json").get("program")) != "classifier":
+    if (program := read_config(folder).get("program")) != "classifier":
         raise ConfigError(f"--probe trains siblings of classifiers; {folder} is of {program!r}")
     record = read_record(folder)
     wanted, steps = changes_of(record.settings), _steps(record, seconds * (1 - FOR_BASELINES))

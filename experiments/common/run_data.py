@@ -1,13 +1,13 @@
 """The data set that a program's flags ask for."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from experiments.common.own_images import ImageFlags, load_folder
 from experiments.common.workdir import CONFIG
 from jaxdl import data
-from jaxdl.errors import DataError
+from jaxdl.diagnosis import read_json
+from jaxdl.errors import DataError, WorkdirError
 from jaxdl.training.rngs import root_key
 
 STACKED = "stacked_mnist"  # made of MNIST, see jaxdl.data.stacked
@@ -46,7 +46,7 @@ def load_named(
 def recorded_flags(folder: Path) -> dict[str, Any]:
     """The flags of the run in a folder; {} if it is not the folder of a run."""
     try:
-        flags = json.loads((folder / CONFIG).read_bytes())["config"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        flags = read_json(folder / CONFIG).get("config")
+    except WorkdirError:
         return {}
     return flags if isinstance(flags, dict) else {}

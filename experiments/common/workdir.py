@@ -15,18 +15,12 @@ CHECKPOINTS, SAMPLES = "checkpoints", "samples"
 FREE_FIELDS = frozenset(
     {
         *("workdir", "preset", "data_dir", "data_source", "num_devices", "epochs", "max_steps"),
-        *(
-            "images",
-            "skip_bad",
-            "follow_links",
-            "data_place",
-        ),  # the data's fingerprint says what they gave
+        # What these have given, the data's fingerprint says.
+        *("images", "skip_bad", "follow_links", "data_place"),
         *("resume", "dry_run", "coordinator_address", "num_processes", "process_id"),
         *("save_every_steps", "save_every_seconds", "keep_every", "debug_step"),
     }
 )
-
-
 LENGTH = frozenset({"epochs", "max_steps"})  # not free where the step sizes depend on it
 
 

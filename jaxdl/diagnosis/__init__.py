@@ -7,6 +7,7 @@ from jaxdl.diagnosis.finding import CAUSES, HEALTHY, Diagnosis, Finding, Remedy
 from jaxdl.diagnosis.gan import diagnose_gan
 from jaxdl.diagnosis.record import (
     ClassifierRecord,
+    read_config,
     read_divergence,
     read_json,
     read_record,
@@ -24,6 +25,7 @@ __all__ = [
     "diagnose_classifier",
     "diagnose_gan",
     "generalization_causes",
+    "read_config",
     "read_divergence",
     "read_json",
     "read_record",

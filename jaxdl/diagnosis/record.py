@@ -99,9 +99,7 @@ def read_record(folder: str | os.PathLike) -> ClassifierRecord:
         WorkdirError: a file is missing or damaged, or the folder is no classifier's.
     """
     folder = Path(folder)
-    if not (folder / "config.json").exists():
-        raise WorkdirError(f"{folder} is not the folder of a run: it has no config.json")
-    config = read_json(folder / "config.json")
+    config = read_config(folder)
     if config.get("program") != "classifier":
         raise WorkdirError(f"{folder} is the folder of {config.get('program')!r}, no classifier's")
     facts = read_json(folder / "facts.json")
@@ -131,6 +129,16 @@ def read_divergence(folder: Path, records: Sequence[Json]) -> dict[str, Any] | N
     # Not the logged steps, which go on to the end of a chunk.
     reached = max((r.get("step", 0) for r in records if r["kind"] != "step"), default=0)
     return None if reached > (found.get("step") or 0) else found
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """What a run's config.json says; WorkdirError if the folder is no run's."""
+    if not (folder / "config.json").exists():
+        raise WorkdirError(
+            f"{folder} is not the folder of a run: it has no config.json; give the folder that a "
+            "training program wrote"
+        )
+    return read_json(folder / "config.json")
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from typing import NamedTuple
 
 import jax
 
+from jaxdl._cores import usable_cores
 from jaxdl.distributed import peers
 from jaxdl.errors import ConfigError, DeviceError
 
@@ -136,9 +137,7 @@ def fix_threads(shards: int) -> None:
     large products by that number. Bit-identical results on 1 … ``shards`` devices need a fixed
     number; see :mod:`jaxdl.distributed.virtual_shards`.
     """
-    affinity = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    os.environ[THREADS] = str(max(cores, shards))
+    os.environ[THREADS] = str(max(usable_cores(), shards))
 
 
 def _ask_for_cpu_devices(count: int) -> None:

@@ -12,6 +12,7 @@ from jaxdl.evaluation.pixels import RARE, alike_distance, distinct_images
 from jaxdl.evaluation.references import Part, References, halves, look_at_images, pick
 from jaxdl.evaluation.scores import (
     check_count,
+    class_accuracy,
     class_scores,
     class_shares,
     make_reference,
@@ -48,7 +49,11 @@ class Evaluation(NamedTuple):
 
 
 def evaluate_images(
-    images: np.ndarray, references: References, judge: Judge | None, seed: int = 0
+    images: np.ndarray,
+    references: References,
+    judge: Judge | None,
+    seed: int = 0,
+    labels: np.ndarray | None = None,
 ) -> Evaluation:
     """Scores images against a data set, and real images likewise.
 
@@ -60,6 +65,7 @@ def evaluate_images(
         references: the data set, seen by the same judge at the same size.
         judge: the judge; None for images that no judge knows.
         seed: of random subsets.
+        labels: the classes (N,) that were asked for, for one more score by the judge.
 
     Raises:
         ShapeError: there are too few images, or they have another number of channels.
@@ -77,6 +83,9 @@ def evaluate_images(
     if judge is not None:
         found = judged_scores(samples, references, (real_train, real_test), seed)
         scores, floors = (one | other for one, other in zip(found, (scores, floors), strict=True))
+        if labels is not None:
+            scores["class_accuracy"] = class_accuracy(samples.seen, labels)
+            floors["class_accuracy"] = judge.record.get("test_accuracy", np.nan)
     nearest = generative.nearest_neighbors(samples.looks.codes[:SHOWN], train.looks.codes)
     return Evaluation(
         scores,

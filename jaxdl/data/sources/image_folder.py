@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from jaxdl._cores import usable_cores
 from jaxdl.data.dataset import Dataset, fingerprint
 from jaxdl.data.sources.image_files import SUFFIXES, Picture, decode_picture, read_content
 from jaxdl.data.stored import StoredImages, write_images
@@ -27,6 +28,7 @@ AT_ONCE = 1024  # files in work at a time
 SOURCE = "folder"
 TRAIN, TESTS = "train", ("test", "val", "valid", "validation")  # sub-folders that are parts
 IMAGES, ABOUT = "images.npy", "about.json"
+DAMAGED = (OSError, ValueError, KeyError, TypeError, RecursionError)  # what such a file raises
 
 Progress = Callable[[str, int, int], None]  # what is done, how many files, of how many
 T = TypeVar("T")
@@ -228,9 +230,7 @@ def _in_threads(
 ) -> Iterator[T]:
     """The results of some work on files, in order; Pillow and hashlib use all cores."""
     # More threads than cores wait for each other in Python: two thirds more time, measured.
-    affinity = getattr(os, "sched_getaffinity", None)  # not on every system
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    with ThreadPoolExecutor(cores) as threads:
+    with ThreadPoolExecutor(usable_cores()) as threads:
         for first in range(0, len(names), AT_ONCE):
             some = names[first : first + AT_ONCE]
             yield from threads.map(work, some)
@@ -306,8 +306,8 @@ def _checked(cache: Path) -> dict[str, Any] | None:
         found = fingerprint(images, np.array(about["labels"], np.int32), about["num_train"])
         if found == about["fingerprint"]:
             return about
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        pass  # damaged
+    except DAMAGED:
+        pass
     shutil.rmtree(cache, ignore_errors=True)
     return None
 
@@ -317,7 +317,7 @@ def _remove_older(cache: Path, folder: Path, picture: Picture) -> None:
     for other in cache.parent.iterdir():
         try:
             about = _about(other)
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        except DAMAGED:
             continue
         same = about["folder"] == os.fspath(folder) and about["picture"] == list(picture)
         if same and other != cache:
