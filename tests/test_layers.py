@@ -7,7 +7,7 @@ import pytest
 
 LIBRARY = Path(__file__).parents[1] / "jaxdl"
 # What a package may import beside itself.
-GROUND = {"errors", "files", "_face"}
+GROUND = {"errors", "files", "_face", "_cores"}
 BELOW = {
     "nn": GROUND,
     "losses": GROUND,
