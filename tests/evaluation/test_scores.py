@@ -19,7 +19,7 @@ def seen(judge, digits):
 def test_real_digits_score_better_than_damaged_ones(judge, digits, reference, rng):
     train = digits[0].train
     real, few = train.images[:300], train.images[train.labels < 5][:300]
-    noisy = np.clip(real + rng.normal(0, 40, real.shape), 0, 255).astype(np.uint8)
+    noisy = np.clip(real + rng.normal(0, 100, real.shape), 0, 255).astype(np.uint8)
     good, missing, bad = (
         evaluation.quick_scores(judge.see(x), reference) for x in (real, few, noisy)
     )
@@ -27,12 +27,28 @@ def test_real_digits_score_better_than_damaged_ones(judge, digits, reference, rn
     assert all(isinstance(value, float) for value in good.values())
     assert good["fid"] < 0.2 * missing["fid"]
     assert good["fid"] < 0.2 * bad["fid"]
-    assert good["kid"] < missing["kid"] < bad["kid"]
+    assert good["kid"] < 0.1 * min(missing["kid"], bad["kid"])
     assert good["precision"] > 0.8 > bad["precision"]
     assert good["recall"] > 0.8 > missing["recall"]
     assert good["sure"] > 0.95 > bad["sure"]
     assert good["class_entropy"] == pytest.approx(np.log(10), abs=0.01)
     assert missing["class_entropy"] < np.log(5.5)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [lambda x: np.maximum(x, 12), lambda x: 20 + x * (200 / 255), lambda x: 0.9 * x],
+    ids=["grey background", "less contrast", "dimmed"],
+)
+def test_shapes_count_and_faint_changes_of_grey_hardly_do(judge, digits, reference, changed):
+    real = digits[0].train.images[:300]
+    grey = changed(real.astype(float)).round().astype(np.uint8)
+    moved = np.concatenate([real[:, :14], np.roll(real, 1, 0)[:, 14:]], 1)  # halves of two digits
+    before, after, malformed = (
+        evaluation.quick_scores(judge.see(x), reference) for x in (real, grey, moved)
+    )
+    assert after["fid"] - before["fid"] < 0.15 * (malformed["fid"] - before["fid"])
+    assert after["precision"] > 0.9 * before["precision"] > malformed["precision"]
 
 
 def test_scores_are_the_same_each_time(seen, reference):

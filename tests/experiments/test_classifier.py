@@ -263,6 +263,7 @@ def test_a_cnn_can_halve_an_image_to_one_pixel_but_not_further(few_digits):
         make_runs(resolved(ClassifierConfig(depth=6, batch_size=64)), dataset)
 
 
+@pytest.mark.slow
 def test_without_a_whole_epoch_early_stopping_keeps_the_last_weights(tmp_path, few_digits):
     flags = {"model": "mlp", "width": 4, "depth": 1, "patience": 1, "seeds": 1, "num_devices": 1}
     config = ClassifierConfig.from_preset(

@@ -85,6 +85,7 @@ def test_a_run_goes_on_where_the_folder_has_moved(run, config, folder, tmp_path)
         dcgan.run(config(copied, images=str(moved), max_steps=4))
 
 
+@pytest.mark.slow
 def test_evaluate_compares_with_the_runs_own_images(run, tmp_path, monkeypatch):
     workdir, _ = run
     fields = {"source": str(workdir), "count": 30, "workdir": str(tmp_path / "out")}

@@ -154,6 +154,7 @@ def test_a_comparison_trains_continues_and_writes_what_its_logs_say(tmp_path, fe
     assert set(whole.figures) == {"comparison", "differences"}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_pictures")
 def test_candidates_are_chosen_on_validation_data_and_only_the_best_is_measured(
     tmp_path, few_digits

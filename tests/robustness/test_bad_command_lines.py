@@ -28,6 +28,24 @@ WITH_DATA = [
     *("lessons.convolution_filters", "lessons.tinynet", "lessons.two_layer_network"),
 ]
 
+# One of each kind; the others are slow tests.
+QUICK = {
+    "classifier",
+    "dcgan",
+    "evaluate",
+    "generate",
+    "lessons.tinynet",
+    "mlp_l2",
+    "stacked_mnist",
+}
+
+
+def each(names):
+    """Runs a test for every program."""
+    slow = pytest.mark.slow
+    chosen = [name if name in QUICK else pytest.param(name, marks=slow) for name in names]
+    return pytest.mark.parametrize("name", chosen)
+
 
 def load_program(name):
     """The module of a program, its configuration and its ``run``."""
@@ -132,7 +150,7 @@ UNREADABLE_BY_OTHERS = [
 ]
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
+@each(PROGRAMS)
 def test_flags_that_every_program_has(refused, name):
     more = UNREADABLE_BY_TOOLS if name in TOOLS else []
     more = more + (UNREADABLE_OUT if name in TOOLS and name != "diagnose" else [])
@@ -173,7 +191,7 @@ def out_of_range(config_class):
             yield f"{flag}=no_such_choice"
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
+@each(PROGRAMS)
 def test_every_flag_out_of_its_range(refused, name):
     cases = list(out_of_range(load_program(name)[1]))
     assert len(cases) >= 6 or name in ("diagnose", "export")
@@ -182,7 +200,7 @@ def test_every_flag_out_of_its_range(refused, name):
         assert case.partition("=")[0].removeprefix("--no_").strip("-") in message
 
 
-@pytest.mark.parametrize("name", [name for name in PROGRAMS if name not in TOOLS])
+@each([name for name in PROGRAMS if name not in TOOLS])
 def test_a_workdir_that_is_no_folder(refused, tmp_path, name):
     (tmp_path / "file").write_text("mine")
     (tmp_path / "link").symlink_to(tmp_path / "link")
@@ -193,7 +211,7 @@ def test_a_workdir_that_is_no_folder(refused, tmp_path, name):
     assert (tmp_path / "file").read_text() == "mine"
 
 
-@pytest.mark.parametrize("name", [name for name in PROGRAMS if name not in TOOLS])
+@each([name for name in PROGRAMS if name not in TOOLS])
 def test_a_workdir_of_another_program(refused, tmp_path, name):
     folder = tmp_path / "taken"
     folder.mkdir()
@@ -206,7 +224,7 @@ def test_a_workdir_of_another_program(refused, tmp_path, name):
         assert "taken" in refused(name, *first_argument(name), "--workdir", "taken", *more)
 
 
-@pytest.mark.parametrize("name", WITH_DATA)
+@each(WITH_DATA)
 def test_data_that_is_not_there(refused, tmp_path, name):
     (tmp_path / "file").write_text("")
     (tmp_path / "empty" / "mnist").mkdir(parents=True)
@@ -219,7 +237,7 @@ def test_data_that_is_not_there(refused, tmp_path, name):
     assert "choose idx, tfds, embedded" in refused(name, *first, "--data_source", "web")
 
 
-@pytest.mark.parametrize("name", TRAINING)
+@each(TRAINING)
 def test_data_of_no_known_name(refused, name):
     for dataset in ("", "..", "../mnist", "/etc", "a b", "x" * 5000):
         refused(name, "--dataset", dataset, "--data_source", "embedded")
@@ -245,7 +263,7 @@ HUGE = {
 }
 
 
-@pytest.mark.parametrize("name", TRAINING)
+@each(TRAINING)
 def test_what_cannot_fit_is_refused_before_it_is_made(refused, name):
     for flag in HUGE[name]:
         for value in (10**9, 10**15, 2**63, 10**30):

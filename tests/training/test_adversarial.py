@@ -246,6 +246,7 @@ def told_steps(devices, labels=tuple(LABELS)):
     return parallel.unreplicate(state), parallel.unreplicate(history)
 
 
+@pytest.mark.slow
 def test_several_devices_share_the_labels():
     (one, seen), (several, shown) = told_steps(1), told_steps(2)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), one, several)

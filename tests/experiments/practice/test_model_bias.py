@@ -53,6 +53,7 @@ def test_edges_are_how_brightness_rises_in_each_direction():
     assert edges[:, 0, [0, 1, 3]].tolist() == [[0, 0, 0], [0, 0.5, 0]]  # it falls at the bottom
 
 
+@pytest.mark.slow
 def test_the_ensemble_is_the_mean_of_disjoint_groups_of_networks(done, few_digits):
     folder, result = done
     members = result.fitted["small"]
@@ -83,6 +84,7 @@ def test_the_ensemble_is_the_mean_of_disjoint_groups_of_networks(done, few_digit
     assert second.startswith("Test accuracy against small, seed by seed: ")
 
 
+@pytest.mark.slow
 def test_a_finished_comparison_is_read_again(done, few_digits, no_pictures):
     folder, first = done
     again = model_bias.run(config_for(folder, few_digits, seeds=3))
