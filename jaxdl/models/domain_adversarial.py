@@ -28,7 +28,8 @@ class DomainAdversarial(linen.Module):
         >>> from jaxdl.models import CNN
         >>> model = DomainAdversarial(CNN(widths=(8, 16), hidden=32), steps=100)
         >>> images = jnp.zeros((2, 28, 28, 1))
-        >>> outputs, _ = model.init_with_output(jax.random.key(0), images, train=False)
+        >>> first = jax.jit(model.init_with_output, static_argnames="train")
+        >>> outputs, _ = first(jax.random.key(0), images, train=False)
         >>> outputs.shape, outputs[0, -1].item()
         ((2, 11), -inf)
 

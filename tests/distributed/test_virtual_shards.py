@@ -121,7 +121,8 @@ def classifier_run(devices):
     return fitted.state, [fitted.log.series(name) for name in ("loss", "accuracy")]
 
 
-@pytest.mark.parametrize("devices", [2, pytest.param(8, marks=SLOW)])
+@SLOW
+@pytest.mark.parametrize("devices", [2, 8])
 def test_classifiers_have_the_same_bits_on_any_number_of_devices(devices):
     (state, log), (state_alone, log_alone) = classifier_run(devices), classifier_run(1)
     assert_same_bits(state, state_alone)

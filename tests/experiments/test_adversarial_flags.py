@@ -113,10 +113,11 @@ def records(folder):
     return [{n: v for n, v in json.loads(line).items() if n not in times} for line in lines]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fields",
     [
-        pytest.param(R3GAN, id="r3gan", marks=pytest.mark.slow),
+        pytest.param(R3GAN, id="r3gan"),
         pytest.param(EVERYTHING, id="everything"),
     ],
 )

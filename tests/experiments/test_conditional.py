@@ -66,6 +66,7 @@ def test_it_resumes_exactly(run, dcgan_config, tmp_path):
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_pictures")
 def test_labels_follow_images_that_stay_on_the_host(run, dcgan_config, tmp_path):
     dcgan.run(dcgan_config(tmp_path, conditional=True, max_steps=4, data_place="host"))

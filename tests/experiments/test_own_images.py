@@ -97,6 +97,7 @@ def test_evaluate_compares_with_the_runs_own_images(run, tmp_path, monkeypatch):
     assert (mnist.dataset, mnist.reference) == ("mnist", None)
 
 
+@pytest.mark.slow
 def test_evaluate_takes_the_data_of_a_run_on_a_data_set(dcgan_run, few_digits):
     workdir, _ = dcgan_run
     found = evaluate.with_data_of_run(evaluate.EvaluateConfig(source=str(workdir)))
@@ -105,16 +106,9 @@ def test_evaluate_takes_the_data_of_a_run_on_a_data_set(dcgan_run, few_digits):
     assert evaluate.with_data_of_run(other) == other
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_pictures")
-@pytest.mark.parametrize(
-    "more",
-    [
-        pytest.param({}, marks=pytest.mark.slow),
-        {"discriminator_steps": 2},
-        pytest.param({"num_devices": 2}, marks=pytest.mark.slow),
-    ],
-    ids=str,
-)
+@pytest.mark.parametrize("more", [{}, {"discriminator_steps": 2}, {"num_devices": 2}], ids=str)
 def test_the_three_places_give_the_same_bits(more, config, tmp_path, monkeypatch):
     """Also if a run goes on in another place, in the middle of a group of steps."""
     monkeypatch.setattr(gan_inputs, "GROUP_BYTES", 16 * 16 * 16 * 3 * 2 * 2)

@@ -154,6 +154,7 @@ def test_any_number_of_samples_is_drawn(judged):
     assert len(quality.sample(generator, noise[:7])) == 7
 
 
+@pytest.mark.slow
 def test_without_samples_or_average_there_is_neither(config, tmp_path):
     result = dcgan.run(config(tmp_path, evaluate_samples=0, ema_half_life=0.0, max_steps=1))
     assert result.state.average == {}

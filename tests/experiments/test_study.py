@@ -414,6 +414,7 @@ def test_one_seed_shows_nothing():
     assert "nan" not in line
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_pictures")
 def test_a_study_keeps_checkpoints_and_warns_of_a_network_that_learns_nothing(tmp_path, capsys):
     """What DCGAN has, a study has: the options of a run are one place for all programs."""

@@ -92,6 +92,7 @@ def test_unusable_sizes_are_refused():
         CNN(widths=()).init(key, jnp.zeros((1, 28, 28, 1)), train=False)
 
 
+@pytest.mark.slow
 def test_strides_halve_the_image_as_pooling_does(rng):
     model = CNN(widths=(4, 8, 8), hidden=16, image_size=20, pool=False)
     variables = model.init(jax.random.key(0), jnp.zeros((1, 20, 20, 1)), train=False)

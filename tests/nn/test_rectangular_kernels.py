@@ -46,6 +46,7 @@ def gradient(function, at, cotangent):
     return np.reshape(slopes, at.shape)
 
 
+@pytest.mark.slow
 def test_no_geometry_ends_the_process():
     subprocess.run([sys.executable, "-c", ABORTED], check=True, timeout=300)
 

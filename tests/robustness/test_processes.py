@@ -380,7 +380,7 @@ devices.join_processes(sys.argv[1], 2, int(sys.argv[2]))
 """
 
 
-@pytest.mark.parametrize("process", [0, 1])
+@pytest.mark.parametrize("process", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_process_that_stays_alone_says_so(tmp_path, process):
     group = Group(tmp_path, [["-c", ALONE, f"localhost:{free_port()}", str(process)]])
     assert group.wait(60) == [2]

@@ -55,6 +55,7 @@ def test_a_killed_run_locks_nothing(tmp_path):
         pass
 
 
+@pytest.mark.slow
 def test_the_same_process_may_enter_twice_and_keeps_others_out_until_the_end(tmp_path):
     with run_lock(tmp_path):
         with run_lock(tmp_path / "." / "../" / tmp_path.name):

@@ -127,6 +127,7 @@ def test_training_without_a_step_is_refused():
         model.init(jax.random.key(0), jnp.zeros((1, 2)), train=True)
 
 
+@pytest.mark.slow
 def test_it_trains_through_fit_classifier_with_a_strength_that_follows_the_step(rng):
     source, target = (
         Split(rng.integers(0, 256, (24, 8, 8, 1), np.uint8), np.arange(24) % 2) for _ in range(2)

@@ -32,7 +32,7 @@ def diff_augment(
 
     Example:
         >>> images = jnp.ones((2, 8, 8, 1))
-        >>> changed = diff_augment(jax.random.key(0), images)
+        >>> changed = jax.jit(diff_augment)(jax.random.key(0), images)
         >>> changed.shape, bool((changed[0] == changed[1]).all())
         ((2, 8, 8, 1), False)
 

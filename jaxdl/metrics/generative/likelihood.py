@@ -73,8 +73,9 @@ def feature_likelihood_divergence(
 
     Example:
         >>> train, test, samples = jax.random.normal(jax.random.key(0), (3, 100, 4))
-        >>> new = feature_likelihood_divergence(samples, test, train, jax.random.key(1))
-        >>> copied = feature_likelihood_divergence(train, test, train, jax.random.key(1))
+        >>> new, copied = (
+        ...     feature_likelihood_divergence(x, test, train, jax.random.key(1), baseline=1.5)
+        ...     for x in (samples, train))
         >>> copied.gap < -200 < new.gap, new.score < copied.score
         (True, True)
 

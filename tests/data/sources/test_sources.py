@@ -32,6 +32,7 @@ def test_idx_folder(tmp_path, write_folder, made_parts):
     assert "\n" not in dataset.description
 
 
+@pytest.mark.slow
 def test_full_mnist(full_data_dir):
     dataset = load("mnist", full_data_dir)
     assert (dataset.images.shape, dataset.num_train) == ((70_000, 28, 28, 1), 60_000)
