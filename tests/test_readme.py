@@ -8,7 +8,11 @@ from jaxdl.data.sources.embedded import load_embedded
 from jaxdl.models import CNN
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "experiments").rglob("README.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "README.zh.md",
+    *sorted((ROOT / "experiments").rglob("README.md")),
+]
 
 
 def test_the_example_trains(monkeypatch, capsys):
@@ -41,7 +45,7 @@ def test_links_and_named_programs_are_there():
 def test_anchors_are_headings():
     headings = {
         re.sub(r"[^\w -]", "", line.lstrip("# ")).strip().lower().replace(" ", "-")
-        for line in PAGES[1].read_text().splitlines()
+        for line in (ROOT / "experiments" / "README.md").read_text().splitlines()
         if line.startswith("#")
     }
     text = "".join(page.read_text() for page in PAGES)
@@ -51,3 +55,24 @@ def test_anchors_are_headings():
 
 def test_the_readme_is_short_enough_to_be_read():
     assert len(PAGES[0].read_text().split()) <= 1000
+
+
+def said(text):
+    """What a translation leaves as it is: commands, names, links, figures and the map's folders."""
+    blocks = re.findall(r"```.*?```", text, re.DOTALL)
+    words = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    return {
+        "commands": [b for b in blocks if b.startswith(("```bash", "```python"))],
+        "folders": re.findall(r"^ *([a-z]+/) ", blocks[-1], re.MULTILINE),
+        "code": set(re.findall(r"`([^`\n]+)`", words)),
+        "links": sorted(re.findall(r"\]\(((?!README)[^)]+)\)", words)),
+        "figures": sorted(re.findall(r"\d[\d.,]*\d|\d", words)),
+    }
+
+
+def test_the_chinese_readme_says_the_same():
+    ours, theirs = (said((ROOT / name).read_text()) for name in ("README.md", "README.zh.md"))
+    assert len(ours["commands"]) >= 4
+    assert len(ours["folders"]) >= 15
+    for name, value in ours.items():
+        assert theirs[name] == value, name
