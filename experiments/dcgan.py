@@ -76,6 +76,7 @@ class DCGANConfig(ImageFlags, AdversarialConfig):
     """The course's configuration; the flags' help gives reasons and units."""
 
     COURSE_BATCH_SIZE: ClassVar[int] = 100
+    NEEDS_CLASSES: ClassVar[bool] = False
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
         # Half the width and 32×32 pixels: enough steps for digits in minutes on two cores. So few
         # steps must be ten times as long as the course's; the average over them calms the end.

@@ -6,6 +6,7 @@ Source:   the Fréchet distance and its relatives compare features of a trained 
           al. 2017, https://arxiv.org/abs/1706.08500); for digits one trains it on digits.
 Command:  python -m experiments.evaluator                       the judge in the package: full MNIST
           python -m experiments.evaluator --dataset fashion_mnist --out fashion.safetensors
+          python -m experiments.evaluator --images DIR            its sub-folders are the classes
 Expected: at least 99.4% of MNIST's test images, in about four minutes on two cores. The same
           command gives the same weights on the same machine; other processors and versions of JAX
           round differently, which training amplifies: there the judge has another hash and its
@@ -26,6 +27,7 @@ import optax
 
 from experiments.common import command_line
 from experiments.common.config import TrainingConfig, changed_flags, option
+from experiments.common.own_images import ImageFlags
 from experiments.common.session import Session, open_session
 from experiments.common.table import flag_table
 from experiments.common.training import exit_status, is_replayed, run_options
@@ -50,10 +52,11 @@ FILE = "judge.safetensors"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EvaluatorConfig(TrainingConfig):
+class EvaluatorConfig(ImageFlags, TrainingConfig):
     """The packaged judge's settings; the flags' help gives reasons and units."""
 
     COURSE_BATCH_SIZE: ClassVar[int] = 125  # divides the 60,000 training digits
+    image_size: ClassVar[int] = LARGEST_SIDE  # of pictures
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
         "smoke": {"max_steps": 4, "epochs": 1, "batch_size": 50, "log_every": 1}
     }

@@ -182,9 +182,11 @@ class TrainingConfig(DataConfig):
 
     Attributes:
         COURSE_BATCH_SIZE: the course's batch size, used if none is given.
+        NEEDS_CLASSES: whether the program refuses data without classes.
     """
 
     COURSE_BATCH_SIZE: ClassVar[int]
+    NEEDS_CLASSES: ClassVar[bool] = True
     TRAINS: ClassVar[bool] = True
 
     dataset: str = option(

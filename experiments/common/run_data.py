@@ -20,18 +20,18 @@ def load_data(config: Any) -> data.Dataset:
     Raises:
         DataError: they are not there, or damaged.
     """
-    needs_classes = not isinstance(config, ImageFlags)
-    if needs_classes or config.images is None:
-        size = None if needs_classes else config.image_size
+    if isinstance(config, ImageFlags) and config.images is not None:
+        how = {"skip_bad": config.skip_bad, "follow_links": config.follow_links}
+        found = load_folder(config.images, data.Picture(config.image_size, config.grey), **how)
+    else:
+        size = None if config.NEEDS_CLASSES else config.image_size
         found = load_named(config.dataset, config.data_dir, config.data_source, size)
-        if needs_classes and found.num_classes < 2:
-            raise DataError(
-                f"{found.name} in {found.location} has no classes, which this program tells "
-                "apart: choose another data set"
-            )
-        return found
-    how = {"skip_bad": config.skip_bad, "follow_links": config.follow_links}
-    return load_folder(config.images, data.Picture(config.image_size, config.grey), **how)
+    if config.NEEDS_CLASSES and found.num_classes < 2:
+        raise DataError(
+            f"{found.name} in {found.location} has no classes, which this program tells "
+            "apart: choose another data set, or give each class a sub-folder"
+        )
+    return found
 
 
 def load_named(

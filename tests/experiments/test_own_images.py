@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments import classifier, dcgan, evaluate
+from experiments import classifier, dcgan, evaluate, evaluator
 from experiments.common import command_line, own_images, run_data
-from jaxdl import data, generation
+from jaxdl import data, evaluation, generation
 from jaxdl.distributed import memory
 from jaxdl.errors import ConfigError, DataError
 from jaxdl.run import gan_inputs
@@ -174,6 +174,15 @@ def test_a_program_that_tells_classes_apart_refuses_a_single_one(tmp_path, monke
     monkeypatch.setattr(data, "load", lambda *_, **__: one._replace(num_classes=1))
     with pytest.raises(DataError, match="has no classes"):
         classifier.run(classifier.ClassifierConfig(workdir=str(tmp_path / "run")))
+
+
+def test_a_judge_of_ones_own_classes(folder, tmp_path):
+    flags = {"images": str(folder), "skip_bad": True, "workdir": str(tmp_path), "num_devices": 1}
+    result = evaluator.run(evaluator.EvaluatorConfig.from_preset("smoke", **flags, hidden=4))
+    judge = evaluation.load_judge(tmp_path / evaluator.FILE)
+    assert judge.hash == result.judge.hash
+    assert (judge.network.channels, judge.network.num_classes) == (3, 2)
+    assert judge.record["source"] == "folder"
 
 
 def test_progress_is_a_bar_on_a_terminal_and_a_line_elsewhere(
