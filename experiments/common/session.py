@@ -117,7 +117,19 @@ def open_session(
             if devices.is_main and config.debug_step is None:
                 workdir.remove_leftovers()
                 workdir.write(CONFIG, to_json(record, indent=2) + "\n")
+                stack.callback(_write_page, workdir, console)
         yield Session(config, devices, dataset, workdir, console)
+
+
+def _write_page(workdir: Workdir, console: Console) -> None:
+    """Writes the page of a run, however it ended; the run's own end stays as it is."""
+    # Here, because the page knows the programs, which know this module.
+    from experiments.common.page.document import write_page
+
+    try:
+        console.message(f"All of it on one page: {write_page(workdir.path)}")
+    except Exception as error:
+        console.message(f"Warning: the run's page was not written: {error}")
 
 
 def _settle_batch_size(config: TrainingConfig, devices: int) -> int:

@@ -8,6 +8,7 @@ import pytest
 from experiments.__main__ import program_of
 from experiments.common.command_line import build_parser, main, parse
 from experiments.dcgan import DCGANConfig
+from experiments.report import ReportConfig
 from jaxdl.errors import ConfigError, TrainingError
 
 
@@ -162,3 +163,10 @@ def test_what_to_type_is_said_of_a_program_that_is_not_there(capsys, argument, m
         program_of(argument)
     assert caught.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_several_folders_are_one_argument():
+    assert parse("report", ReportConfig, "", ["a", "b", "--out", "c"]).source == ("a", "b")
+    assert parse("report", ReportConfig, "", ["--out", "c", "a"]).source == ("a",)
+    with pytest.raises(ConfigError, match="SOURCE is missing"):
+        parse("report", ReportConfig, "", ["--out", "c"])
