@@ -1,20 +1,65 @@
-"""Lists the programs, ``python -m experiments``, or runs one: ``python -m experiments NAME …``."""
+"""Shows all programs, ``python -m experiments``, or runs one: ``python -m experiments NAME …``."""
 
 import difflib
 import runpy
+import shutil
 import sys
+import textwrap
+from collections.abc import Iterator, Sequence
 
 from experiments.common.catalogue import find_program, names, programs, wanted_name
 from experiments.common.output import STATUS_USER_ERROR, quiet_when_unread
 
+# The themes in their order, and where to begin.
+BEGIN = {
+    "Generative adversarial networks": "dcgan --preset quick",
+    "Building blocks": "lessons.perceptron",
+    "Regularisation": "mlp_l2 --preset quick",
+    "Practice": "practice.guide",
+    "Measurements": "benchmark",
+    "Tools": "report RUN, the folder of a run",
+}
+BRANCH, END, STEM, GAP = "├── ", "└── ", "│   ", "    "
+
 
 def show_programs() -> None:
-    """Prints the list."""
-    print("Run one with: python -m experiments.NAME [--help]")
-    for theme, entries in programs().items():
-        print(f"\n{theme}")
-        for name, summary in entries:
-            print(f"  {name:<28} {summary}")
+    """Prints the programs as a tree, as wide as the screen."""
+    print("Run one with:  python -m experiments.NAME [--help]")
+    print("Begin with:    python -m experiments.dcgan --preset quick\n")
+    print("\n".join(tree_lines(shutil.get_terminal_size((160, 24)).columns)))
+
+
+def tree_lines(width: int) -> list[str]:
+    """The programs by theme in lines of at most that many characters, if names leave the room.
+
+    Example:
+        >>> for line in tree_lines(80)[:4]:
+        ...     print(line)
+        experiments
+        ├── Generative adversarial networks – begin with dcgan --preset quick
+        │   ├── dcgan              DCGAN generates handwritten digits: two networks
+        │   │                      trained against each other.
+    """
+    found = programs()
+    order = [*(theme for theme in BEGIN if theme in found), *sorted(found.keys() - BEGIN.keys())]
+    lines = ["experiments"]
+    for theme in order:
+        last = theme == order[-1]
+        begin = f" – begin with {BEGIN[theme]}" if theme in BEGIN else ""
+        lines.append(f"{END if last else BRANCH}{theme}{begin}")
+        stem = GAP if last else STEM
+        lines += [stem + line for line in _entries(found[theme], width - len(stem))]
+    return lines
+
+
+def _entries(entries: Sequence[tuple[str, str]], width: int) -> Iterator[str]:
+    """A theme's programs, their first lines wrapped beside the names."""
+    room = max(len(name) for name, _ in entries) + 2
+    for name, summary in entries:
+        is_last = name == entries[-1][0]
+        first, *rest = textwrap.wrap(summary, max(width - 4 - room, 20)) or [""]
+        yield f"{END if is_last else BRANCH}{name:<{room}}{first}".rstrip()
+        yield from (f"{GAP if is_last else STEM}{'':<{room}}{line}" for line in rest)
 
 
 def program_of(argument: str) -> str:

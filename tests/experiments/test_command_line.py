@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from experiments.__main__ import program_of
+from experiments.__main__ import BEGIN, program_of, tree_lines
+from experiments.common.catalogue import names, programs
 from experiments.common.command_line import build_parser, main, parse
 from experiments.dcgan import DCGANConfig
 from experiments.report import ReportConfig
@@ -163,6 +164,19 @@ def test_what_to_type_is_said_of_a_program_that_is_not_there(capsys, argument, m
         program_of(argument)
     assert caught.value.code == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("width", [80, 160])
+def test_the_tree_shows_every_program_once_and_where_to_begin(width):
+    lines = tree_lines(width)
+    known = names()
+    words = " ".join(lines).split()
+    for name in known:
+        assert words.count(name) - sum(name in begin.split() for begin in BEGIN.values()) == 1
+    assert {begin.split()[0] for begin in BEGIN.values()} <= set(known)
+    assert set(BEGIN) == set(programs()), "a theme says where to begin"
+    assert max(map(len, lines)) <= width
+    assert lines[-1].startswith("    "), "the last theme is the last branch"
 
 
 def test_several_folders_are_one_argument():
