@@ -225,6 +225,7 @@ class TrainingConfig(DataConfig):
     )
     keep_every: int = option(0, "keep a checkpoint every so many epochs; 0: newest only", low=0)
     log_every: int = option(1, "steps between logged steps", low=1)
+    tensorboard: bool = option(False, "also write TensorBoard's event files into the workdir")
     debug_step: int | None = option(
         None, "do not train: repeat steps up to this one, find what is not finite", low=1
     )

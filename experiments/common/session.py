@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from experiments.common import events
 from experiments.common.allocator import uses_huge_pages
 from experiments.common.config import TrainingConfig
 from experiments.common.console import Console, data_line, device_line
@@ -92,6 +93,8 @@ def open_session(
     Raises:
         UserError: anything the user can fix.
     """
+    if config.tensorboard:
+        events.check_installed()
     devices = find_run_devices(config)
     console = Console(describe, quiet=not devices.is_main)
     batch_size = _settle_batch_size(config, devices.total)
@@ -118,6 +121,10 @@ def open_session(
                 workdir.remove_leftovers()
                 workdir.write(CONFIG, to_json(record, indent=2) + "\n")
                 stack.callback(_write_page, workdir, console)
+                if config.tensorboard:
+                    files = events.EventFiles(workdir.path, dataclasses.asdict(config))
+                    console.followers.append(files.follow)
+                    stack.callback(files.close)
         yield Session(config, devices, dataset, workdir, console)
 
 
