@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import re
+import shlex
 from html.parser import HTMLParser
 
 import numpy as np
@@ -12,10 +13,12 @@ from PIL import Image
 
 from experiments import mlp_l2, report
 from experiments.common import session
+from experiments.common.command_line import parse
 from experiments.common.page import chart, curves, pictures, settings
 from experiments.common.page.document import page_of, page_of_several, write_page
 from experiments.common.page.look import SCRIPT, STYLE
 from experiments.common.page.reading import read_run
+from experiments.dcgan import DCGANConfig
 from experiments.report import ReportConfig
 from jaxdl.errors import ConfigError, WorkdirError
 
@@ -125,7 +128,7 @@ def write_png(path, size, seed=0):
     Image.fromarray(pixels).save(path)
 
 
-def test_a_run_ends_with_its_page(dcgan_run):
+def test_a_run_ends_with_its_page(dcgan_run, dcgan_config):
     folder, result = dcgan_run
     text = (folder / "report.html").read_text()
     page = check(text)
@@ -144,6 +147,9 @@ def test_a_run_ends_with_its_page(dcgan_run):
     for name in ("generator.safetensors", "config.json", "checkpoints/8/"):
         assert name in words
     assert "report.html" not in words, "it cannot state its own checksum"
+    command = shlex.split(settings.own_command(read_run(folder)))
+    assert command[:3] == ["python", "-m", "experiments.dcgan"]
+    assert parse("dcgan", DCGANConfig, "", command[3:]) == dcgan_config(folder)
     again = write_page(folder, folder / "again.html").read_text()
     (folder / "again.html").unlink()
     assert again == text, "the same files give the same page"
@@ -247,6 +253,26 @@ def test_what_differs_from_the_course_is_named(tmp_path):
     assert not one.differs, "rounded up to eight devices"
 
 
+@pytest.mark.parametrize("comparable", [True, False])
+def test_the_course_s_figures_are_shown_where_they_compare(tmp_path, comparable):
+    accuracy = {"mean": 0.91, "interval": [0.9, 0.92], "course": 0.8801}
+    summary = {"runs": {"l2": {"test_accuracy": accuracy}}, "comparable_with_course": comparable}
+    run = read_run(write_run(tmp_path, {**RECORD, "program": "mlp_l2"}, summary=summary))
+    text = page_of(run)
+    assert "91.00 (90.00 to 92.00)" in text
+    assert ("; course 88.01" in text) == comparable
+
+
+@pytest.mark.parametrize(("low", "log"), [(0.5, False), (0.1, True), (0.0, False)])
+def test_an_axis_is_logarithmic_where_values_span_it(tmp_path, low, log):
+    records = [{**step(n), "kind": "epoch", "fid": value} for n, value in ((1, 1.0), (2, low))]
+    (one,) = curves.charts_of(read_run(write_run(tmp_path, RECORD, records)))
+    assert one.log == log
+    page = Page(str(chart.draw(one)))
+    shown = [text for text in page.text if text == ("0.1" if log else "0.6")]
+    assert shown
+
+
 def test_the_page_stays_small(tmp_path, monkeypatch):
     assert pictures.FRAMES_BUDGET + pictures.FIGURES_BUDGET <= 1_100_000
     monkeypatch.setattr(pictures, "FRAMES_BUDGET", 80_000)
@@ -307,7 +333,7 @@ def test_runs_are_compared_by_what_differs(tmp_path, capsys):
     words = [text for text in page.text if text.strip()]
     assert words.index("What differs") < words.index("Final figures")
     assert "--seed" in words
-    assert "--epochs" not in words
+    assert "--epochs" not in words, "that does not differ"
     assert "2 runs compared" in words
     assert f"Written to {out}" in capsys.readouterr().out
 

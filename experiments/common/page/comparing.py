@@ -30,14 +30,18 @@ def configurations(runs: Labelled) -> Content:
         rows.insert(0, ("program", *programs))
     if not rows:
         return [tag("p", "The configurations are the same.")]
-    return [table("What differs", ("", *(label for label, _ in runs)), rows)]
+    return [table("What differs", ("Setting", *(label for label, _ in runs)), rows)]
 
 
-def _differing(runs: Labelled, part: str, form: str) -> list[tuple[str, ...]]:
+def _differing(runs: Labelled, part: str, form: str) -> list[tuple[Any, ...]]:
+    """The settings whose values differ among the runs that have them."""
     found = [part_of(run.record, part) for _, run in runs]
     names = dict.fromkeys(name for one in found for name in one if name not in NOT_COMPARED)
-    rows = [(name, [_value(one, name) for one in found]) for name in names]
-    return [(form.format(name), *values) for name, values in rows if len(set(values)) > 1]
+    return [
+        (tag("code", form.format(name)), *(_value(one, name) for one in found))
+        for name in names
+        if len({_value(one, name) for one in found if name in one}) > 1
+    ]
 
 
 def _value(settings: dict[str, Any], name: str) -> str:
@@ -52,7 +56,7 @@ def figures(runs: Labelled) -> Content:
     names = dict.fromkeys(name for one in found for name in one)
     rows = [(name, *(one.get(name, "–") for one in found)) for name in names]
     rows.append(("Training time", *(clock(training_seconds(run)) for _, run in runs)))
-    return [table("Final figures", ("", *(label for label, _ in runs)), rows, numbers=True)]
+    return [table("Final figures", ("Figure", *(label for label, _ in runs)), rows, numbers=True)]
 
 
 def charts(runs: Labelled) -> Content:

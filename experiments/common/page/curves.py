@@ -12,6 +12,7 @@ from experiments.common.quality import PANELS, SHARES
 
 POINTS = 720  # of a chart's curves together, and a third of them of one; more are averaged
 MOST_LINES = 8  # in a chart
+LOG_FROM = 4  # times the lowest value: a logarithmic axis
 
 
 class Line(NamedTuple):
@@ -143,7 +144,9 @@ def _chart(runs: Sequence[tuple[str, RunFolder]], spec: Spec) -> Chart | None:
     if len(found) > MOST_LINES:
         note += f" The first {MOST_LINES} of {len(found)} curves."
     lowest = min(value for line in lines for value in line.lows)
-    return Chart(spec.title, spec.unit, lines, spec.log and lowest > 0, note.strip())
+    highest = max(value for line in lines for value in line.highs)
+    log = spec.log and highest > LOG_FROM * lowest > 0
+    return Chart(spec.title, spec.unit, lines, log, note.strip())
 
 
 def _rows(records: Sequence[dict[str, Any]], metric: str) -> list[tuple[int, list[float]]]:

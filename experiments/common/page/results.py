@@ -108,10 +108,12 @@ def _runs(run: RunFolder) -> list[Html]:
         "Candidates: means and their 95% intervals": part_of(run.summary, "settings"),
         "Means and their 95% intervals": part_of(run.summary, "runs") or {run.program: run.summary},
     }
-    return [found for caption, runs in parts.items() if (found := _means(caption, runs))]
+    comparable = run.summary.get("comparable_with_course") is True
+    found = [_means(caption, runs, comparable) for caption, runs in parts.items()]
+    return [each for each in found if each]
 
 
-def _means(caption: str, runs: Mapping[str, Any]) -> Html | None:
+def _means(caption: str, runs: Mapping[str, Any], comparable: bool) -> Html | None:
     metrics = dict.fromkeys(
         name
         for one in runs.values()
@@ -120,7 +122,7 @@ def _means(caption: str, runs: Mapping[str, Any]) -> Html | None:
         if _has_mean(one[name])
     )
     rows = [
-        (name, *(_with_interval(part_of(one, metric), metric) for metric in metrics))
+        (name, *(_with_interval(part_of(one, metric), metric, comparable) for metric in metrics))
         for name, one in runs.items()
     ]
     header = [f"{spoken(m)}{' (%)' if scale_of(m).factor == 100 else ''}" for m in metrics]
@@ -131,7 +133,8 @@ def _has_mean(value: Any) -> bool:
     return isinstance(value, Mapping) and _first(value.get("mean")) is not None
 
 
-def _with_interval(entry: Mapping[str, Any], metric: str) -> str:
+def _with_interval(entry: Mapping[str, Any], metric: str, comparable: bool = False) -> str:
+    """A mean with its interval, and with the course's figure if they are comparable."""
     if not _has_mean(entry):
         return "–"
     scale = scale_of(metric)
@@ -140,7 +143,7 @@ def _with_interval(entry: Mapping[str, Any], metric: str) -> str:
     ends = [each for each in numbers(entry.get("interval")) if each == each]
     if len(ends) == 2:
         text += f" ({' to '.join(form.format(scale.factor * end) for end in ends)})"
-    course = _first(entry.get("course"))
+    course = _first(entry.get("course")) if comparable else None
     return text if course is None else f"{text}; course {form.format(scale.factor * course)}"
 
 

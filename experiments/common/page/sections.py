@@ -245,8 +245,9 @@ def data(run: RunFolder) -> Content:
 
 def timing(run: RunFolder) -> Content:
     """Where the time went, on what, with which versions."""
-    seconds = training_seconds(run)
-    rows: list[tuple[str, Any]] = [("Training", clock(seconds))] if seconds else []
+    rows: list[tuple[str, Any]] = []
+    if "training_seconds" not in run.summary and (seconds := training_seconds(run)):
+        rows.append(("Training", clock(seconds)))
     for name, value in run.summary.items():
         if name.endswith(("seconds", "per_step", "per_second")) and isinstance(value, int | float):
             rows.append((_words(name), chart.shown(value)))

@@ -128,8 +128,14 @@ def own_command(run: RunFolder) -> str | None:
     kept = NOT_REPEATED - {"num_devices", "virtual_shards"}
     for flag, value in run.settings.items():
         if flag in usual and flag not in kept and value not in (None, usual[flag]):
-            words += [f"--{flag}", str(value)]
+            words += _spelt(flag, value)
     return shlex.join(words)
+
+
+def _spelt(flag: str, value: Any) -> list[str]:
+    if isinstance(value, bool):
+        return [f"--{flag}" if value else f"--no_{flag}"]
+    return [f"--{flag}", str(value)]
 
 
 def commands(run: RunFolder) -> list[tuple[str, str]]:
