@@ -59,7 +59,7 @@ class EventFiles:
         self._read, self._digest = 0, hashlib.sha256()
         self._whole, self._seconds = 0.0, 0.0  # of training: ended epochs, all
         self._begin, self._flushed = 0.0, time.monotonic()
-        self._pictures: set[int] = set()
+        self._last, self._pictures = 0, set()  # steps
 
     def follow(self) -> None:
         """Writes what the log has got since the last call.
@@ -72,8 +72,12 @@ class EventFiles:
             if records and not self._begin:
                 # Times are of training, counted back from now: so a resumed run shows no pause.
                 self._begin = time.time() - _training_seconds(records)
+            pictures = self._new_pictures()
             for record in records:
+                self._last = max(self._last, record["step"])
+                self._add_pictures(pictures)
                 self._add(record)
+            self._add_pictures(pictures)
             ends = any(record["kind"] != "step" for record in records)
             if ends or time.monotonic() - self._flushed > SECONDS_BETWEEN_FLUSHES:
                 self._flush()
@@ -123,7 +127,7 @@ class EventFiles:
             self._whole += seconds
         values = dict(self._scalars(record))
         summaries = [{"tag": tag, "simple_value": value} for tag, value in values.items()]
-        self._write(record.get("run"), record["step"], [*summaries, *self._images(record)])
+        self._write(record.get("run"), record["step"], [*summaries, *self._epoch_picture(record)])
 
     def _scalars(self, record: Mapping[str, Any]) -> Any:
         """Tags and values: the mean over the seeds, and each seed's where there are several."""
@@ -137,18 +141,25 @@ class EventFiles:
                 each = ((i, v) for i, v in enumerate(value) if _is_number(v))
                 yield from ((f"{group}/{name}/seed_{i}", float(v)) for i, v in each)
 
-    def _images(self, record: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """The sample grid that was drawn at a record, if it is not there yet."""
-        step = record["step"]
-        names = [f"step_{step:06d}.png"]
-        if record["kind"] == "epoch":
-            names.insert(0, f"epoch_{record['epoch']:04d}.png")
-        for name in names:
-            path = self.workdir / SAMPLES / name
-            if step not in self._pictures and path.exists():
-                self._pictures.add(step)
-                return [{"tag": SAMPLES, "image": _image(path)}]
-        return []
+    def _epoch_picture(self, record: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The sample grid of the end of an epoch, if that step has none yet."""
+        path = self.workdir / SAMPLES / f"epoch_{record['epoch']:04d}.png"
+        if record["kind"] != "epoch" or record["step"] in self._pictures or not path.exists():
+            return []
+        self._pictures.add(record["step"])
+        return [{"tag": SAMPLES, "image": _image(path)}]
+
+    def _new_pictures(self) -> dict[int, Path]:
+        """The sample grids between, by step; they are drawn after their step has been logged."""
+        paths = sorted((self.workdir / SAMPLES).glob("step_*.png"))
+        found = {int(path.stem.removeprefix("step_")): path for path in paths}
+        return {step: path for step, path in found.items() if step not in self._pictures}
+
+    def _add_pictures(self, pictures: dict[int, Path]) -> None:
+        """Adds those that the log has reached."""
+        for step in [step for step in pictures if step <= self._last]:
+            self._pictures.add(step)
+            self._write(None, step, [{"tag": SAMPLES, "image": _image(pictures.pop(step))}])
 
     def _write(self, run: str | None, step: int, values: list[dict[str, Any]]) -> None:
         from tensorboardX.proto import event_pb2, summary_pb2

@@ -107,6 +107,26 @@ def test_the_log_is_followed(tmp_path, followed):
 
 
 @needs_package
+def test_a_picture_is_drawn_after_its_step_and_between_logged_ones(tmp_path, followed):
+    def draw(step):
+        Image.fromarray(np.full((4, 6), step, np.uint8)).save(
+            tmp_path / "samples" / f"step_{step:06d}.png"
+        )
+
+    (tmp_path / "samples").mkdir()
+    draw(99)  # of an earlier session that got further
+    write(tmp_path, record(3, loss=1.0))
+    followed.follow()
+    draw(3)
+    draw(5)
+    write(tmp_path, record(4, loss=1.0))
+    followed.follow()
+    write(tmp_path, record(6, loss=1.0))
+    followed.close()
+    assert [step for step, _ in images(tmp_path / FOLDER)] == [3, 5]
+
+
+@needs_package
 def test_hyperparameters_are_there(tmp_path, followed):
     from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData
 

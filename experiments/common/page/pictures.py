@@ -88,7 +88,7 @@ def last_frame(run: RunFolder) -> Frame | None:
 
 
 def frames(run: RunFolder) -> list[Frame]:
-    """The sample grids in the order of training, thinned out until they fit, never the last."""
+    """The sample grids in the order of training, thinned out until they fit; the last one stays."""
     places = _places(run)
     chosen = _thinned(places, -(-len(places) // MOST_FRAMES)) if places else []
     found = [
