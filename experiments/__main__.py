@@ -1,45 +1,65 @@
-"""Lists the programs, ``python -m experiments``, or runs one: ``python -m experiments NAME …``."""
+"""Shows all programs, ``python -m experiments``, or runs one: ``python -m experiments NAME …``."""
 
-import ast
 import difflib
-import pkgutil
 import runpy
+import shutil
 import sys
-from pathlib import Path
+import textwrap
+from collections.abc import Iterator, Sequence
 
-import experiments
+from experiments.common.catalogue import find_program, names, programs, wanted_name
 from experiments.common.output import STATUS_USER_ERROR, quiet_when_unread
 
-
-def programs() -> dict[str, list[tuple[str, str]]]:
-    """The programs by theme, each with its docstring's first line, without importing them."""
-    found: dict[str, list[tuple[str, str]]] = {}
-    folder = Path(experiments.__file__).parent
-    for prefix in ("", "practice.", "lessons."):
-        place = folder / prefix.rstrip(".")
-        for module in pkgutil.iter_modules([str(place)]):
-            if module.ispkg or module.name.startswith("_"):
-                continue
-            tree = ast.parse((place / f"{module.name}.py").read_text(encoding="utf-8"))
-            summary = (ast.get_docstring(tree) or "").split("\n")[0]
-            found.setdefault(_theme(tree), []).append((prefix + module.name, summary))
-    return found
-
-
-def _theme(tree: ast.Module) -> str:
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) == "THEME":
-            return ast.literal_eval(node.value)
-    return "Other"
+# The themes in their order, and where to begin.
+BEGIN = {
+    "Generative adversarial networks": "dcgan --preset quick",
+    "Building blocks": "lessons.perceptron",
+    "Regularisation": "mlp_l2 --preset quick",
+    "Practice": "practice.guide",
+    "Measurements": "benchmark",
+    "Tools": "report RUN, the folder of a run",
+}
+BRANCH, END, STEM, GAP = "├── ", "└── ", "│   ", "    "
 
 
 def show_programs() -> None:
-    """Prints the list."""
-    print("Run one with: python -m experiments.NAME [--help]")
-    for theme, entries in programs().items():
-        print(f"\n{theme}")
-        for name, summary in entries:
-            print(f"  {name:<28} {summary}")
+    """Prints the programs as a tree, as wide as the screen."""
+    print("Run one with:  python -m experiments.NAME [--help]")
+    print("Begin with:    python -m experiments.dcgan --preset quick\n")
+    print("\n".join(tree_lines(shutil.get_terminal_size((160, 24)).columns)))
+
+
+def tree_lines(width: int) -> list[str]:
+    """The programs by theme in lines of at most that many characters, if names leave the room.
+
+    Example:
+        >>> for line in tree_lines(80)[:4]:
+        ...     print(line)
+        experiments
+        ├── Generative adversarial networks – begin with dcgan --preset quick
+        │   ├── dcgan              DCGAN generates handwritten digits: two networks
+        │   │                      trained against each other.
+    """
+    found = programs()
+    order = [*(theme for theme in BEGIN if theme in found), *sorted(found.keys() - BEGIN.keys())]
+    lines = ["experiments"]
+    for theme in order:
+        last = theme == order[-1]
+        begin = f" – begin with {BEGIN[theme]}" if theme in BEGIN else ""
+        lines.append(f"{END if last else BRANCH}{theme}{begin}")
+        stem = GAP if last else STEM
+        lines += [stem + line for line in _entries(found[theme], width - len(stem))]
+    return lines
+
+
+def _entries(entries: Sequence[tuple[str, str]], width: int) -> Iterator[str]:
+    """A theme's programs, their first lines wrapped beside the names."""
+    room = max(len(name) for name, _ in entries) + 2
+    for name, summary in entries:
+        is_last = name == entries[-1][0]
+        first, *rest = textwrap.wrap(summary, max(width - 4 - room, 20)) or [""]
+        yield f"{END if is_last else BRANCH}{name:<{room}}{first}".rstrip()
+        yield from (f"{GAP if is_last else STEM}{'':<{room}}{line}" for line in rest)
 
 
 def program_of(argument: str) -> str:
@@ -54,17 +74,15 @@ def program_of(argument: str) -> str:
         >>> program_of("overfitting")
         'practice.overfitting'
     """
-    names = [name for entries in programs().values() for name, _ in entries]
     if argument.startswith("-"):
         raise _refused(
             f"{argument} needs a program: python -m experiments.NAME {argument}; "
             "python -m experiments lists them"
         )
-    wanted = argument.removeprefix("experiments.").replace("-", "_")
-    for name in names:
-        if wanted in (name, name.rpartition(".")[2]):
-            return name
-    near = difflib.get_close_matches(wanted, names, n=1)
+    known = names()
+    if found := find_program(argument, known):
+        return found
+    near = difflib.get_close_matches(wanted_name(argument), known, n=1)
     hint = f"did you mean {near[0]}?" if near else "python -m experiments lists them"
     raise _refused(f"there is no program {argument!r}; {hint}")
 

@@ -51,7 +51,7 @@ from jaxdl import data, models
 from jaxdl.distributed.memory import DEVICE, DISK, HOST, PLACES, check_fits, place_for
 from jaxdl.distributed.precision import PRECISIONS, find_precision, products_as
 from jaxdl.errors import ConfigError, DataError
-from jaxdl.evaluation.references import resized
+from jaxdl.evaluation.references import pick, resized
 from jaxdl.generation import save_generator
 from jaxdl.run.divergence import Inspection
 from jaxdl.run.feed import Feed
@@ -235,8 +235,12 @@ def monitor(config: DCGANConfig, dataset: data.Dataset) -> tuple[Monitor | None,
     noise = rngs.normal_per_sample(key, jnp.arange(config.evaluate_samples), config.latent_dim)
     test_images = resized(dataset.test.images, (config.image_size,) * 2)
     labels = np.resize(dataset.test.labels, len(noise)) if config.conditional else None
+    train = dataset.train.images
+    real = None  # too few training images: scores of unequal numbers cannot be compared
+    if len(train) >= len(noise):
+        real = resized(train[pick(len(train), len(noise))], (config.image_size,) * 2)
     scores = quality.generator_monitor(
-        judge, test_images, noise, config.evaluate_every, config.evaluate_epochs, labels
+        judge, test_images, noise, config.evaluate_every, config.evaluate_epochs, labels, real
     )
     return scores, judge.hash if judge else None
 

@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import difflib
 import sys
+import typing
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
@@ -88,7 +89,8 @@ def build_parser(program: str, config_class: type[Flags], description: str) -> _
                 f"--no_{field.name}", dest=field.name, action="store_false", help=argparse.SUPPRESS
             )
         if field.metadata["positional"]:
-            extra = {"nargs": "?", "metavar": shown_name(field)}
+            several = typing.get_origin(typing.get_type_hints(config_class)[field.name]) is tuple
+            extra = {"nargs": "*" if several else "?", "metavar": shown_name(field)}
             parser.add_argument(field.name, help=_help(field), **extra)
             continue
         parser.add_argument(shown_name(field), help=_help(field), **extra)
@@ -118,7 +120,7 @@ def parse(
         near = difflib.get_close_matches(unknown[0].split("=")[0], flags, n=1)
         hint = f"; did you mean {near[0]}?" if near else "; --help lists the flags"
         raise ConfigError(f"unknown argument {unknown[0]}{hint}")
-    fields = vars(known)
+    fields = {n: tuple(v) if isinstance(v, list) else v for n, v in vars(known).items()}
     return config_class.from_preset(fields.pop("preset", None), **fields)
 
 

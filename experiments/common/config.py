@@ -32,7 +32,7 @@ def option(
         high: largest value.
         above: the value must be larger than this.
         choices: the allowed words.
-        positional: the argument has no flag: ``NAME``, not ``--name NAME``.
+        positional: the argument has no flag: ``NAME``, not ``--name NAME``; a tuple takes several.
     """
     bounds = {"low": low, "high": high, "above": above, "choices": choices}
     metadata = {"help": help, **bounds, "positional": positional}
@@ -45,8 +45,13 @@ def shown_name(field: dataclasses.Field) -> str:
 
 
 def field_type(config_class: type, name: str) -> tuple[type, bool]:
-    """Returns the plain type of a field (int, float, str or bool), and whether None is allowed."""
+    """Returns the plain type of a field (int, float, str or bool), and whether None is allowed.
+
+    A tuple is of the type of its items.
+    """
     hint = typing.get_type_hints(config_class)[name]
+    if typing.get_origin(hint) is tuple:
+        return typing.get_args(hint)[0], False
     if isinstance(hint, types.UnionType):
         (plain,) = (kind for kind in typing.get_args(hint) if kind is not type(None))
         return plain, True
@@ -87,7 +92,12 @@ class Flags:
             self._check(field)
 
     def _check(self, field: dataclasses.Field) -> None:
-        value, meta = getattr(self, field.name), field.metadata
+        value = getattr(self, field.name)
+        for each in value if isinstance(value, tuple) else (value,):
+            self._check_value(field, each)
+
+    def _check_value(self, field: dataclasses.Field, value: Any) -> None:
+        meta = field.metadata
         kind, optional = field_type(type(self), field.name)
         if value is None and optional:
             return
@@ -217,6 +227,7 @@ class TrainingConfig(DataConfig):
     )
     keep_every: int = option(0, "keep a checkpoint every so many epochs; 0: newest only", low=0)
     log_every: int = option(1, "steps between logged steps", low=1)
+    tensorboard: bool = option(False, "also write TensorBoard's event files into the workdir")
     debug_step: int | None = option(
         None, "do not train: repeat steps up to this one, find what is not finite", low=1
     )

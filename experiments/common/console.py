@@ -21,11 +21,15 @@ class Console(ProgressBar):
     Args:
         describe: formats a record's metrics for the middle of the line.
         quiet: print nothing, as in all processes but the first.
+
+    Attributes:
+        followers: called after each update of the log.
     """
 
     def __init__(self, describe: Callable[[Record], str], quiet: bool = False) -> None:
         super().__init__(describe)
         self.quiet = quiet
+        self.followers: list[Callable[[], None]] = []
         self._last_line = 0.0
 
     def message(self, text: str) -> None:
@@ -35,6 +39,8 @@ class Console(ProgressBar):
 
     def update(self, point: Point, record: Record) -> None:
         """Shows progress: on a bar, or in a line every few seconds."""
+        for follow in self.followers:
+            follow()
         if self.quiet:
             return
         if has_screen():

@@ -18,6 +18,8 @@ from jaxdl.run import Best, Monitor, Point, RunLog
 from jaxdl.training import NetworkState, gan, rngs
 
 RAW = "_raw"  # ends the names of the scores of G without averaging
+FLOOR = "_floor"  # ends the names of the scores of real images
+FLOORED = ("fid", "swd", "precision", "recall", "sure")
 JUDGED, UNJUDGED = "fid", "swd"  # the deciding score, with a judge and without
 SHARES = "Share"
 # The panels of the figure: label of the axis, and the curves' names by score.
@@ -81,11 +83,14 @@ def generator_monitor(
     every_steps: int | None = None,
     every_epochs: int = 1,
     labels: np.ndarray | None = None,
+    real: np.ndarray | None = None,
 ) -> Monitor:
     """Scores G's images of the given noise against the test images, (N, H, W, C) of G's size.
 
     With labels, one for each z, the judge says how many images are of the class asked for.
     The average of G decides. If it is kept, G itself is scored too, in names that end in ``_raw``.
+    With ``real`` training images, one for each z, each score has beside it what they reach, in
+    names that end in ``_floor``.
     """
     if judge is None:
         name = UNJUDGED
@@ -105,12 +110,17 @@ def generator_monitor(
             found = evaluation.quick_scores(seen, reference()) | asked
             return found | evaluation.variety(seen, reference())
 
+    @functools.cache
+    def floor() -> dict[str, Any]:
+        found = {} if real is None else measure(real)
+        return {f"{name}{FLOOR}": found[name] for name in FLOORED if name in found}
+
     def scores(point: Point, state: gan.GANState) -> dict[str, Any]:
         found = measure(sample(state.averaged_generator, noise, labels))
         if state.average:
             raw = measure(sample(state.generator, noise, labels))
             found |= {f"{each}{RAW}": value for each, value in raw.items()}
-        return found
+        return found | floor()
 
     return Monitor(scores, name, every_steps, every_epochs, describe)
 

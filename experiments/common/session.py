@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from experiments.common import events
 from experiments.common.allocator import uses_huge_pages
 from experiments.common.config import TrainingConfig
 from experiments.common.console import Console, data_line, device_line
@@ -92,6 +93,8 @@ def open_session(
     Raises:
         UserError: anything the user can fix.
     """
+    if config.tensorboard:
+        events.check_installed()
     devices = find_run_devices(config)
     console = Console(describe, quiet=not devices.is_main)
     batch_size = _settle_batch_size(config, devices.total)
@@ -117,7 +120,23 @@ def open_session(
             if devices.is_main and config.debug_step is None:
                 workdir.remove_leftovers()
                 workdir.write(CONFIG, to_json(record, indent=2) + "\n")
+                stack.callback(_write_page, workdir, console)
+                if config.tensorboard:
+                    files = events.EventFiles(workdir.path, dataclasses.asdict(config))
+                    console.followers.append(files.follow)
+                    stack.callback(files.close)
         yield Session(config, devices, dataset, workdir, console)
+
+
+def _write_page(workdir: Workdir, console: Console) -> None:
+    """Writes the page of a run, however it ended; the run's own end stays as it is."""
+    # Here, because the page knows the programs, which know this module.
+    from experiments.common.page.document import write_page
+
+    try:
+        console.message(f"All of it on one page: {write_page(workdir.path)}")
+    except Exception as error:
+        console.message(f"Warning: the run's page was not written: {error}")
 
 
 def _settle_batch_size(config: TrainingConfig, devices: int) -> int:

@@ -19,6 +19,7 @@ FREE_FIELDS = frozenset(
         *("images", "skip_bad", "follow_links", "data_place"),
         *("resume", "dry_run", "coordinator_address", "num_processes", "process_id"),
         *("save_every_steps", "save_every_seconds", "keep_every", "debug_step"),
+        "tensorboard",
     }
 )
 LENGTH = frozenset({"epochs", "max_steps"})  # not free where the step sizes depend on it

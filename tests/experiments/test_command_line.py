@@ -5,9 +5,11 @@ import sys
 
 import pytest
 
-from experiments.__main__ import program_of
+from experiments.__main__ import BEGIN, program_of, tree_lines
+from experiments.common.catalogue import names, programs
 from experiments.common.command_line import build_parser, main, parse
 from experiments.dcgan import DCGANConfig
+from experiments.report import ReportConfig
 from jaxdl.errors import ConfigError, TrainingError
 
 
@@ -162,3 +164,22 @@ def test_what_to_type_is_said_of_a_program_that_is_not_there(capsys, argument, m
         program_of(argument)
     assert caught.value.code == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("width", [80, 160])
+def test_the_tree_shows_every_program_once_and_where_to_begin(width):
+    lines = tree_lines(width)
+    known = names()
+    shown = [line.split("── ")[1].split()[0] for line in lines[1:] if "── " in line[4:]]
+    assert sorted(shown) == sorted(known)
+    assert {begin.split()[0] for begin in BEGIN.values()} <= set(known)
+    assert set(BEGIN) == set(programs()), "a theme says where to begin"
+    assert max(map(len, lines)) <= width
+    assert lines[-1].startswith("    "), "the last theme is the last branch"
+
+
+def test_several_folders_are_one_argument():
+    assert parse("report", ReportConfig, "", ["a", "b", "--out", "c"]).source == ("a", "b")
+    assert parse("report", ReportConfig, "", ["--out", "c", "a"]).source == ("a",)
+    with pytest.raises(ConfigError, match="SOURCE is missing"):
+        parse("report", ReportConfig, "", ["--out", "c"])

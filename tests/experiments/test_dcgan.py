@@ -55,7 +55,8 @@ def test_what_a_run_leaves_behind(whole):
     assert sorted(p.name for p in folder.iterdir()) == [
         *(".lock", "animation.gif", "animation.html", "checkpoints", "config.json", "curves.png"),
         *("generator.safetensors", "metrics.jsonl", "model.pt", "quality.png"),
-        *("real_and_generated.png", "samples", "summary.json", "training_images.png"),
+        *("real_and_generated.png", "report.html", "samples", "summary.json"),
+        "training_images.png",
     ]
     assert sorted(p.name for p in (folder / "samples").iterdir()) == [
         *("epoch_0001.png", "epoch_0002.png", "step_000003.png", "step_000006.png"),
