@@ -36,7 +36,7 @@ def convolution(
     .. math::
         y_{n,i,j,o} = \sum_{a,b,c} x^{pad}_{n,\,si+da,\,sj+db,\,c}\; k_{a,b,c,o}
 
-    A sequence is an image of one row, which a kernel of one row convolves.
+    A sequence is an image of one row, for a kernel of one row; pad it with `jnp.pad`.
 
     Args:
         x: Images (N, H, W, C_in).
