@@ -25,7 +25,8 @@ TOOLS = ["diagnose", "export", "generate", "interpolate"]
 WITH_DATA = [
     *TRAINING,
     *("evaluate", "practice.planted_faults", "practice.random_models", "stacked_mnist", "twin"),
-    *("lessons.convolution_filters", "lessons.tinynet", "lessons.two_layer_network"),
+    *("lessons.convolution_filters", "lessons.convolution_shapes"),
+    *("lessons.tinynet", "lessons.two_layer_network"),
 ]
 
 
