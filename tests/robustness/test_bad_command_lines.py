@@ -24,10 +24,28 @@ TRAINING = [
 TOOLS = ["diagnose", "export", "generate", "interpolate"]
 WITH_DATA = [
     *TRAINING,
+    "lessons.convolution_shapes",
     *("evaluate", "practice.planted_faults", "practice.random_models", "stacked_mnist", "twin"),
-    *("lessons.convolution_filters", "lessons.convolution_shapes"),
-    *("lessons.tinynet", "lessons.two_layer_network"),
+    *("lessons.convolution_filters", "lessons.tinynet", "lessons.two_layer_network"),
 ]
+
+# One of each kind; the others are slow tests.
+QUICK = {
+    "classifier",
+    "dcgan",
+    "evaluate",
+    "generate",
+    "lessons.tinynet",
+    "mlp_l2",
+    "stacked_mnist",
+}
+
+
+def each(names):
+    """Runs a test for every program."""
+    slow = pytest.mark.slow
+    chosen = [name if name in QUICK else pytest.param(name, marks=slow) for name in names]
+    return pytest.mark.parametrize("name", chosen)
 
 
 def load_program(name):
@@ -133,7 +151,7 @@ UNREADABLE_BY_OTHERS = [
 ]
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
+@each(PROGRAMS)
 def test_flags_that_every_program_has(refused, name):
     more = UNREADABLE_BY_TOOLS if name in TOOLS else []
     more = more + (UNREADABLE_OUT if name in TOOLS and name != "diagnose" else [])
@@ -174,7 +192,7 @@ def out_of_range(config_class):
             yield f"{flag}=no_such_choice"
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
+@each(PROGRAMS)
 def test_every_flag_out_of_its_range(refused, name):
     cases = list(out_of_range(load_program(name)[1]))
     assert len(cases) >= 6 or name in ("diagnose", "export")
@@ -183,7 +201,7 @@ def test_every_flag_out_of_its_range(refused, name):
         assert case.partition("=")[0].removeprefix("--no_").strip("-") in message
 
 
-@pytest.mark.parametrize("name", [name for name in PROGRAMS if name not in TOOLS])
+@each([name for name in PROGRAMS if name not in TOOLS])
 def test_a_workdir_that_is_no_folder(refused, tmp_path, name):
     (tmp_path / "file").write_text("mine")
     (tmp_path / "link").symlink_to(tmp_path / "link")
@@ -194,7 +212,7 @@ def test_a_workdir_that_is_no_folder(refused, tmp_path, name):
     assert (tmp_path / "file").read_text() == "mine"
 
 
-@pytest.mark.parametrize("name", [name for name in PROGRAMS if name not in TOOLS])
+@each([name for name in PROGRAMS if name not in TOOLS])
 def test_a_workdir_of_another_program(refused, tmp_path, name):
     folder = tmp_path / "taken"
     folder.mkdir()
@@ -207,7 +225,7 @@ def test_a_workdir_of_another_program(refused, tmp_path, name):
         assert "taken" in refused(name, *first_argument(name), "--workdir", "taken", *more)
 
 
-@pytest.mark.parametrize("name", WITH_DATA)
+@each(WITH_DATA)
 def test_data_that_is_not_there(refused, tmp_path, name):
     (tmp_path / "file").write_text("")
     (tmp_path / "empty" / "mnist").mkdir(parents=True)
@@ -220,7 +238,7 @@ def test_data_that_is_not_there(refused, tmp_path, name):
     assert "choose idx, tfds, embedded" in refused(name, *first, "--data_source", "web")
 
 
-@pytest.mark.parametrize("name", TRAINING)
+@each(TRAINING)
 def test_data_of_no_known_name(refused, name):
     for dataset in ("", "..", "../mnist", "/etc", "a b", "x" * 5000):
         refused(name, "--dataset", dataset, "--data_source", "embedded")
@@ -246,7 +264,7 @@ HUGE = {
 }
 
 
-@pytest.mark.parametrize("name", TRAINING)
+@each(TRAINING)
 def test_what_cannot_fit_is_refused_before_it_is_made(refused, name):
     for flag in HUGE[name]:
         for value in (10**9, 10**15, 2**63, 10**30):
