@@ -5,8 +5,8 @@ What:     the course's split of ten rows, draw for draw; training, validation an
 Source:   course document 004, level 11; course document 001 (cross-validation).
 Command:  python -m experiments.lessons.data_splits     seconds
 Expected: seed 666 puts rows 4 and 10 into the course's test part and leaves the data unchanged.
-          The plain split gives some digits a third more test images than others; the stratified
-          one gives every digit the same number.
+          The plain split gives some digits nearly twice as many test images as others; the
+          stratified one gives every digit the same number.
 
 The training part fits the weights, the validation part chooses between settings, and the test part
 is used once, at the end. With k folds every sample is validated on once, which matters if there are

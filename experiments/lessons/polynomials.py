@@ -6,7 +6,7 @@ What:     points of a parabola with noise, fitted by a line, by a parabola and b
 Source:   course document 004, levels 8 and 9 (the picture of under- and overfitting).
 Command:  python -m experiments.lessons.polynomials     seconds
 Expected: the error at the points falls with every degree; at new points it is lowest at degree 2,
-          where only the noise is left. L2 takes most of the excess from the high degree. What a
+          where only the noise is left. L2 takes half of the excess from the high degree. What a
           network does about it is measured by experiments.practice.model_bias and
           experiments.practice.overfitting; experiments.lessons.penalties shows why L1 differs.
 """
