@@ -337,7 +337,8 @@ def finish(
     if nested:
         summary["nested"] = summarize_nested(nested)
         shown["nested"] = 100 * np.array([fold.accuracy for fold in nested])
-    figure = plot.values_per_seed(shown, ylabel="Accuracy on the held-out fold (%)")
+    label = "Accuracy on the held-out fold (%)"
+    figure = plot.values_per_seed(shown, ylabel=label, possible=(0, 100))
     if session.devices.is_main:
         plot.save_figure(figure, session.workdir.path / "accuracy_per_fold.png")
         session.workdir.write_summary(summary)

@@ -1,11 +1,12 @@
 """Convolution by hand: edges, blur, pooling, BatchNorm, and what it all costs.
 
-What:     three hand-written kernels on a black and white board and on real digits; pooling;
-          BatchNorm; sizes, receptive fields and operation counts on paper.
+What:     three hand-written kernels on a black and white board, two photographs and digits;
+          pooling; BatchNorm; sizes, receptive fields and operation counts on paper.
 Source:   course document 003 (its convolution operators and both its exercises).
 Command:  python -m experiments.lessons.convolution_filters     seconds
 Expected: the operation counts contradict the course: 867,041,280 multiplications and 834,928,640
-          additions, not 173,408,256 and 1,605,638,144.
+          additions, not 173,408,256 and 1,605,638,144. Dilation, transposed convolution and
+          global pooling follow in experiments.lessons.convolution_shapes.
 """
 
 import dataclasses
@@ -20,6 +21,7 @@ from experiments.common.config import DataConfig, option
 from experiments.common.console import data_line
 from experiments.common.table import text_table
 from jaxdl import data, nn, plot
+from jaxdl.data.domains import PHOTOGRAPHS, photograph
 from jaxdl.models import CNN
 from jaxdl.nn import arithmetic, cost
 from jaxdl.nn.arithmetic import Window
@@ -33,6 +35,9 @@ KERNELS = {
     "object edges": np.array([[-1.0, -1.0, -1.0], [-1.0, 8.0, -1.0], [-1.0, -1.0, -1.0]]),
     "mean blur": np.full((5, 5), 1 / 25),
 }
+# Responses shown as black and as white.
+SPANS = {"vertical edges": (-2, 2), "object edges": (-2, 2), "mean blur": (0, 1)}
+SIDE = 160  # of the board and the photographs, in pixels
 EXERCISE_SHAPE = (10, 224, 224, 3)  # the course's [10, 3, 224, 224]
 COURSE_MULTIPLICATIONS, COURSE_ADDITIONS = 173_408_256, 1_605_638_144
 
@@ -55,6 +60,37 @@ def black_white_board() -> dict[str, list[float]]:
     board = jnp.repeat(jnp.array([1.0, 0.0]), 4).reshape(1, 1, 8, 1)
     edges = nn.convolution(board, jnp.array([1.0, -1.0]).reshape(1, 2, 1, 1))
     return {"board": board.ravel().tolist(), "edges": edges.ravel().tolist()}
+
+
+def pictures(digit: jax.Array) -> dict[str, jax.Array]:
+    """Grey images (1, H, W, 1) by name: a board, white on the left, two photographs, a digit."""
+    left = jnp.arange(SIDE) < SIDE // 2
+    board = jnp.broadcast_to(left[None, None, :, None], (1, SIDE, SIDE, 1))
+    shown = {"board": board.astype(jnp.float32)}
+    for name in PHOTOGRAPHS:
+        colours = photograph(name)
+        square = data.resize_square(colours[None, :, : len(colours)], SIDE)
+        shown[name] = data.to_unit_range(square).mean(3, keepdims=True)
+    return shown | {"digit": digit}
+
+
+def inside(response: jax.Array, kernel: np.ndarray) -> np.ndarray:
+    """A response (1, H, W, 1) without the margin where the kernel sees padding: (H', W')."""
+    margin = len(kernel) // 2
+    return np.asarray(response)[0, margin:-margin, margin:-margin, 0]
+
+
+def board_answers(board: jax.Array) -> dict[str, int]:
+    """In how many columns of the board each kernel's response differs from what uniform areas give.
+
+    The blur's response to a uniform area is its own brightness.
+    """
+    answers = {}
+    for name, kernel in KERNELS.items():
+        response, plain = inside(filtered(board, kernel), kernel), inside(board, kernel)
+        expected = plain * kernel.sum()
+        answers[name] = int((abs(response - expected) > 1e-4).any(0).sum())
+    return answers
 
 
 def batch_norm_table(maps: jax.Array) -> list[tuple[str, ...]]:
@@ -120,23 +156,42 @@ def print_exercise(counts: dict[str, int]) -> None:
     )
 
 
-def draw(images: jax.Array, maps: dict[str, jax.Array]) -> dict[str, Any]:
-    """Rows of digits: unchanged, under each kernel, pooled."""
-    count = len(images)
-    # Grey is 0 for kernels whose response has either sign.
-    spans = {"vertical edges": (-4, 4), "object edges": (-8, 8), "mean blur": (0, 1)}
-    shown = [np.asarray(images)]
-    for name, (low, high) in spans.items():
-        shown.append((np.asarray(maps[name]) - low) / (high - low))
-    captions = ["original", *KERNELS]
-    labels = [caption if i == 0 else "" for caption in captions for i in range(count)]
-    filters = plot.image_grid(
-        np.concatenate(shown),
-        columns=count,
-        labels=labels,
-        value_range=(0, 1),
-        title="Digits under three kernels",
+@plot.style.styled
+def draw_filters(shown: dict[str, jax.Array]) -> Any:
+    """Each picture unchanged and under each kernel; the kernels stand on the left."""
+    columns = 1 + len(shown)
+    figure, panels = plot.figure_with_panels(
+        *(1 + len(KERNELS), columns), share_x=False, width=1.75 * columns, panel_height=1.8
     )
+    for ax in panels:
+        ax.set(xticks=[], yticks=[])
+        ax.grid(visible=False)
+        ax.spines[:].set(visible=True, edgecolor="#BBBBBB")
+    panels[0].set_axis_off()
+    for ax, (name, image) in zip(panels[1:], shown.items(), strict=False):
+        ax.imshow(image[0, :, :, 0], cmap="gray", vmin=0, vmax=1)
+        ax.set_title(name)
+    for row, (name, kernel) in enumerate(KERNELS.items(), start=1):
+        draw_kernel(panels[row * columns], name, kernel)
+        low, high = SPANS[name]
+        for ax, image in zip(panels[row * columns + 1 :], shown.values(), strict=False):
+            ax.imshow(inside(filtered(image, kernel), kernel), cmap="gray", vmin=low, vmax=high)
+    return figure
+
+
+def draw_kernel(ax: Any, name: str, kernel: np.ndarray) -> None:
+    """A kernel's weights as numbers on grey cells, and which responses are black and white."""
+    low, high = SPANS[name]
+    ax.imshow(kernel, cmap="gray", vmin=-10, vmax=10, alpha=0.5)
+    scale = 1 if np.all(kernel == np.round(kernel)) else kernel.size
+    for (row, column), weight in np.ndenumerate(kernel * scale):
+        ax.text(column, row, f"{weight:g}", ha="center", va="center", fontsize=7)
+    ax.set_title(name + (f", 1/{scale} of" if scale > 1 else ""))
+    ax.set_xlabel(f"black: {low:g}, white: {high:g}", fontsize=8)
+
+
+def draw(images: jax.Array, shown: dict[str, jax.Array]) -> dict[str, Any]:
+    """Pictures under each kernel, and digits pooled."""
     pooled = plot.compare_grids(
         max_pool(images, 4),
         avg_pool(images, 4),
@@ -144,21 +199,40 @@ def draw(images: jax.Array, maps: dict[str, jax.Array]) -> dict[str, Any]:
         columns=5,
         value_range=(0, 1),
     )
-    return {"filters": filters, "pooling": pooled}
+    return {"filters": draw_filters(shown), "pooling": pooled}
+
+
+def sentence(answers: dict[str, int], counts: dict[str, int], model: cost.Summary) -> str:
+    """What the lesson has shown."""
+    told = ", ".join(f"{name} in {count}" for name, count in answers.items())
+    multiplications, additions = counts["multiplications"], counts["additions"]
+    dense = sum(layer.parameters for layer in model.layers if layer.kind == "Dense")
+    return (
+        f"A kernel answers where the image changes: of the board's {SIDE} columns, {told}. The "
+        f"course's layer takes {multiplications:,} multiplications, "
+        f"{multiplications / COURSE_MULTIPLICATIONS:.3g} times the course's figure, and "
+        f"{additions:,} additions, {additions / COURSE_ADDITIONS:.3g} times. "
+        f"{dense / model.parameters:.1%} of the CNN's weights are in its dense layers."
+    )
 
 
 def run(config: ConvolutionFiltersConfig) -> lesson.Result:
     """Filters, counts, prints, draws, and writes the folder."""
     digits = data.load("mnist", config.data_dir, source=config.data_source)
-    folder = lesson.begin("convolution_filters", config)
+    folder = lesson.begin("convolution_filters", config, __doc__)
     print(data_line(digits))
     images = data.to_unit_range(digits.test.images[: config.digits])
     maps = {name: filtered(images, kernel) for name, kernel in KERNELS.items()}
 
     board = black_white_board()
-    print("\nA board, white beside black, under the kernel [1, -1]: only the edge responds.")
+    print("\nA board, white beside black, under the kernel [1, -1]:")
     for name, row in board.items():
         print(f"  {name:<6} {' '.join(f'{value:4.0f}' for value in row)}")
+
+    shown = pictures(images[:1])
+    answers = board_answers(shown["board"])
+    print(f"\nA board of {SIDE} columns, and how many of them each kernel tells from plain areas:")
+    print("  " + ", ".join(f"{name} {count}" for name, count in answers.items()))
 
     print("\nBatchNorm on the filtered digits; the running statistics start at 0 and 1:\n")
     header = ("filter", "mean", "sd", "mean after", "sd after", "running mean", "running variance")
@@ -179,13 +253,15 @@ def run(config: ConvolutionFiltersConfig) -> lesson.Result:
 
     summary = {
         "board": board,
+        "board_answers": answers,
         "global_average": means,
         "sizes": [list(row) for row in sizes],
         "exercise": counts,
         "course": {"multiplications": COURSE_MULTIPLICATIONS, "additions": COURSE_ADDITIONS},
         "cnn": {"parameters": model.parameters, "multiply_adds": model.multiply_adds},
+        "shown": sentence(answers, counts, model),
     }
-    return lesson.finish(folder, summary, draw(images, maps))
+    return lesson.finish(folder, summary, draw(images, shown))
 
 
 if __name__ == "__main__":

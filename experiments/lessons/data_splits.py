@@ -5,8 +5,8 @@ What:     the course's split of ten rows, draw for draw; training, validation an
 Source:   course document 004, level 11; course document 001 (cross-validation).
 Command:  python -m experiments.lessons.data_splits     seconds
 Expected: seed 666 puts rows 4 and 10 into the course's test part and leaves the data unchanged.
-          The plain split gives some digits a third more test images than others; the stratified
-          one gives every digit the same number.
+          The plain split gives some digits nearly twice as many test images as others; the
+          stratified one gives every digit the same number.
 
 The training part fits the weights, the validation part chooses between settings, and the test part
 is used once, at the end. With k folds every sample is validated on once, which matters if there are
@@ -91,11 +91,28 @@ def draw(
     ax.set_xticks(np.arange(0, config.rows, every) + 0.5, range(0, config.rows, every))
     ax.invert_yaxis()
     ax.grid(visible=False)
-    classes = plot.curves(
-        range(10), counts, xlabel="Digit", ylabel="Test images", title="Classes of the test part"
-    )
-    classes.axes[0].set_ylim(bottom=0)
+    classes, panels = plot.figure_with_panels(len(counts), share_x=False)
+    highest = max(map(max, counts.values()))
+    for ax, (name, each) in zip(panels, counts.items(), strict=True):
+        bars = {str(digit): count for digit, count in enumerate(each)}
+        plot.bars(bars, ylabel="Test images", title=f"{name.capitalize()} split", ax=ax)
+        ax.set_ylim(0, 1.15 * highest)
+    panels[-1].set_xlabel("Digit")
     return {"folds": figure, "class_counts": classes}
+
+
+def sentence(course: dict[str, list], counts: dict[str, list[int]]) -> str:
+    """What the lesson has shown."""
+    untouched = course["original_afterwards"] == [[i] for i in range(1, 11)]
+    spread = {
+        name: " to ".join(map(str, sorted({min(each), max(each)}))) for name, each in counts.items()
+    }
+    return (
+        f"The course's split {'leaves' if untouched else 'changes'} its original. The plain split "
+        f"gives a digit {spread['plain']} test images, "
+        f"{max(counts['plain']) / min(counts['plain']) - 1:.0%} more to one than to another; the "
+        f"stratified one gives it {spread['stratified']}."
+    )
 
 
 def run(config: DataSplitsConfig) -> lesson.Result:
@@ -103,7 +120,7 @@ def run(config: DataSplitsConfig) -> lesson.Result:
     # Split before opening the folder, so that an impossible split leaves nothing behind.
     course, parts, folds = course_example(), three_parts(config), validation_folds(config)
     counts = class_counts(config)
-    folder = lesson.begin("data_splits", config)
+    folder = lesson.begin("data_splits", config, __doc__)
     print(f"The course's split of ten rows at 0.8, seed {COURSE_SEED}:\n")
     rows = [(name.replace("_", " "), values) for name, values in course.items()]
     print(text_table(("part", "rows"), rows))
@@ -125,6 +142,7 @@ def run(config: DataSplitsConfig) -> lesson.Result:
     ]
     print(text_table(("split", *map(str, range(10)), "range", "all"), rows))
     summary = {"course": course, "parts": parts, "folds": folds, "class_counts": counts}
+    summary["shown"] = sentence(course, counts)
     return lesson.finish(folder, summary, draw(config, folds, counts))
 
 

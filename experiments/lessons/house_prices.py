@@ -7,11 +7,14 @@ Source:   course document 003 (its first program); jaxdl.data.sources.boston des
 Command:  python -m experiments.lessons.house_prices     about ten seconds
 Expected: after 200 passes over the data, mini-batches reach the closed form's error; whole-batch
           descent, with 40 times fewer steps, does not quite. The network more than halves the
-          error.
+          error. Its weights are saved at the end, as in every program of the course's pattern:
+          data, model, training set-up, training, saving.
 """
 
 import dataclasses
 import functools
+import json
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import flax.linen as linen
@@ -32,6 +35,7 @@ from jaxdl.training.rngs import Stream, root_key, stream
 THEME = "Building blocks"
 
 CLOSED_FORM, NETWORK = "least squares", "network"
+WEIGHTS = "network.safetensors"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,20 +62,25 @@ class Part(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    """All splits at once (first axis); a price in $1000 is ``lowest + scale * normalised``."""
+    """All splits at once (first axis); a price in $1000 is ``lowest + scale * normalised``.
+
+    ``feature_range`` (…, 2, 13) holds the features' smallest and largest values in training.
+    """
 
     train: Part
     test: Part
     lowest: jax.Array
     scale: jax.Array
+    feature_range: jax.Array
 
 
 class Outcome(NamedTuple):
-    """Mean squared errors in ($1000)² and predictions, for every split (first axis)."""
+    """Mean squared errors in ($1000)², predictions and parameters, for every split (first axis)."""
 
     train_curve: np.ndarray
     test_curve: np.ndarray
     predictions: np.ndarray
+    params: Any
 
 
 def prepare(boston: Boston, config: HousePricesConfig) -> Prepared:
@@ -85,7 +94,7 @@ def prepare(boston: Boston, config: HousePricesConfig) -> Prepared:
         # A feature that is constant in a small training part stays 0.
         table = (table - low) / np.where(high > low, high - low, 1)
         train, test = (Part(table[rows, :-1], table[rows, -1]) for rows in (chosen, held))
-        return Prepared(train, test, low[-1], high[-1] - low[-1])
+        return Prepared(train, test, low[-1], high[-1] - low[-1], np.stack([low, high])[:, :-1])
 
     seeds = range(config.seed, config.seed + config.splits)
     return jax.tree.map(lambda *parts: jnp.stack(parts), *map(one, seeds))
@@ -105,10 +114,10 @@ def predict(model: linen.Module, params: Any, features: jax.Array) -> jax.Array:
 
 def fit(
     method: Method, config: HousePricesConfig, split: Prepared, seed: jax.Array
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Trains on one split; returns errors on both parts after each epoch, and test predictions."""
+) -> tuple[jax.Array, jax.Array, jax.Array, Any]:
+    """Trains on one split: errors on both parts after each epoch, test predictions, parameters."""
     model, size = method
-    train, test, _, scale = split
+    train, test, _, scale, _ = split
     key = root_key(seed)
     params = model.init(stream(key, Stream.WEIGHTS), train.features[:1], train=False)["params"]
     count = len(train.prices)
@@ -127,7 +136,7 @@ def fit(
         return params, (loss(params, train) * scale**2, loss(params, test) * scale**2)
 
     params, curves = jax.lax.scan(epoch, params, jnp.arange(config.epochs))
-    return *curves, predict(model, params, test.features)
+    return *curves, predict(model, params, test.features), params
 
 
 def fit_all_splits(method: Method, config: HousePricesConfig, splits: Prepared) -> Outcome:
@@ -139,23 +148,23 @@ def fit_all_splits(method: Method, config: HousePricesConfig, splits: Prepared) 
             f"{type(method.model).__name__} in batches of {method.batch_size} diverged with "
             f"--learning_rate {config.learning_rate}; choose a smaller one"
         )
-    return Outcome(*map(np.asarray, trained))
+    return Outcome(*jax.tree.map(np.asarray, trained))
 
 
 def closed_form(splits: Prepared) -> Outcome:
     """The linear regression with the smallest error on each training part, as one-point curves."""
 
-    def one(split: Prepared) -> tuple[jax.Array, ...]:
-        train, test, _, scale = split
+    def one(split: Prepared) -> tuple[Any, ...]:
+        train, test, _, scale, _ = split
         params = least_squares(*train)["params"]
         outputs = [predict(LinearRegression(), params, part.features) for part in (train, test)]
         errors = [
             losses.mean_squared_error(output, part.prices)[None] * scale**2
             for output, part in zip(outputs, (train, test), strict=True)
         ]
-        return *errors, outputs[1]
+        return *errors, outputs[1], params
 
-    return Outcome(*map(np.asarray, jax.jit(jax.vmap(one))(splits)))
+    return Outcome(*jax.tree.map(np.asarray, jax.jit(jax.vmap(one))(splits)))
 
 
 def report(outcomes: dict[str, Outcome]) -> dict[str, dict[str, Any]]:
@@ -169,6 +178,7 @@ def report(outcomes: dict[str, Outcome]) -> dict[str, dict[str, Any]]:
         if name != CLOSED_FORM:
             difference = metrics.paired_difference(outcome.test_curve[:, -1], reference)
             verdict = metrics.verdict(difference, unit="", scale=1, higher_is_better=False)
+            verdict = verdict.replace("seeds", "splits")
         rows.append((name, f"{train.mean:.1f}", f"{test.mean:.1f} ± {test.sd:.1f}", verdict))
         found[name] = {
             "train_mse": outcome.train_curve[:, -1].tolist(),
@@ -197,7 +207,7 @@ def draw(splits: Prepared, outcomes: dict[str, Outcome]) -> dict[str, Any]:
         references={CLOSED_FORM: float(outcomes[CLOSED_FORM].test_curve.mean())},
         log_y=True,
     )
-    predictions, panels = plot.figure_with_panels(1, 2, share_x=False, panel_height=3.6)
+    predictions, panels = plot.figure_with_panels(1, 2, share_x=False, panel_height=3.7)
     lowest, scale = float(splits.lowest[0]), float(splits.scale[0])
     for ax, name in zip(panels, (CLOSED_FORM, NETWORK), strict=True):
         plot.scatter_with_diagonal(
@@ -208,12 +218,44 @@ def draw(splits: Prepared, outcomes: dict[str, Outcome]) -> dict[str, Any]:
             title=name.capitalize(),
             ax=ax,
         )
+    low, high = np.array([ax.get_xlim() for ax in panels]).T
+    for ax in panels:  # the same axes, so that the panels can be compared
+        ax.set(xlim=(low.min(), high.max()), ylim=(low.min(), high.max()))
     return {"learning": learning, "predictions": predictions}
+
+
+def save(folder: Path, model: linen.Module, splits: Prepared, outcome: Outcome) -> float:
+    """Writes the first split's network with its scaling; its test error in ($1000)², read back."""
+    first, params = jax.tree.map(lambda a: a[0], (splits, outcome.params))
+    scaling = {
+        "features_low_and_high": first.feature_range.tolist(),
+        "price_lowest": float(first.lowest),
+        "price_scale": float(first.scale),
+    }
+    read = lesson.save_weights(folder / WEIGHTS, model, params, {"scaling": json.dumps(scaling)})
+    predicted = predict(model, read, first.test.features)
+    error = losses.mean_squared_error(predicted, first.test.prices)
+    return float(error * first.scale**2)
+
+
+def sentence(found: dict[str, dict[str, Any]], saved: float) -> str:
+    """What the lesson has shown."""
+    told = [
+        f"{name} {entry['test_mse_mean']:.1f} ({entry['against_least_squares']})"
+        for name, entry in found.items()
+        if name != CLOSED_FORM
+    ]
+    return (
+        f"Test error in ($1000)², mean over the splits, against {CLOSED_FORM} with "
+        f"{found[CLOSED_FORM]['test_mse_mean']:.1f}: {'; '.join(told)}. The saved network of the "
+        f"first split has, read back, {saved:.1f}, as it had in training "
+        f"({found[NETWORK]['test_mse'][0]:.1f})."
+    )
 
 
 def run(config: HousePricesConfig) -> lesson.Result:
     """Trains every method on every split, prints, and writes the folder."""
-    folder = lesson.begin("house_prices", config)
+    folder = lesson.begin("house_prices", config, __doc__)
     splits = prepare(load_boston(), config)
     count = splits.train.prices.shape[1]
     print(f"Boston housing: {count} towns to train on, {splits.test.prices.shape[1]} to test")
@@ -225,7 +267,9 @@ def run(config: HousePricesConfig) -> lesson.Result:
     outcomes = {CLOSED_FORM: closed_form(splits)}
     outcomes |= {name: fit_all_splits(m, config, splits) for name, m in methods.items()}
     found = report(outcomes)
-    return lesson.finish(folder, {"methods": found}, draw(splits, outcomes))
+    saved = save(folder, methods[NETWORK].model, splits, outcomes[NETWORK])
+    summary = {"methods": found, "saved_test_mse": saved, "shown": sentence(found, saved)}
+    return lesson.finish(folder, summary, draw(splits, outcomes))
 
 
 if __name__ == "__main__":

@@ -1,19 +1,24 @@
 """Loss functions: the course's worked values, and what each loss punishes.
 
 What:     every loss on the course's inputs; curves of the regression losses and of focal loss;
-          the mean of the k largest losses; balancing two classes at 1 : 10.
+          entropy and cross-entropy over two probabilities; lines fitted with three losses to data
+          with outliers; the mean of the k largest losses; balancing two classes at 1 : 10.
 Source:   course document 002, section 9.
 Command:  python -m experiments.lessons.losses     seconds
-Expected: the values of the course and of PyTorch to six digits.
+Expected: the values of the course and of PyTorch to six digits; cross-entropy is least where the
+          prediction is right; outliers pull the line of MSE along, those of MAE and smooth L1
+          hardly.
 
-Three things to see: NLL takes no logarithm itself, so probabilities give a negative "loss";
+Four things to see: NLL takes no logarithm itself, so probabilities give a negative "loss";
 cross-entropy of two logits is binary cross-entropy of their softmax; without its factor 0.5, the
-parabola of smooth L1 would not meet the line at |d| = 1.
+parabola of smooth L1 would not meet the line at |d| = 1; the surface that the course draws is one
+term of cross-entropy, -p·log q, which is least at q = 1 whatever p is. That is why the course finds
+that targets between 0 and 1 cannot be used. With its second term, -(1 - p)·log(1 - q), they can.
 """
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -23,18 +28,26 @@ import numpy as np
 from experiments.common import command_line, lesson
 from experiments.common.config import Config, option
 from experiments.common.table import text_table
-from jaxdl import losses, plot
+from jaxdl import losses, metrics, plot
 from jaxdl.training.rngs import Stream, root_key, stream
 
 THEME = "Building blocks"
 GAMMAS = (0.0, 0.5, 1.0, 2.0, 5.0)
+PROBABILITIES = np.linspace(0.01, 0.99, 99, dtype=np.float32)
+
+# Lines are fitted to points around this one; some are too high.
+SLOPE, INTERCEPT = 2.0, 1.0
+POINTS, NOISE, PUSH = 40, 0.5, 10.0
+PUSHED = range(0, 17, 2)
+DESCENT = np.linspace(0.5, 0.0, 1000, dtype=np.float32)  # step sizes
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LossesConfig(Config):
-    """Settings of the figure; the table is the course's."""
+    """Settings of the figures; the table is the course's."""
 
     beta: float = option(1.0, "smooth L1's β, where its parabola ends", above=0)
+    draws: int = option(100, "draws of the points with outliers", low=2, high=10_000)
     samples: int = option(20, "samples for the mean of the k largest losses", low=1, high=100)
 
 
@@ -131,6 +144,111 @@ def weigh(logits: jax.Array, targets: jax.Array) -> tuple[jax.Array, jax.Array, 
     return plain, course, ours
 
 
+@jax.jit
+def cross_entropies(true: jax.Array, predicted: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Binary cross-entropy and its first term, in bits, of each p (row) with each q (column)."""
+    p, q = jnp.meshgrid(true, predicted, indexing="ij")
+    return losses.binary_cross_entropy(q, p) / jnp.log(2), -p * jnp.log2(q)
+
+
+def entropy_facts(whole: np.ndarray, term: np.ndarray) -> dict[str, Any]:
+    """Entropies of a few distributions in bits, and where cross-entropy and its term are least."""
+    known = {
+        "a coin": [0.5, 0.5],
+        "a bent coin, 0.9": [0.9, 0.1],
+        "a die": [1 / 6] * 6,
+    }
+    best = PROBABILITIES[whole.argmin(1)]
+    entropies = -PROBABILITIES * np.log2(PROBABILITIES)
+    entropies = entropies + entropies[::-1]  # the probabilities are symmetric about 1/2
+    return {
+        "entropy": {name: float(-np.dot(p, np.log2(p))) for name, p in known.items()},
+        "least_away_from_p": float(abs(best - PROBABILITIES).max()),
+        "least_away_from_entropy": float(abs(whole.min(1) - entropies).max()),
+        "term_least_at": sorted({round(float(q), 2) for q in PROBABILITIES[term.argmin(1)]}),
+    }
+
+
+def regression_losses(config: LossesConfig) -> dict[str, Callable[[Any, Any], jax.Array]]:
+    """The losses of a difference, by name."""
+    return {
+        "squared": losses.squared_error,
+        "absolute": losses.absolute_error,
+        "smooth L1": lambda p, t: losses.smooth_l1(p, t, config.beta),
+    }
+
+
+def draw_points(key: jax.Array, pushed: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Points of the line with noise, ``pushed`` of them too high: x, y and which, (POINTS,)."""
+    noise_key, rank_key = jax.random.split(key)
+    x = jnp.linspace(-1, 1, POINTS)
+    outlier = jax.random.permutation(rank_key, POINTS) < pushed
+    y = SLOPE * x + INTERCEPT + NOISE * jax.random.normal(noise_key, (POINTS,))
+    return x, y + PUSH * outlier, outlier
+
+
+def fit_lines(config: LossesConfig, key: jax.Array, pushed: jax.Array) -> dict[str, jax.Array]:
+    """Slope and intercept (2,) with the least mean loss, for each loss, by gradient descent."""
+    x, y, _ = draw_points(key, pushed)
+    lines = {}
+    for name, loss in regression_losses(config).items():
+
+        def step(line: jax.Array, rate: jax.Array, loss: Any = loss) -> tuple[jax.Array, None]:
+            slope = jax.grad(lambda line: loss(line[0] * x + line[1], y).mean())(line)
+            return line - rate * slope, None
+
+        lines[name], _ = jax.lax.scan(step, jnp.zeros(2), DESCENT)
+    return lines
+
+
+def fit_with_outliers(config: LossesConfig) -> dict[str, np.ndarray]:
+    """Lines (draws, numbers of outliers, 2) of each loss; only the outliers differ."""
+    start = stream(root_key(config.seed), Stream.MADE_UP)
+    keys = jax.vmap(lambda draw: jax.random.fold_in(start, draw))(jnp.arange(config.draws))
+    over_counts = jax.vmap(lambda key, count: fit_lines(config, key, count), (None, 0))
+    fitted = jax.jit(jax.vmap(over_counts, (0, None)))(keys, jnp.array(PUSHED))
+    return {name: np.asarray(fitted[name]) for name in regression_losses(config)}
+
+
+def misses(lines: np.ndarray) -> np.ndarray:
+    """Root of the mean squared distance (…,) of lines (…, 2) from the true one at the points."""
+    x = np.linspace(-1, 1, POINTS)
+    off = lines - np.array([SLOPE, INTERCEPT])
+    return np.sqrt(((off[..., :1] * x + off[..., 1:]) ** 2).mean(-1))
+
+
+def fit_sentence(missed: dict[str, np.ndarray], place: int) -> str:
+    """Which loss comes nearest to the true line with a number of outliers, draw by draw."""
+    means = {name: values[:, place].mean() for name, values in missed.items()}
+    best = min(means, key=means.get)
+    others = [
+        f"{name} {mean:.2f}, "
+        + metrics.verdict(
+            metrics.paired_difference(missed[name][:, place], missed[best][:, place]),
+            *("", 1, False),
+        ).replace("seeds", "draws")
+        for name, mean in means.items()
+        if name != best
+    ]
+    return (
+        f"With {PUSHED[place]} of {POINTS} points too high, the line of the {best} loss is nearest "
+        f"to the true one, {means[best]:.2f} away ({'; '.join(others)})."
+    )
+
+
+def sentence(worked: Sequence[Worked], facts: dict[str, Any], missed: dict[str, np.ndarray]) -> str:
+    """What the lesson has shown."""
+    apart = max(abs(float(w.ours) / w.pytorch - 1) for w in worked)
+    step = float(PROBABILITIES[1] - PROBABILITIES[0])
+    right = "where q = p" if facts["least_away_from_p"] < step / 2 else "away from q = p"
+    term = " or ".join(f"{q:g}" for q in facts["term_least_at"])
+    return (
+        f"The losses have PyTorch's values (at most {apart:.0e} apart, relatively). Over q from "
+        f"0.01 to 0.99, cross-entropy is least {right}; the course's term is least at q = {term}. "
+        f"{fit_sentence(missed, 0)} {fit_sentence(missed, len(PUSHED) // 2)}"
+    )
+
+
 def hardest(config: LossesConfig) -> tuple[np.ndarray, np.ndarray]:
     """Losses of made-up samples, a few of them hard, and the mean of the k largest for every k."""
     key = stream(root_key(config.seed), Stream.MADE_UP)
@@ -143,17 +261,12 @@ def hardest(config: LossesConfig) -> tuple[np.ndarray, np.ndarray]:
 def draw(config: LossesConfig, drawn: np.ndarray, means: Sequence[float]) -> Any:
     """Regression losses and their slopes, focal loss, and the mean of the k largest."""
     d = np.linspace(-3, 3, 300)  # even, so the slopes jump at 0 between two points
-    functions = {
-        "squared": losses.squared_error,
-        "absolute": losses.absolute_error,
-        "smooth L1": lambda p, t: losses.smooth_l1(p, t, config.beta),
-    }
     figure, (values, slopes, focal, top) = plot.figure_with_panels(
         *(2, 2), share_x=False, panel_height=3.2
     )
     curves = {
         name: jax.jit(jax.vmap(jax.value_and_grad(f), (0, None)))(jnp.asarray(d), 0.0)
-        for name, f in functions.items()
+        for name, f in regression_losses(config).items()
     }
     for ax, which, title in ((values, 0, "Loss"), (slopes, 1, "Slope")):
         series = {name: both[which] for name, both in curves.items()}
@@ -178,9 +291,60 @@ def draw(config: LossesConfig, drawn: np.ndarray, means: Sequence[float]) -> Any
     return figure
 
 
+@plot.style.styled
+def draw_entropy(whole: np.ndarray, term: np.ndarray) -> Any:
+    """The entropy of a coin, cross-entropy over two probabilities, and its first term."""
+    figure, (curve, *planes) = plot.figure_with_panels(
+        *(1, 3), share_x=False, width=10.0, panel_height=3.6
+    )
+    labels = {"xlabel": "Probability p of heads", "ylabel": "Entropy (bits)"}
+    plot.curves(PROBABILITIES, {"H(p)": np.diag(whole)}, **labels, title="A coin", ax=curve)
+    titles = "Cross-entropy (bits)", "The course's term alone: $-p\\,\\log_2 q$ (bits)"
+    for ax, values, title in zip(planes, (whole, term), titles, strict=True):
+        levels = [0, 0.1, 0.25, 0.5, 1, 2, 3, 4, 5, 7]
+        plane = (PROBABILITIES, PROBABILITIES, values.T)
+        ax.contourf(*plane, levels, cmap="Blues", alpha=0.8)
+        lines = ax.contour(*plane, levels[1:-1], colors="black", linewidths=0.6)
+        ax.clabel(lines, levels[1:-3], fmt="%g", fontsize=7)
+        least = PROBABILITIES[values.argmin(1)]
+        ax.plot(PROBABILITIES, least, "--", color=plot.PALETTE[1], linewidth=2, label="least")
+        ax.set(xlabel="True probability p", ylabel="Predicted probability q")
+        ax.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
+        ax.grid(visible=False)
+        plot.style.title_and_legend(ax, title)
+    return figure
+
+
+@plot.style.styled
+def draw_outliers(
+    config: LossesConfig, lines: dict[str, np.ndarray], missed: dict[str, np.ndarray]
+) -> Any:
+    """The first draw with its three lines, and how far lines are off by the number of outliers."""
+    place = len(PUSHED) // 2
+    key = jax.random.fold_in(stream(root_key(config.seed), Stream.MADE_UP), 0)
+    x, y, outlier = map(np.asarray, draw_points(key, PUSHED[place]))
+    figure, (points, distance) = plot.figure_with_panels(2, share_x=False, panel_height=3.2)
+    points.plot(
+        x, SLOPE * x + INTERCEPT, color=plot.style.GREY, linewidth=4, alpha=0.4, label="true"
+    )
+    points.plot(x[~outlier], y[~outlier], "o", color=plot.style.GREY, label="points")
+    points.plot(x[outlier], y[outlier], "^", color="black", markersize=6, label="outliers")
+    fitted = {name: each[0, place, 0] * x + each[0, place, 1] for name, each in lines.items()}
+    plot.curves(x, fitted, xlabel="x", ylabel="y", ax=points)
+    plot.curves(
+        list(PUSHED),
+        {name: values.mean(0) for name, values in missed.items()},
+        xlabel=f"Outliers among {POINTS} points",
+        ylabel=f"Distance to the true line,\nmean of {config.draws} draws",
+        ax=distance,
+    )
+    distance.set_ylim(bottom=0)
+    return figure
+
+
 def run(config: LossesConfig) -> lesson.Result:
     """Prints the worked values and the balance, draws, and writes the folder."""
-    folder = lesson.begin("losses", config)
+    folder = lesson.begin("losses", config, __doc__)
     worked = worked_values()
     rows = [(w.name, *("-" if v is None else f"{float(v):.6g}" for v in w[1:])) for w in worked]
     print(text_table(("loss", "jaxdl", "course", "PyTorch 2.13"), rows))
@@ -193,6 +357,19 @@ def run(config: LossesConfig) -> lesson.Result:
     rows = [(name, round(p, 4), round(n, 4)) for name, (p, n) in totals.items()]
     print(text_table(("weights", "positives in all", "negatives in all"), rows))
     drawn, means = hardest(config)
+    whole, term = map(np.asarray, cross_entropies(PROBABILITIES, PROBABILITIES))
+    facts = entropy_facts(whole, term)
+    entropies = (f"{name} {bits:.3f}" for name, bits in facts["entropy"].items())
+    print(f"\nEntropy in bits: {', '.join(entropies)}.")
+    lines = fit_with_outliers(config)
+    missed = {name: misses(each) for name, each in lines.items()}
+    print(f"\nLines fitted to {POINTS} points, some of them {PUSH:g} too high:")
+    print(f"distance to the true line, mean of {config.draws} draws\n")
+    rows = [
+        (count, *(f"{values[:, i].mean():.3f}" for values in missed.values()))
+        for i, count in enumerate(PUSHED)
+    ]
+    print(text_table(("outliers", *missed), rows))
     summary = {
         "worked": {
             w.name: {"jaxdl": float(w.ours), "course": w.course, "pytorch": w.pytorch}
@@ -200,8 +377,16 @@ def run(config: LossesConfig) -> lesson.Result:
         },
         "balance": totals,
         "top_k_means": means.tolist(),
+        "cross_entropy": facts,
+        "distance_to_the_true_line": {n: values.mean(0).tolist() for n, values in missed.items()},
+        "shown": sentence(worked, facts, missed),
     }
-    return lesson.finish(folder, summary, {"losses": draw(config, drawn, means)})
+    figures = {
+        "losses": draw(config, drawn, means),
+        "entropy": draw_entropy(whole, term),
+        "outliers": draw_outliers(config, lines, missed),
+    }
+    return lesson.finish(folder, summary, figures)
 
 
 if __name__ == "__main__":

@@ -158,12 +158,13 @@ def convolution_cost(
     *,
     stride: int = 1,
     padding: int = 0,
+    dilation: int = 1,
     use_bias: bool = True,
 ) -> Cost:
     """Counts a convolution: each output number is a sum of h·w·C_in products.
 
     That is h·w·C_in multiplications and one addition fewer, plus one for the bias. Products with
-    padding zeros count.
+    padding zeros count. Dilation changes the output's size, not the terms of a sum.
 
     For the course's exercise (input [10, 3, 224, 224], 64 kernels of 3×3, stride 1, padding 1, no
     bias) the course gives 173,408,256 multiplications and 1,605,638,144 additions. Correct are
@@ -183,7 +184,7 @@ def convolution_cost(
     _check_at_least("convolution_cost", 1, features=features)
     window = _pair(kernel_size)
     rows, columns = (
-        output_size(size, side, stride=stride, padding=padding)
+        output_size(size, side, stride=stride, padding=padding, dilation=dilation)
         for size, side in zip((height, width), window, strict=True)
     )
     terms = window[0] * window[1] * channels

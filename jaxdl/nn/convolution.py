@@ -28,26 +28,31 @@ def convolution(
     *,
     stride: int = 1,
     padding: int = 0,
+    dilation: int = 1,
     method: str | Sequence[str] = "auto",
 ) -> jax.Array:
     r"""Convolves images with a kernel, like PyTorch's `conv2d`.
 
     .. math::
-        y_{n,i,j,o} = \sum_{a,b,c} x^{pad}_{n,\,si+a,\,sj+b,\,c}\; k_{a,b,c,o}
+        y_{n,i,j,o} = \sum_{a,b,c} x^{pad}_{n,\,si+da,\,sj+db,\,c}\; k_{a,b,c,o}
+
+    A sequence is an image of one row, for a kernel of one row; pad it with `jnp.pad`.
 
     Args:
         x: Images (N, H, W, C_in).
         kernel: (height, width, C_in, C_out).
         stride: In pixels, at least 1.
         padding: Zeros added on each side, in pixels, at least 0.
+        dilation: Distance d between neighbouring taps of the kernel, in pixels, at least 1. With 2
+            there is a gap of one pixel: the kernel sees more with as many weights.
         method: "auto", or a key of `lowerings.CONVOLUTIONS`, or several keys, of which the first
             that applies is used.
 
     Returns:
-        (N, (H + 2·padding - height) // stride + 1, likewise for W, C_out).
+        (N, (H + 2·padding - dilation·(height - 1) - 1) // stride + 1, likewise for W, C_out).
 
     Raises:
-        ConfigError: The stride, padding or method is invalid.
+        ConfigError: The stride, padding, dilation or method is invalid.
         ShapeError: The arrays do not fit, or the output would be empty.
 
     Example:
@@ -55,11 +60,14 @@ def convolution(
         >>> image = jnp.array([0.0, 0.0, 1.0, 1.0]).reshape(1, 1, 4, 1)
         >>> convolution(image, edge).ravel().round()
         Array([ 0., -1.,  0.], dtype=float32)
+
+    References:
+        Yu and Koltun, Multi-Scale Context Aggregation by Dilated Convolutions, 2016.
     """
-    geometry = Geometry(stride, padding)
+    geometry = Geometry(stride, padding, dilation=dilation)
     _check("convolution", x, kernel, geometry)
     height, width = (
-        (size + 2 * padding - k) // stride + 1
+        (size + 2 * padding - dilation * (k - 1) - 1) // stride + 1
         for size, k in zip(x.shape[1:3], kernel.shape[:2], strict=True)
     )
     _check_output("convolution", x, kernel, geometry, height, width)
@@ -124,7 +132,7 @@ class Conv(nn.Module):
     """A convolution layer with parameters `kernel` (HWIO) and, optionally, `bias` (C_out,).
 
     Maps (N, H, W, C_in) to (N, H', W', C_out). Parameters are float32; the layer computes in the
-    input's type. `stride`, `padding` and `method` are those of `convolution`.
+    input's type. `stride`, `padding`, `dilation` and `method` are those of `convolution`.
 
     Attributes:
         features: C_out.
@@ -145,6 +153,7 @@ class Conv(nn.Module):
     kernel_size: int | tuple[int, int]
     stride: int = 1
     padding: int = 0
+    dilation: int = 1
     use_bias: bool = True
     kernel_init: Initializer = torch_conv_init
     bias_init: Initializer | None = None
@@ -159,7 +168,8 @@ class Conv(nn.Module):
         if self.spectral:
             kernel = spectrally_normalized(self, kernel, train)
         kernel = kernel.astype(x.dtype)
-        y = convolution(x, kernel, stride=self.stride, padding=self.padding, method=self.method)
+        geometry = {"stride": self.stride, "padding": self.padding, "dilation": self.dilation}
+        y = convolution(x, kernel, **geometry, method=self.method)
         if not self.use_bias:
             return y
         bias_init = self.bias_init or torch_uniform_init(shape[0] * shape[1] * shape[2])
@@ -225,9 +235,11 @@ def _add_bias(y: jax.Array, bias: jax.Array) -> jax.Array:
 
 def _check(name: str, x: jax.Array, kernel: jax.Array, geometry: Geometry) -> None:
     """Refuses arrays and numbers that do not make a convolution."""
-    stride, padding, output_padding = geometry
-    if stride < 1 or padding < 0:
-        raise ConfigError(f"{name}: stride {stride} must be ≥ 1 and padding {padding} ≥ 0")
+    stride, padding, output_padding, dilation = geometry
+    if stride < 1 or padding < 0 or dilation < 1:
+        raise ConfigError(
+            f"{name}: stride {stride} and dilation {dilation} must be ≥ 1 and padding {padding} ≥ 0"
+        )
     if not 0 <= output_padding < stride:
         raise ConfigError(
             f"{name}: output_padding {output_padding} must be ≥ 0 and below the stride {stride}"

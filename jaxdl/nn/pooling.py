@@ -13,12 +13,17 @@ import numpy as np
 from jax import lax
 
 from jaxdl.errors import ConfigError, ShapeError
+from jaxdl.nn.arithmetic import output_size
 
 Size = int | tuple[int, int]
 
 
 def max_pool(
-    x: jax.Array, window: Size, stride: Size | None = None, padding: Size = 0
+    x: jax.Array,
+    window: Size,
+    stride: Size | None = None,
+    padding: Size = 0,
+    dilation: Size = 1,
 ) -> jax.Array:
     """Maximum over each window, like PyTorch's `max_pool2d`.
 
@@ -29,12 +34,13 @@ def max_pool(
         window: side of the window, or (height, width), in pixels.
         stride: in pixels; None for the window's size (flax defaults to 1).
         padding: pixels added on each side, at most half the window.
+        dilation: distance between the pixels of a window; 1 when they touch.
 
     Returns:
-        (N, (H + 2·padding - window) // stride + 1, likewise for W, C).
+        (N, (H + 2·padding - dilation·(window - 1) - 1) // stride + 1, likewise for W, C).
 
     Raises:
-        ConfigError: the window, stride or padding is invalid.
+        ConfigError: the window, stride, padding or dilation is invalid.
         ShapeError: x is not a batch of images, or is smaller than the window.
 
     Example:
@@ -43,7 +49,12 @@ def max_pool(
         [[ 5.  7.]
          [13. 15.]]
     """
-    return _reduce_windows("max_pool", x, -jnp.inf, lax.max, window, stride, padding)
+    if _pair(dilation) == (1, 1):
+        return _reduce_windows("max_pool", x, -jnp.inf, lax.max, window, stride, padding)
+    taps = _dilated_taps("max_pool", x, window, stride, padding, dilation)
+    # Not the maximum itself: its gradient would be shared among equal ones.
+    first = taps.argmax(0, keepdims=True)
+    return jnp.take_along_axis(taps, first, 0)[0]
 
 
 def avg_pool(
@@ -98,10 +109,7 @@ def _reduce_windows(
     stride: Size | None,
     padding: Size,
 ) -> jax.Array:
-    _check_images(name, x)
-    window, padding = _pair(window), _pair(padding)
-    stride = window if stride is None else _pair(stride)
-    _check_geometry(name, x, window, stride, padding)
+    window, stride, padding, _ = _geometry(name, x, window, stride, padding)
     return lax.reduce_window(
         x,
         np.array(start, x.dtype),
@@ -110,6 +118,37 @@ def _reduce_windows(
         window_strides=(1, *stride, 1),
         padding=((0, 0), *((pixels, pixels) for pixels in padding), (0, 0)),
     )
+
+
+def _dilated_taps(
+    name: str, x: jax.Array, window: Size, stride: Size | None, padding: Size, dilation: Size
+) -> jax.Array:
+    """The pixels of every window on an axis of their own, the first; padding is -∞.
+
+    `reduce_window` has no gradient for dilated windows.
+    """
+    window, stride, padding, dilation = _geometry(name, x, window, stride, padding, dilation)
+    edges = ((0, 0), *((pixels, pixels) for pixels in padding), (0, 0))
+    padded = jnp.pad(x, edges, constant_values=-np.inf)
+    rows, columns = (
+        [
+            slice(start, start + output_size(size, side, stride=move, dilation=step) * move, move)
+            for start in range(0, side * step, step)
+        ]
+        for size, side, move, step in zip(padded.shape[1:3], window, stride, dilation, strict=True)
+    )
+    return jnp.stack([padded[:, row, column] for row in rows for column in columns])
+
+
+def _geometry(
+    name: str, x: jax.Array, window: Size, stride: Size | None, padding: Size, dilation: Size = 1
+) -> tuple[tuple[int, int], ...]:
+    """Window, stride, padding and dilation as pairs, if they fit the images."""
+    _check_images(name, x)
+    window, padding, dilation = _pair(window), _pair(padding), _pair(dilation)
+    stride = window if stride is None else _pair(stride)
+    _check_geometry(name, x, window, stride, padding, dilation)
+    return window, stride, padding, dilation
 
 
 def _pair(size: Size) -> tuple[int, int]:
@@ -129,18 +168,22 @@ def _check_geometry(
     window: tuple[int, int],
     stride: tuple[int, int],
     padding: tuple[int, int],
+    dilation: tuple[int, int],
 ) -> None:
-    if min(window) < 1 or min(stride) < 1:
-        raise ConfigError(f"{name}: window {window} and stride {stride} must be at least 1")
+    if min(*window, *stride, *dilation) < 1:
+        raise ConfigError(
+            f"{name}: window {window}, stride {stride} and dilation {dilation} must be at least 1"
+        )
     for pixels, side in zip(padding, window, strict=True):
         # More would create windows of padding only, with a maximum of -∞.
         if not 0 <= pixels <= side // 2:
             raise ConfigError(
                 f"{name}: padding {padding} must be at least 0 and at most half the window {window}"
             )
-    for size, pixels, side in zip(x.shape[1:3], padding, window, strict=True):
-        if size + 2 * pixels < side:
+    for size, pixels, side, step in zip(x.shape[1:3], padding, window, dilation, strict=True):
+        # A step beyond the image's side could leave a window of padding only.
+        if size + 2 * pixels < step * (side - 1) + 1 or (pixels and size < step):
             raise ShapeError(
                 f"{name}: images {x.shape} with padding {padding} are smaller than the window "
-                f"{window}"
+                f"{window} with dilation {dilation}"
             )

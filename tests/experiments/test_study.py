@@ -276,6 +276,8 @@ def test_cross_validation_chooses_by_the_folds_and_looks_at_the_test_once(tmp_pa
         assert means[fold.chosen] == fold.promised
         assert fold.accuracy == scored[f"outer{number}-{fold.chosen}-final"]
     assert summary["nested"]["accuracy"]["values"] == [f.accuracy for f in result.nested]
+    low, high = result.figures["accuracy_per_fold"].axes[0].get_ylim()
+    assert -5 < low < high < 105  # no accuracies but those that are possible, in percent
 
 
 def test_folds_partition_the_training_part():

@@ -46,6 +46,22 @@ def test_elementwise_matches_pytorch_up_to_infinity(name, reference):
     )
 
 
+def test_prelu_and_the_gradient_of_its_slope_match_pytorch():
+    """torch.nn.PReLU (2.13) on the same numbers."""
+    layer, x = activations.Activation("prelu"), jnp.array([-2.0, -0.5, 0.0, 3.0])
+
+    @jax.jit
+    def run(x, cotangent):
+        params = layer.init(jax.random.key(0), x)
+        value, pullback = jax.vjp(layer.apply, params, x)
+        return value, *pullback(cotangent)
+
+    value, by_params, by_x = run(x, jnp.array([1.0, 2.0, 3.0, 4.0]))
+    assert value.tolist() == [-0.5, -0.125, 0.0, 3.0]
+    assert by_x.tolist() == [0.25, 0.5, 0.75, 4.0]
+    assert by_params["params"]["slope"].tolist() == [-3.0]
+
+
 def test_step_matches_heaviside_with_0_at_0(reference):
     x = reference["elementwise/x"]
     np.testing.assert_array_equal(activations.step(x), reference["step/value"])

@@ -139,6 +139,18 @@ def test_shapes_and_parameters_are_the_layers(layer, count, use_bias):
     assert cost.parameters == sum(leaf.size for leaf in jax.tree.leaves(variables))
 
 
+def test_a_dilated_convolution_counts_its_terms_only():
+    x = jax.ShapeDtypeStruct((2, 9, 12, 5), jnp.float32)
+    geometry = {"kernel_size": (3, 4), "stride": 2, "padding": 1, "dilation": 3}
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    cost = convolution_cost(x.shape, 6, **geometry)
+    assert (
+        cost.output_shape == jax.eval_shape(Conv(6, **geometry).init_with_output, key, x)[0].shape
+    )
+    assert cost.output_shape == (2, 3, 3, 6)
+    assert cost.multiplications == 2 * 3 * 3 * 6 * (3 * 4 * 5)
+
+
 def test_dense():
     assert dense_cost((64, 784), 10) == ((64, 10), 7_850, 501_760, 501_760)
     assert dense_cost((64, 784), 10, use_bias=False) == ((64, 10), 7_840, 501_760, 501_120)

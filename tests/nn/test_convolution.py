@@ -138,7 +138,7 @@ def test_automatic_choice_on_a_cpu(function, x_shape, kernel_shape, dtype, expec
 def test_layers_equal_pytorchs(name):
     """Values and gradients of the modules, by the automatic choice."""
     ref = {key: REFERENCES[f"{name}/{key}"] for key in ("geometry", "x", "weight", "bias", "y")}
-    transposed, stride, padding, output_padding = (int(i) for i in ref["geometry"])
+    transposed, stride, padding, output_padding, dilation = (int(i) for i in ref["geometry"])
     features, size = ref["bias"].size, ref["weight"].shape[-1]
 
     def kernel_of(weight):
@@ -152,7 +152,7 @@ def test_layers_equal_pytorchs(name):
     if transposed:
         layer = ConvTranspose(features, size, stride, padding, output_padding)
     else:
-        layer = Conv(features, size, stride, padding)
+        layer = Conv(features, size, stride, padding, dilation)
     x, cotangent = channels_last(ref["x"]), channels_last(REFERENCES[f"{name}/cotangent"])
     params = {"kernel": kernel_of(ref["weight"]), "bias": ref["bias"]}
 
@@ -221,6 +221,9 @@ X, KERNEL = jax.ShapeDtypeStruct((2, 8, 8, 3), jnp.float32), (4, 4, 3, 5)
         ({"method": "winograd", "stride": 1}, ConfigError, "stride 2"),
         ({"stride": 0}, ConfigError, "stride 0"),
         ({"padding": -1}, ConfigError, "padding -1"),
+        ({"dilation": 0}, ConfigError, "dilation 0"),
+        ({"dilation": 3}, ShapeError, "0×0"),
+        ({"method": "winograd", "padding": 1, "dilation": 2}, ConfigError, "dilation=2"),
         ({"x": (2, 2, 2, 3)}, ShapeError, "-1×-1|0×0"),
         ({"x": (8, 8, 3)}, ShapeError, r"\(8, 8, 3\)"),
         ({"x": (2, 3, 8, 8)}, ShapeError, "NCHW"),

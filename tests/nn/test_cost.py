@@ -91,6 +91,7 @@ class Doubled(linen.Dense):
         (linen.Conv(8, (3,), padding="VALID"), (2, 10, 4), 2 * 8 * 8 * 3 * 4),
         (linen.ConvTranspose(8, (4, 4), strides=(2, 2)), (2, 5, 5, 3), 50 * 16 * 3 * 8),
         (Conv(8, 3, stride=2), (2, 7, 7, 4), 2 * 9 * 8 * 9 * 4),
+        (Conv(8, 3, dilation=2), (2, 7, 7, 4), 2 * 9 * 8 * 9 * 4),
         (ConvTranspose(8, 4, stride=2, padding=1), (2, 5, 5, 3), 50 * 16 * 3 * 8),
         (linen.Dropout(0.5, deterministic=False), (2, 5), 0),
         (linen.BatchNorm(use_running_average=True), (2, 5), 0),

@@ -8,7 +8,7 @@ import pytest
 from jaxdl.errors import ConfigError, ShapeError
 from jaxdl.nn.pooling import avg_pool, global_average_pool, max_pool
 
-# The geometries of references/make_pooling.py: window, stride, padding.
+# The geometries of references/make_pooling.py: window, stride, padding and, for some, dilation.
 GEOMETRIES = [
     (2, None, 0),
     (2, None, 0),
@@ -22,6 +22,9 @@ GEOMETRIES = [
     ((1, 3), (2, 1), (0, 1)),
     (4, None, 0),
     (1, 2, 0),
+    (2, 1, 0, 2),
+    (3, 2, 1, 2),
+    ((2, 3), (3, 1), (1, 0), (3, 2)),
 ]
 
 
@@ -45,6 +48,8 @@ def test_pooling_matches_pytorch(number, reference):
         "avg_inside": lambda x: avg_pool(x, *geometry, count_include_pad=False),
         "global": global_average_pool,
     }
+    if len(geometry) == 4:  # PyTorch dilates max pooling only, as we do
+        poolings = {"max": poolings["max"]}
     stored = {
         key: {name: nhwc(reference[f"{number}/{name}/{key}"]) for name in poolings}
         for key in ("value", "cotangent", "gradient")
@@ -72,9 +77,12 @@ def test_padding_never_wins_the_maximum():
 
 
 def test_half_precision_and_nan():
-    x = jnp.ones((1, 2, 2, 1), jnp.bfloat16)
-    assert max_pool(x, 2).dtype == avg_pool(x, 2).dtype == jnp.bfloat16
-    assert np.isnan(max_pool(x.at[0, 0, 0, 0].set(jnp.nan), 2)).all()
+    x = jnp.ones((1, 3, 3, 1), jnp.bfloat16)
+    spoilt = x.at[0, 0, 0, 0].set(jnp.nan)
+    assert avg_pool(x, 2).dtype == jnp.bfloat16
+    for dilation in (1, 2):
+        assert max_pool(x, 2, dilation=dilation).dtype == jnp.bfloat16
+        assert np.isnan(max_pool(spoilt, 2, dilation=dilation)).all()
 
 
 IMAGES = np.ones((2, 4, 5, 3), np.float32)
@@ -90,6 +98,10 @@ IMAGES = np.ones((2, 4, 5, 3), np.float32)
         (lambda: max_pool(IMAGES, 0), ConfigError, r"window \(0, 0\)"),
         (lambda: max_pool(IMAGES, 2, 0), ConfigError, r"stride \(0, 0\)"),
         (lambda: max_pool(IMAGES, 2, padding=2), ConfigError, "half the window"),
+        (lambda: max_pool(IMAGES, 2, dilation=0), ConfigError, r"dilation \(0, 0\)"),
+        (lambda: max_pool(IMAGES, 3, dilation=2), ShapeError, r"with dilation \(2, 2\)"),
+        # The window of the first pixel would be padding and, beyond the image, padding.
+        (lambda: max_pool(IMAGES, 2, padding=1, dilation=5), ShapeError, "smaller than the window"),
         (lambda: avg_pool(IMAGES, 2, padding=-1), ConfigError, "half the window"),
     ],
 )

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-# name: (transposed, batch, side, c_in, c_out, kernel, stride, padding, output_padding)
+# name: (transposed, batch, side, c_in, c_out, kernel, stride, padding, output_padding, dilation),
+# the last 1 if left out
 CONVOLUTIONS = {
     "conv_4_2_1": (False, 2, 8, 3, 5, 4, 2, 1, 0),
     "conv_4_2_1_image": (False, 2, 8, 1, 6, 4, 2, 1, 0),
@@ -25,20 +26,28 @@ CONVOLUTIONS = {
     "transposed_3_2_1_1": (True, 2, 4, 3, 2, 3, 2, 1, 1),
     "transposed_5_3_0_2": (True, 2, 3, 2, 3, 5, 3, 0, 2),
 }
+DILATED = {
+    "conv_3_1_2_dilation_2": (False, 2, 7, 2, 3, 3, 1, 2, 0, 2),
+    "conv_4_2_1_dilation_2": (False, 2, 8, 3, 2, 4, 2, 1, 0, 2),
+    "conv_3_2_0_dilation_3": (False, 2, 9, 2, 3, 3, 2, 0, 0, 3),
+}
 
 
 def convolution_case(spec):
-    transposed, batch, side, c_in, c_out, size, stride, padding, output_padding = spec
+    transposed, batch, side, c_in, c_out, size, stride, padding, output_padding, dilation = (
+        *spec,
+        *[1] * (10 - len(spec)),
+    )
     if transposed:
         layer = torch.nn.ConvTranspose2d(c_in, c_out, size, stride, padding, output_padding)
     else:
-        layer = torch.nn.Conv2d(c_in, c_out, size, stride, padding)
+        layer = torch.nn.Conv2d(c_in, c_out, size, stride, padding, dilation)
     x = torch.randn(batch, c_in, side, side, requires_grad=True)
     y = layer(x)
     cotangent = torch.randn_like(y)
     y.backward(cotangent)
     arrays = {
-        "geometry": torch.tensor([transposed, stride, padding, output_padding]),
+        "geometry": torch.tensor([transposed, stride, padding, output_padding, dilation]),
         "x": x,
         "weight": layer.weight,
         "bias": layer.bias,
@@ -83,6 +92,8 @@ def main():
     cases = {name: convolution_case(spec) for name, spec in CONVOLUTIONS.items()}
     cases["batch_norm_2d"] = batch_norm_case(torch.nn.BatchNorm2d(3), (4, 3, 5, 2))
     cases["batch_norm_1d"] = batch_norm_case(torch.nn.BatchNorm1d(3), (6, 3))
+    # Last, so that the numbers drawn for the cases above stay as they were.
+    cases |= {name: convolution_case(spec) for name, spec in DILATED.items()}
     flat = {f"{case}/{name}": a for case, arrays in cases.items() for name, a in arrays.items()}
     np.savez_compressed(Path(__file__).with_name("layers.npz"), **flat)
 

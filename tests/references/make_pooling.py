@@ -11,7 +11,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-# Image (height, width), window, stride (None: the window), padding.
+# Image (height, width), window, stride (None: the window), padding and, for some, the dilation,
+# which only PyTorch's max pooling has.
 GEOMETRIES = [
     ((8, 8), 2, None, 0),
     ((7, 9), 2, None, 0),
@@ -25,13 +26,16 @@ GEOMETRIES = [
     ((7, 7), (1, 3), (2, 1), (0, 1)),
     ((4, 4), 4, None, 0),
     ((5, 5), 1, 2, 0),
+    ((8, 8), 2, 1, 0, 2),
+    ((9, 7), 3, 2, 1, 2),
+    ((8, 9), (2, 3), (3, 1), (1, 0), (3, 2)),
 ]
 
 
 if __name__ == "__main__":
     rng = np.random.default_rng(0)
     arrays = {}
-    for number, ((height, width), window, stride, padding) in enumerate(GEOMETRIES):
+    for number, ((height, width), window, stride, padding, *dilation) in enumerate(GEOMETRIES):
         values = rng.normal(0, 1, (6, 3, height, width))
         values[:3] = values[:3].round()  # ties
         geometry = {"kernel_size": window, "stride": stride, "padding": padding}
@@ -41,6 +45,8 @@ if __name__ == "__main__":
             "avg_inside": partial(F.avg_pool2d, **geometry, count_include_pad=False),
             "global": lambda x: F.adaptive_avg_pool2d(x, 1).flatten(1),
         }
+        if dilation:
+            poolings = {"max": partial(F.max_pool2d, **geometry, dilation=dilation[0])}
         arrays[f"{number}/x"] = values.astype("f4")
         for name, pool in poolings.items():
             x = torch.tensor(values.astype("f4"), requires_grad=True)

@@ -24,6 +24,7 @@ TRAINING = [
 TOOLS = ["diagnose", "export", "generate", "interpolate", "report"]
 WITH_DATA = [
     *TRAINING,
+    "lessons.convolution_shapes",
     *("evaluate", "practice.planted_faults", "practice.random_models", "stacked_mnist", "twin"),
     *("lessons.convolution_filters", "lessons.tinynet", "lessons.two_layer_network"),
 ]

@@ -27,6 +27,7 @@ class Geometry(NamedTuple):
     stride: int
     padding: int
     output_padding: int = 0
+    dilation: int = 1
 
 
 class Lowering(NamedTuple):
@@ -115,7 +116,9 @@ def _lax_convolution(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax
         x, pixels = jnp.pad(x, ((0, 0), (pixels, pixels), (pixels, pixels), (0, 0))), 0
     strides = (geometry.stride, geometry.stride)
     return lax.conv_general_dilated(
-        x, kernel, strides, [(pixels, pixels)] * 2, dimension_numbers=_LAYOUT
+        *(x, kernel, strides, [(pixels, pixels)] * 2),
+        rhs_dilation=(geometry.dilation, geometry.dilation),
+        dimension_numbers=_LAYOUT,
     )
 
 

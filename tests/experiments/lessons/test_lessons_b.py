@@ -19,6 +19,7 @@ from jaxdl.data.sources.boston import load_boston
 from jaxdl.data.sources.embedded import load_embedded
 from jaxdl.errors import TrainingError
 from jaxdl.exercises.tinynet import TinyNetWeights
+from jaxdl.interop import load_state_dict, safetensors
 from jaxdl.training.rngs import root_key, stream
 
 SMOKE, EMBEDDED = {"preset": "smoke"}, {"data_source": "embedded"}
@@ -69,7 +70,7 @@ def test_every_program_writes_what_it_returns(ran, capsys, name):
         with Image.open(folder / f"{figure}.png") as picture:
             assert np.asarray(picture.convert("L")).std() > 5
         assert f"{figure}.png" in printed
-    assert {path.suffix for path in folder.iterdir()} == {".json", ".png"}
+    assert {path.suffix for path in folder.iterdir()} <= {".json", ".png", ".safetensors"}
 
 
 def test_the_perceptron_learns_or_and_and_but_not_xor(ran, capsys):
@@ -157,6 +158,27 @@ def test_the_two_layer_network_counts_its_dead_outputs(ran, capsys):
         assert start["course"][-1] <= 1 - 0.1 * len(start["never_predicted"]) + 1e-6
 
 
+def test_the_two_layer_network_describes_its_arrays_and_saves_its_weights(ran, capsys):
+    folder, result, printed = ran("two_layer_network", capsys)
+    rows = {name: rest for name, *rest in result.summary["arrays"]}
+    assert rows["images, as read"] == ["(4000, 28, 28, 1)", "uint8", "0 to 255"]
+    assert rows["labels, as read"][2] == "0 to 9"
+    assert rows["images, prepared"] == ["(400, 784)", "float32", "0 to 1"]
+    assert rows["labels, one-hot"] == ["(400, 10)", "float32", "0 to 1"]
+    first = load_embedded().train.labels[0]
+    one_hot = ["0"] * 10
+    one_hot[first] = "1"
+    assert f"The first label, {first}, is {' '.join(one_hot)}." in printed
+    weights = load_state_dict(folder / two_layer_network.WEIGHTS)
+    images = load_embedded().test.images.reshape(-1, 784) / 255
+    hidden = np.maximum(images @ weights["fc1.weight"].T + weights["fc1.bias"], 0)
+    predicted = (hidden @ weights["fc2.weight"].T + weights["fc2.bias"]).argmax(1)
+    accuracy = (predicted == load_embedded().test.labels).mean()
+    assert result.summary["accuracy_of_saved_weights"] == pytest.approx(accuracy, abs=2e-3)
+    last = result.summary["starts"]["3"]["repaired"][-1]
+    assert result.summary["accuracy_of_saved_weights"] == pytest.approx(last, abs=2e-3)
+
+
 def test_dead_outputs_are_those_silent_for_every_image():
     unit, bias = np.eye(10, dtype=np.float32), np.zeros(10, np.float32)
     layer = {"kernel": unit, "bias": bias.copy()}
@@ -203,6 +225,13 @@ def test_the_counts_of_the_course_are_put_right(ran, capsys):
     for text in ("867,041,280", "834,928,640", "173,408,256", "1,605,638,144", "course (wrong)"):
         assert text in printed
     assert result.summary["board"]["edges"] == [0, 0, 0, 1, 0, 0, 0]
+    # A kernel of 3 columns sees the edge from 2 places, one of 5 from 4.
+    answers = {"vertical edges": 2, "object edges": 2, "mean blur": 4}
+    assert result.summary["board_answers"] == answers
+    assert "of the board's 160 columns, vertical edges in 2" in result.summary["shown"]
+    panels = result.figures["filters"].axes
+    texts = [[text.get_text() for text in ax.texts] for ax in panels if ax.texts]
+    assert texts == [["1", "0", "-1"] * 3, [*["-1"] * 4, "8", *["-1"] * 4], ["1"] * 25]
     sizes = [row[1:] for row in result.summary["sizes"]]
     # (size, receptive field, its step), layer by layer and by hand.
     assert sizes == [
@@ -214,6 +243,22 @@ def test_the_counts_of_the_course_are_put_right(ran, capsys):
     assert result.summary["cnn"]["multiply_adds"] == convolutions + dense
     pixels = load_embedded().test.images[:3].astype(np.float64) / 255
     np.testing.assert_allclose(result.summary["global_average"], pixels.mean((1, 2, 3)), rtol=1e-5)
+
+
+def test_pictures_are_the_board_two_photographs_and_a_digit():
+    shown = convolution_filters.pictures(jnp.zeros((1, 28, 28, 1)))
+    assert list(shown) == ["board", "china.jpg", "flower.jpg", "digit"]
+    board, china, *_ = (np.asarray(image) for image in shown.values())
+    assert board.shape == china.shape == (1, 160, 160, 1)
+    assert (board[0, :, :80] == 1).all()
+    assert (board[0, :, 80:] == 0).all()
+    assert 0 <= china.min() < 0.2 < 0.8 < china.max() <= 1
+    kernel = convolution_filters.KERNELS["mean blur"]
+    response = convolution_filters.inside(
+        convolution_filters.filtered(shown["board"], kernel), kernel
+    )
+    assert response.shape == (156, 156)
+    np.testing.assert_allclose(response[0, 75:81], [1, 0.8, 0.6, 0.4, 0.2, 0], atol=1e-5)
 
 
 @pytest.mark.parametrize("name", convolution_filters.KERNELS)
@@ -268,6 +313,27 @@ def test_descent_approaches_least_squares_from_above(ran, capsys):
         assert method["test_mse_mean"] == pytest.approx(np.mean(method["test_mse"]))
         assert method["test_mse_sd"] == pytest.approx(np.std(method["test_mse"], ddof=1))
     assert "404 towns to train on, 102 to test" in printed
+    limits = {(ax.get_xlim(), ax.get_ylim()) for ax in result.figures["predictions"].axes}
+    assert len(limits) == 1
+
+
+def test_the_saved_network_predicts_prices_with_the_scaling_in_its_file(ran, capsys):
+    folder, result, _ = ran("house_prices", capsys)
+    data = (folder / house_prices.WEIGHTS).read_bytes()
+    weights, metadata = safetensors.decode(data), safetensors.read_metadata(data)
+    scaling = json.loads(metadata["scaling"])
+    features, prices = (a.astype(np.float64) for a in load_boston())
+    test = np.asarray(jax.random.permutation(stream(root_key(0), "split"), 506))[404:]
+    low, high = np.array(scaling["features_low_and_high"])
+    x = (features[test] - low) / (high - low)
+    for layer in (1, 2, 3):
+        x = x @ weights[f"fc{layer}.weight"].T + weights[f"fc{layer}.bias"]
+        x = np.maximum(x, 0) if layer < 3 else x
+    predicted = scaling["price_lowest"] + scaling["price_scale"] * x[:, 0]
+    error = np.mean((predicted - prices[test]) ** 2)
+    assert result.summary["saved_test_mse"] == pytest.approx(error, rel=1e-3)
+    assert result.summary["methods"]["network"]["test_mse"][0] == pytest.approx(error, rel=1e-3)
+    assert f"has, read back, {error:.1f}" in result.summary["shown"]
 
 
 def test_a_descent_that_diverges_says_so(tmp_path):
