@@ -1,10 +1,12 @@
 """What the short programs share: a folder, a printed table, figures and a summary.
 
-A lesson takes seconds and always starts over: running it again rewrites its files.
+A lesson takes seconds and always starts over: running it again rewrites its files. It opens with
+what it is about and closes with what its numbers have shown.
 """
 
 import dataclasses
 import json
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +18,12 @@ from jaxdl import plot
 from jaxdl.distributed.compilation import enable_cache
 from jaxdl.errors import WorkdirError
 from jaxdl.files import to_json, write_atomically
+from jaxdl.interop import (
+    export_weights,
+    import_weights,
+    load_state_dict,
+    safetensors,
+)
 
 
 class Result(NamedTuple):
@@ -30,8 +38,13 @@ class Result(NamedTuple):
     figures: dict[str, Any]
 
 
-def begin(program: str, config: Config) -> Path:
+def begin(program: str, config: Config, about: str | None = None) -> Path:
     """Opens a lesson's folder, records its configuration, and returns the folder.
+
+    Args:
+        program: the module's name, for the record and for the folder if none is configured.
+        config: the lesson's.
+        about: the module's docstring; its first line is printed.
 
     Raises:
         WorkdirError: the folder cannot be written.
@@ -41,6 +54,8 @@ def begin(program: str, config: Config) -> Path:
     check_own(folder, program)
     record = {"program": program, "config": dataclasses.asdict(config), "versions": versions()}
     write_atomically(folder / CONFIG, to_json(record, indent=2) + "\n")
+    if about:
+        print(about.splitlines()[0] + "\n")
     return folder
 
 
@@ -60,17 +75,36 @@ def check_own(folder: Path, program: str) -> None:
         )
 
 
+def save_weights(
+    path: Path, model: Any, params: Any, metadata: Mapping[str, str] | None = None
+) -> Any:
+    """Writes a network's weights, the last step of the course's pattern; returns them read back.
+
+    Args:
+        path: a ``.safetensors`` file; names and layouts are PyTorch's.
+        model: the network, one with a twin in :mod:`jaxdl.interop.twins`.
+        params: its parameters.
+        metadata: texts that the file carries too.
+    """
+    content = safetensors.encode(export_weights(model, {"params": params}), metadata)
+    write_atomically(path, content)
+    return import_weights(model, load_state_dict(path))["params"]
+
+
 def finish(folder: Path, summary: dict[str, Any], figures: Mapping[str, Any]) -> Result:
     """Writes summary and figures, says where they are, and returns both for a notebook.
 
     Args:
         folder: from :func:`begin`.
-        summary: plain values for ``summary.json``.
+        summary: plain values for ``summary.json``; its "shown", if there is one, is the sentence
+            that says what the lesson has shown, and is printed.
         figures: Matplotlib figures by file name.
     """
     for name, figure in figures.items():
         plot.save_figure(figure, folder / f"{name}.png")
     write_atomically(folder / SUMMARY, to_json(summary, indent=2) + "\n")
+    if "shown" in summary:
+        print("\n" + textwrap.fill(summary["shown"], 100))
     pictures = ", ".join(f"{name}.png" for name in figures)
     print(f"\nWritten to {folder}: {SUMMARY}" + (f", {pictures}" if pictures else ""))
     return Result(summary, dict(figures))
