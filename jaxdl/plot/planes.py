@@ -11,11 +11,11 @@ from numpy.typing import ArrayLike
 from jaxdl.errors import ConfigError, ShapeError
 from jaxdl.plot.checks import finite, points, vector
 from jaxdl.plot.style import (
+    MARKERS,
     WIDTH,
     axes_or_new,
     colour,
     figure_of,
-    line_style,
     styled,
     title_and_legend,
 )
@@ -23,8 +23,6 @@ from jaxdl.plot.style import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-CLASS_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 
 @styled
@@ -59,7 +57,7 @@ def decision_lines(
     classes = np.unique(labels)
     for index, label in enumerate(classes):
         x, y = inputs[labels == label].T
-        marker = CLASS_MARKERS[index % len(CLASS_MARKERS)]
+        marker = MARKERS[index % len(MARKERS)]
         style = {"color": colour(index), "linestyle": "none", "markersize": 7, "zorder": 3}
         ax.plot(x, y, marker=marker, **style, label=f"class {label:g}")
     low, high = inputs.min(axis=0), inputs.max(axis=0)
@@ -68,13 +66,14 @@ def decision_lines(
         w = vector(weights, f"line {name!r}", 2)
         _draw_line(ax, name, w, float(bias), index, (low + high) / 2, margin)
     ax.set(xlim=(low[0] - margin, high[0] + margin), ylim=(low[1] - margin, high[1] + margin))
-    ax.set(aspect="equal", xlabel="$x_1$", ylabel="$x_2$")
+    ax.set(aspect="equal", xlabel=xlabel, ylabel=ylabel)
     title_and_legend(ax, title)
     return figure_of(ax)
 
 
-LEVELS = 20  # contour lines
-RESOLUTION = 200  # evaluation points per side
+LEVELS = 20  # contour lines, each between equal areas of the window,
+FLOOR = (4e-3, 1.6e-2)  # and, below the first of them, around these shares of it
+RESOLUTION = 400  # evaluation points per side
 
 
 def _draw_line(
@@ -125,8 +124,8 @@ def contours_with_paths(
 ) -> Figure:
     """Draws optimiser paths over the contours of their objective; a square marks each start.
 
-    Contour levels are quantiles of the function over the window, so they show the floor of a ravine
-    as well as its walls.
+    Contour levels are quantiles of the function over the window, denser at the lowest values, so
+    they show the floor of a ravine as well as its walls.
 
     Args:
         f: A function JAX can trace, from a point (2,) to a scalar.
@@ -150,12 +149,13 @@ def contours_with_paths(
     x, y, values = _on_grid(f, xlim, ylim)
     shown = np.ma.masked_invalid(values)
     if shown.count() and shown.min() < shown.max():  # a constant has no contours
-        shares = np.linspace(0, 1, LEVELS + 2)[1:-1]
+        shares = np.append(FLOOR, np.linspace(0, 1, LEVELS + 2)[1:-1])
         heights = np.unique(np.quantile(shown.compressed(), shares))
-        ax.contour(x, y, shown, heights, colors="#9AA5B1", linewidths=0.7)
+        look = {"colors": "#9AA5B1", "linewidths": 0.7, "linestyles": "solid"}
+        ax.contour(x, y, shown, heights, **look)
     for index, (name, given) in enumerate(paths.items()):
         path = points(given, f"path {name!r}")
-        style = {"color": colour(index), "linestyle": line_style(index), "marker": "o"}
+        style = {"color": colour(index), "marker": MARKERS[index % len(MARKERS)]}
         ax.plot(*path.T, **style, markersize=2.5, label=name)
         ax.plot(*path[0], marker="s", color=colour(index), markersize=6)
     if minima is not None:

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from jaxdl.errors import ConfigError, ShapeError
 from jaxdl.plot.checks import not_empty, vector
 from jaxdl.plot.style import (
+    MARKERS,
     axes_or_new,
     colour,
     figure_of,
@@ -68,10 +69,11 @@ def _draw_curve(ax: Axes, x: np.ndarray, y: np.ndarray, name: str, index: int, s
     """Draws one curve; with smoothing, the raw one faintly behind it."""
     style = {"color": colour(index), "linestyle": line_style(index)}
     if marked := _marked(y):
-        style |= {"marker": "o", "markevery": marked}
+        style |= {"marker": MARKERS[index % len(MARKERS)], "markevery": marked}
     if smooth > 1:
         # Behind every smoothed curve; the underscore keeps it out of the legend.
-        ax.plot(x, y, **style, alpha=0.25, linewidth=0.7, zorder=1.8, label=f"_{name}")
+        raw = {**style, "linestyle": "-", "linewidth": 0.7}
+        ax.plot(x, y, **raw, alpha=0.25, zorder=1.8, label=f"_{name}")
         y = moving_average(y, smooth)
     ax.plot(x, y, **style, label=name)
 

@@ -23,6 +23,7 @@ R = TypeVar("R")
 # yellow, which is too faint on white.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 LINE_STYLES = ("-", (0, (5, 1.5)), (0, (5, 1.2, 1, 1.2)), (0, (1, 1)))  # differ in grey too
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 REFERENCE_STYLES = ((0, (5, 3)), (0, (2, 2)), (0, (8, 3, 2, 3)), (0, (1, 2)))
 GREY = "#595959"
 

@@ -55,7 +55,7 @@ def test_contours_follow_the_function_and_paths_are_drawn():
     assert ax.get_lines()[2].get_xydata().tolist() == [[0, 0]]
     assert (ax.get_xlim(), ax.get_ylim()) == WINDOW
     contours = ax.collections[0]
-    assert len(contours.levels) == 20
+    assert len(contours.levels) == 20 + 2
     for level, drawn in zip(contours.levels, contours.get_paths(), strict=True):
         x, y = drawn.vertices.T
         np.testing.assert_allclose(2 * x**2 + y**2, level, atol=2e-3)

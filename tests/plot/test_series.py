@@ -1,10 +1,11 @@
+import itertools
 import time
 
 import numpy as np
 import pytest
 
 from jaxdl.errors import ConfigError, ShapeError
-from jaxdl.plot import curves, figure_with_panels, line_band
+from jaxdl.plot import curves, figure_with_panels, line_band, style
 from jaxdl.plot.series import moving_average
 
 LABELS = {"xlabel": "Epoch", "ylabel": "Loss"}
@@ -136,9 +137,10 @@ def test_legend_hides_neither_data_nor_title():
 
 
 def test_more_series_than_colours_differ_in_their_dashes():
-    figure = curves([0, 1], {str(i): [0, 1] for i in range(20)}, **LABELS)
-    looks = {(line.get_color(), line.get_linestyle()) for line in figure.axes[0].get_lines()}
-    assert len(looks) == 20
+    assert len({(style.colour(i), style.line_style(i)) for i in range(20)}) == 20
+    lines = curves([0, 1], {str(i): [0, 1] for i in range(20)}, **LABELS).axes[0].get_lines()
+    # Neighbours differ without their colours too.
+    assert all(a.get_marker() != b.get_marker() for a, b in itertools.pairwise(lines))
 
 
 def test_panels_share_x_and_take_curves():
