@@ -102,6 +102,7 @@ def summarise(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
             "gradient_kept": float((gradients[:, 0] / gradients[:, -2]).mean()),
             "loss_by_epoch": values["loss"][0].mean(axis=0).tolist(),
             "loss_after_one": values["loss"][0, :, 1].tolist(),
+            "dead_before": float(values["dead"][0, :, 0].mean()),
             "dead": values["dead"][:, :, -1].mean(axis=1).tolist(),
         }
     slopes = found["PReLU"]["slopes"][0, :, -1]
@@ -118,7 +119,7 @@ def draw(found: dict[str, Any], config: ActivationsOnDigitsConfig) -> Any:
         {name: values["gradients"][0, :, 0] for name, values in found.items()},
         xlabel="Layer, from the input to the output",
         ylabel="Norm of its gradient",
-        title="Before training: the gradient on its way back from the loss",
+        title="Before training: the gradient on its way back",
         log_y=True,
         ax=panels[0],
     )
@@ -160,12 +161,13 @@ def shown(entries: dict[str, dict[str, Any]], config: ActivationsOnDigitsConfig)
     slopes = " to ".join(f"{slope:.2f}" for slope in entries["PReLU"]["slopes"])
     return (
         f"Through {config.depth} layers the gradient vanishes with "
-        f"{' and '.join(vanished) or 'none'}; the others keep these shares: {others}. Of ReLU's "
-        f"units {low:.1%} die at rate {config.learning_rate:g} and {high:.1%} at "
-        f"{config.large_rate:g}; none of {', '.join(alive) or 'any other function'}. After one "
-        "epoch ELU's training loss, beside ReLU's, is "
-        f"{verdict(difference, 'nats', 1.0, False)}. PReLU, which starts at 0.25, has learned "
-        f"slopes from {slopes}."
+        f"{' and '.join(vanished) or 'none'}; with the others the first layer's is so many times "
+        f"that of the last hidden one: {others}. Of ReLU's units "
+        f"{entries['ReLU']['dead_before']:.1%} are dead before training, in the end {low:.1%} at "
+        f"rate {config.learning_rate:g} and {high:.1%} at {config.large_rate:g}; none are of "
+        f"{', '.join(alive) or 'any other function'}. After one epoch ELU's training loss, beside "
+        f"ReLU's, is {verdict(difference, 'nats', 1.0, False)}. PReLU, which starts at 0.25, has "
+        f"learned slopes from {slopes}."
     )
 
 
