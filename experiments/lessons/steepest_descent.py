@@ -123,7 +123,7 @@ def draw(found: dict[str, dict[str, Descent]], config: SteepestDescentConfig) ->
         ),
         "rosenbrock": plot.contours_with_paths(
             *(rosenbrock, bent, (-1.5, 1.5), (-0.5, 1.6), [[1, 1]]),
-            title="Rosenbrock's function (1-x₁)²+100(x₂-x₁²)², "
+            title="Rosenbrock's function (1−x₁)²+100(x₂−x₁²)², "
             f"until ‖∇f‖ ≤ {config.rosenbrock_tolerance:g}",
         ),
     }
