@@ -143,13 +143,15 @@ def draw(found: dict[str, dict[str, np.ndarray]], real: np.ndarray) -> Any:
 def shown(measured: dict[str, dict[str, float]]) -> str:
     """What the lesson has shown, from its numbers."""
     words = [
-        f"{entry['training_mean']:.1f} in batches of {name}" for name, entry in measured.items()
+        f"{entry['training_mean']:.1f} in batches of {name} ({entry['from_evaluation']:.1f})"
+        for name, entry in measured.items()
     ]
     largest = max(entry["evaluation_largest"] for entry in measured.values())
     still = "not at all" if largest < 0.01 else f"by up to {largest:.2g}"
     return (
         "In training mode the image of one z changes with its batch-mates, on average by "
-        f"{', '.join(words)} (grey values of 255); in evaluation mode {still}. Samples are "
+        f"{'; '.join(words)} grey values of 255, in brackets its distance from the image in "
+        f"evaluation mode. There it changes {still}. Samples are "
         f"{'comparable from epoch to epoch only' if largest < 0.01 else 'not even comparable'} in "
         "evaluation mode."
     )

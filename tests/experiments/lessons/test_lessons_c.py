@@ -153,12 +153,12 @@ def test_differences_between_batches_are_in_grey_values():
 
 def test_what_batch_norm_shows_follows_from_the_differences():
     def said(largest):
-        entry = {"training_mean": 12.34, "evaluation_largest": largest}
+        entry = {"training_mean": 12.34, "evaluation_largest": largest, "from_evaluation": 5.0}
         return batch_norm_modes.shown({"50 digits": entry})
 
-    assert "12.3 in batches of 50 digits" in said(0.0)
-    assert "in evaluation mode not at all" in said(0.0)
-    assert "in evaluation mode by up to 3" in said(3.0)
+    assert "12.3 in batches of 50 digits (5.0) grey values" in said(0.0)
+    assert "There it changes not at all." in said(0.0)
+    assert "There it changes by up to 3." in said(3.0)
 
 
 def history(ends):
