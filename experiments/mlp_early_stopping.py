@@ -106,9 +106,16 @@ def course_way(fitted: FittedClassifier, patience: int) -> tuple[Outcome, list[i
     return Outcome(COURSE_WAY, losses, accuracies, Course(0.3297, 0.9216)), stops
 
 
+TITLES = {
+    LONG: ("Not stopped", "the course's rule would stop here"),
+    SOUND: ("Stopped by the accuracy on held-out digits", "stopped here"),
+}
+
+
+@plot.style.styled
 def accuracy_curves(fitted: dict[str, FittedClassifier], stops: dict[str, list[int]]) -> Any:
     """Test accuracy by epoch, and where each seed stopped."""
-    figure, axes = plot.figure_with_panels(len(fitted), title="Accuracy on the test part")
+    figure, axes = plot.figure_with_panels(len(fitted), panel_height=3.0)
     for ax, (name, one) in zip(axes, fitted.items(), strict=True):
         epochs = [record for record in one.log.records if record["kind"] == "epoch"]
         series = {
@@ -119,11 +126,16 @@ def accuracy_curves(fitted: dict[str, FittedClassifier], stops: dict[str, list[i
             [record["epoch"] for record in epochs],
             series,
             xlabel="Epoch" if ax is axes[-1] else "",
-            ylabel=f"{name} (%)",
+            ylabel="Test accuracy (%)",
             ax=ax,
         )
-        for i, stop in enumerate(stops[name]):
-            ax.axvline(stop, color=plot.PALETTE[i % len(plot.PALETTE)], linestyle=":")
+        title, mark = TITLES[name]
+        reached = [
+            values[stop - 1] for values, stop in zip(series.values(), stops[name], strict=True)
+        ]
+        cross = {"marker": "X", "markersize": 9, "color": "black", "linestyle": "none"}
+        ax.plot(stops[name], reached, **cross, label=mark, zorder=4)
+        plot.style.title_and_legend(ax, title)
     return figure
 
 

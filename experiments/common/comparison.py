@@ -210,13 +210,25 @@ def comparison_table(
     return "\n".join(lines)
 
 
+def in_words(name: str) -> str:
+    """A run's name as figures show it.
+
+    Example:
+        >>> in_words("early_stopping")
+        'early stopping'
+    """
+    return name.replace("_", " ")
+
+
 def figures_of(
     outcomes: Sequence[Outcome], fitted: Mapping[str, FittedClassifier], comparable: bool
 ) -> dict:
     """Accuracy per seed (beside the course's if comparable), and every run's loss with its band."""
-    course = {o.name: 100 * o.course.test_accuracy for o in outcomes if o.course and comparable}
+    course = {
+        in_words(o.name): 100 * o.course.test_accuracy for o in outcomes if o.course and comparable
+    }
     accuracy = plot.values_per_seed(
-        {o.name: 100 * np.array(o.test_accuracy) for o in outcomes},
+        {in_words(o.name): 100 * np.array(o.test_accuracy) for o in outcomes},
         ylabel="Test accuracy (%)",
         run_references=course or None,
         run_reference_label="course (one run)",
@@ -226,7 +238,7 @@ def figures_of(
     curves = {name: f.log.series("loss") for name, f in fitted.items()}
     shortest = min(len(steps) for steps, _ in curves.values())
     if shortest:
-        by_name = {n: (s, np.array(v, float).T) for n, (s, v) in curves.items()}
+        by_name = {in_words(n): (s, np.array(v, float).T) for n, (s, v) in curves.items()}
         steps = next(iter(by_name.values()))[0][:shortest]
         figures["training_loss"] = plot.line_band(
             steps,

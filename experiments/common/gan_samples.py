@@ -50,14 +50,22 @@ def sample_writer(config: Any, workdir: Workdir, name: str, num_classes: int = 0
 
 
 def sample_frames(folder: Path, schedule: Schedule) -> tuple[list[np.ndarray], list[str]]:
-    """The sample grids on disk in step order, one per step, with titles."""
+    """The sample grids on disk at even steps, and the last, in step order, with titles.
+
+    Grids written every so many steps and grids written at the ends of epochs would make an
+    animation that runs faster and slower: it shows those of which there are more.
+    """
     from PIL import Image
 
-    found: dict[int, Path] = {}
+    kinds: dict[str, dict[int, Path]] = {"epoch": {}, "step": {}}
     for path in sorted(folder.glob("*.png")):
         kind, number = path.stem.split("_")
         step = int(number) * (1 if kind == "step" else schedule.steps_per_epoch)
-        found[min(step, schedule.total_steps)] = path
+        kinds[kind][min(step, schedule.total_steps)] = path
+    everything = kinds["epoch"] | kinds["step"]
+    last = max(everything, default=0)
+    found = max(kinds.values(), key=len)
+    found |= {step: path for step, path in everything.items() if step == last}
     frames = [np.asarray(Image.open(found[step])) for step in sorted(found)]
     titles = [f"Step {step}, epoch {schedule.epoch_of(step)}" for step in sorted(found)]
     return frames, titles

@@ -23,6 +23,7 @@ from experiments.common.comparison import (
     comparison_table,
     differences_from_course,
     figures_of,
+    in_words,
 )
 from experiments.common.config import TrainingConfig, option
 from experiments.common.session import Session, open_session
@@ -368,13 +369,13 @@ def compare_runs(
     near_zero = {name: (np.abs(w) < NEAR_ZERO).mean(axis=1) for name, w in weights.items()}
     figures = {
         "weights": plot.histogram(
-            {name: each[0] for name, each in weights.items()},
+            {in_words(name): each[0] for name, each in weights.items()},
             xlabel="Weight",
             log_y=True,
             title=f"Weights after training, seed {session.config.seed}",
         ),
         "weights_near_zero": plot.bars(
-            {name: 100 * float(shares.mean()) for name, shares in near_zero.items()},
+            {in_words(name): 100 * float(each.mean()) for name, each in near_zero.items()},
             ylabel=f"Weights with |w| < {NEAR_ZERO:g} (%)",
         ),
         **more_figures,

@@ -9,7 +9,8 @@ Expected: jaxdl and PyTorch agree everywhere. The formulas agree for moderate in
 
 A NaN slope is worse than a wrong value: multiplied into the gradient, a single one turns every
 weight of a network into NaN at the next step. At a kink the slope is a convention: at x = 0 the
-formula of ReLU says 1, jaxdl and PyTorch say 0.
+formula of ReLU says 1, jaxdl and PyTorch say 0. LeakyReLU has the slope of the course's formula;
+PReLU learns its slope. What the slopes do to training is in `lessons.activations_on_digits`.
 """
 
 import dataclasses
@@ -30,12 +31,13 @@ THEME = "Building blocks"
 Function = Callable[[jax.Array], jax.Array]
 Table = dict[str, list[list[float]]]  # values and slopes of each function at POINTS
 
+SLOPE = 0.1  # of LeakyReLU below 0
 POINTS = (-1e4, -2.0, 0.0, 2.0, 1e4)
 JAXDL: dict[str, Function] = {
     "sigmoid": activations.sigmoid,
     "tanh": activations.tanh,
     "ReLU": activations.relu,
-    "LeakyReLU": activations.leaky_relu,
+    "LeakyReLU": lambda x: activations.leaky_relu(x, SLOPE),
     "ELU": activations.elu,
     "sign": activations.sign,
     "step": activations.step,
@@ -44,7 +46,7 @@ FORMULAS: dict[str, Function] = {
     "sigmoid": lambda x: 1 / (1 + jnp.exp(-x)),
     "tanh": lambda x: (jnp.exp(x) - jnp.exp(-x)) / (jnp.exp(x) + jnp.exp(-x)),
     "ReLU": lambda x: jnp.where(x < 0, 0.0, x),
-    "LeakyReLU": lambda x: jnp.where(x > 0, x, 0.01 * x),
+    "LeakyReLU": lambda x: jnp.where(x > 0, x, SLOPE * x),
     "ELU": lambda x: jnp.where(x > 0, x, jnp.exp(x) - 1),
     "sign": lambda x: jnp.where(x > 0, 1.0, jnp.where(x < 0, -1.0, 0.0)),
     "step": lambda x: jnp.where(x > 0, 1.0, 0.0),
@@ -54,7 +56,7 @@ PYTORCH: dict[str, tuple[Sequence[float], Sequence[float] | None]] = {
     "sigmoid": ((0, 0.1192029, 0.5, 0.8807970, 1), (0, 0.1049936, 0.25, 0.1049936, 0)),
     "tanh": ((-1, -0.9640276, 0, 0.9640276, 1), (0, 0.0706508, 1, 0.0706508, 0)),
     "ReLU": ((0, 0, 0, 2, 1e4), (0, 0, 0, 1, 1)),
-    "LeakyReLU": ((-100, -0.02, 0, 2, 1e4), (0.01, 0.01, 0.01, 1, 1)),
+    "LeakyReLU": ((-1000, -0.2, 0, 2, 1e4), (0.1, 0.1, 0.1, 1, 1)),
     "ELU": ((-1, -0.8646647, 0, 2, 1e4), (0, 0.1353353, 1, 1, 1)),
     "sign": ((-1, -1, 0, 1, 1), (0, 0, 0, 0, 0)),
     "step": ((0, 0, 0, 1, 1), None),  # torch.heaviside(x, 0), which has no gradient
@@ -64,11 +66,9 @@ LOGITS = ((0.0, 1.0, 2.0), (1e4, 1e4, -1e4), (-1e4, -1e4, -1e4 - 1), (0.0, 0.0, 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ActivationsConfig(Config):
-    """Settings of the figure; the tables always use PyTorch's defaults."""
+    """Settings of the figure."""
 
     limit: float = option(5.0, "plot inputs from -limit to limit", above=0, high=100)
-    negative_slope: float = option(0.1, "LeakyReLU's slope below 0, as in the course", low=0)
-    alpha: float = option(1.0, "ELU's α; its limit at -∞ is -α", above=0)
 
 
 def values_and_slopes(functions: Mapping[str, Function], inputs: Sequence[float]) -> Table:
@@ -141,31 +141,54 @@ def without_jumps(values: Sequence[float]) -> np.ndarray:
     return y
 
 
+@plot.style.styled
 def draw(config: ActivationsConfig) -> Any:
     """A panel with value and slope of each function, and one for softmax."""
     x = np.linspace(-config.limit, config.limit, 500)
-    functions = JAXDL | {
-        "LeakyReLU": lambda v: activations.leaky_relu(v, config.negative_slope),
-        "ELU": lambda v: activations.elu(v, config.alpha),
-    }
-    figure, panels = plot.figure_with_panels(4, 2, panel_height=2.3)
-    found = values_and_slopes(functions, x)
-    for (name, rows), ax in zip(found.items(), panels[:-1], strict=True):
-        both = map(without_jumps, rows)
-        series = dict(zip(("value", "slope"), both, strict=True))
-        plot.curves(x, series, xlabel="", ylabel="", title=name, ax=ax)
+    figure, panels = plot.figure_with_panels(4, 2, panel_height=2.1)
+    titles = {"LeakyReLU": f"LeakyReLU, slope {SLOPE:g} below 0", "ELU": "ELU, α = 1"}
+    for (name, rows), ax in zip(values_and_slopes(JAXDL, x).items(), panels[:-1], strict=True):
+        series = dict(zip(("value f(x)", "slope f′(x)"), map(without_jumps, rows), strict=True))
+        plot.curves(x, series, xlabel="", ylabel="", ax=ax)
+        ax.get_legend().remove()
+        ax.set_title(titles.get(name, name))
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=2)
     logits = jnp.stack([jnp.asarray(x), jnp.zeros(x.size), jnp.ones(x.size)], axis=-1)
     first, second, third = activations.softmax(logits).T
     series = {"$p_1$": first, "$p_2$": second, "$p_3$": third}
-    plot.curves(x, series, xlabel="", ylabel="", title="softmax of (x, 0, 1)", ax=panels[-1])
+    plot.curves(x, series, xlabel="", ylabel="", ax=panels[-1])
+    panels[-1].legend(loc="center left")
+    panels[-1].set_title("softmax of (x, 0, 1)")
     for ax in panels[-2:]:
         ax.set_xlabel("x")
     return figure
 
 
+def not_finite(table: Table) -> list[str]:
+    """The values and slopes of a table that are infinite or NaN."""
+    return [
+        f"{name} {what} at {x:g}"
+        for name, both in table.items()
+        for what, row in zip(("value", "slope"), both, strict=True)
+        for x, value in zip(POINTS, row, strict=True)
+        if not np.isfinite(value)
+    ]
+
+
+def shown(ours: Table, formula: Table) -> str:
+    """What the lesson has shown, from its numbers."""
+    wrong, cells = not_finite(formula), sum(len(row) for both in ours.values() for row in both)
+    names = dict.fromkeys(entry.split()[0] for entry in wrong)
+    return (
+        f"Written as in the textbook, {len(wrong)} of {cells} values and slopes are not finite, "
+        f"all of them of {', '.join(names) or 'no function'}; jaxdl's: {len(not_finite(ours))}. "
+        "A function that is exact on paper must still be computed with care."
+    )
+
+
 def run(config: ActivationsConfig) -> lesson.Result:
     """Prints the tables, draws, and writes the folder."""
-    folder = lesson.begin("activations", config)
+    folder = lesson.begin("activations", config, __doc__)
     ours, formula = (values_and_slopes(functions, POINTS) for functions in (JAXDL, FORMULAS))
     header = ("function", "by", *(f"x = {x:g}" for x in POINTS))
     print("Values f(x), in float32:\n")
@@ -180,14 +203,9 @@ def run(config: ActivationsConfig) -> lesson.Result:
     summary = {
         "points": POINTS,
         "jaxdl": ours,
-        "formula_not_finite": [
-            f"{name} {what} at {x:g}"
-            for name, both in formula.items()
-            for what, row in zip(("value", "slope"), both, strict=True)
-            for x, value in zip(POINTS, row, strict=True)
-            if not np.isfinite(value)
-        ],
+        "formula_not_finite": not_finite(formula),
         "softmax2d_sums": sums,
+        "shown": shown(ours, formula),
     }
     return lesson.finish(folder, summary, {"activations": draw(config)})
 

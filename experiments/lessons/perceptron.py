@@ -106,9 +106,24 @@ def draw(last: dict[str, PerceptronFit]) -> Any:
     return figure
 
 
+def shown(table: dict[str, list[int]], last: dict[str, PerceptronFit]) -> str:
+    """What the lesson has shown, from its numbers."""
+    learned = [
+        f"{name} in {len(fit.mistakes)} epochs" for name, fit in last.items() if fit.converged
+    ]
+    failed = [name for name, fit in last.items() if not fit.converged]
+    right = table["XOR, two layers"] == TARGETS["XOR"].tolist()
+    return (
+        f"One neuron has learned {' and '.join(learned) or 'nothing'}, and not "
+        f"{' or '.join(failed) or 'one of them less'}: no line has (0, 1) and (1, 0) on one side "
+        "and (0, 0) and (1, 1) on the other. Two layers, OR and not AND, are "
+        f"{'right' if right else 'wrong'} on all four inputs of XOR."
+    )
+
+
 def run(config: PerceptronConfig) -> lesson.Result:
     """Prints the truth tables, learns, draws, and writes the folder."""
-    folder = lesson.begin("perceptron", config)
+    folder = lesson.begin("perceptron", config, __doc__)
     table = truth_table()
     print("Neurons with the course's weights:\n")
     print(
@@ -135,8 +150,7 @@ def run(config: PerceptronConfig) -> lesson.Result:
     if cycle:
         print(
             f"\nXOR: after epoch {cycle[1]} the weights are those after epoch {cycle[0]}, so the "
-            "rule repeats itself.\nNo line has (0, 1) and (1, 0) on one side and (0, 0) "
-            "and (1, 1) on the other; two lines do: OR and not AND."
+            "rule repeats itself."
         )
     summary = {
         "truth_table": table,
@@ -150,6 +164,7 @@ def run(config: PerceptronConfig) -> lesson.Result:
             for name, fit in last.items()
         },
         "xor_repeats_epochs": cycle,
+        "shown": shown(table, last),
     }
     return lesson.finish(folder, summary, {"perceptron": draw(last)})
 

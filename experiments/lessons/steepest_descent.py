@@ -110,7 +110,7 @@ def descend(config: SteepestDescentConfig) -> dict[str, dict[str, Descent]]:
     }
 
 
-def draw(found: dict[str, dict[str, Descent]]) -> dict[str, Any]:
+def draw(found: dict[str, dict[str, Descent]], config: SteepestDescentConfig) -> dict[str, Any]:
     """Contours and paths of both functions, and the values along Rosenbrock's."""
     quadratic, bent = (
         {search: searches[search].path for search in reversed(SEARCHES)}  # exact on top
@@ -118,10 +118,13 @@ def draw(found: dict[str, dict[str, Descent]]) -> dict[str, Any]:
     )
     figures = {
         "steepest_descent": plot.contours_with_paths(
-            course_function, quadratic, (-1.2, 1.2), (-0.6, 1.2), [[0, 0]], title="f = 2x₁² + x₂²"
+            *(course_function, quadratic, (-1.2, 1.2), (-0.6, 1.2), [[0, 0]]),
+            title=f"f = 2x₁² + x₂², until ‖∇f‖ ≤ {config.tolerance:g}",
         ),
         "rosenbrock": plot.contours_with_paths(
-            rosenbrock, bent, (-1.5, 1.5), (-0.5, 1.6), [[1, 1]], title="Rosenbrock's function"
+            *(rosenbrock, bent, (-1.5, 1.5), (-0.5, 1.6), [[1, 1]]),
+            title="Rosenbrock's function (1−x₁)²+100(x₂−x₁²)², "
+            f"until ‖∇f‖ ≤ {config.rosenbrock_tolerance:g}",
         ),
     }
     longest = max(len(d.values) for d in found["Rosenbrock"].values())
@@ -130,15 +133,29 @@ def draw(found: dict[str, dict[str, Descent]]) -> dict[str, Any]:
         for search, d in found["Rosenbrock"].items()
     }
     figures["rosenbrock_values"] = plot.curves(
-        np.arange(longest), values, xlabel="Step", ylabel="f", title="Rosenbrock"
+        np.arange(longest), values, xlabel="Step", ylabel="f(x)", title="Down Rosenbrock's ravine"
     )
     figures["rosenbrock_values"].axes[0].set_yscale("log", nonpositive="mask")
     return figures
 
 
+def shown(found: dict[str, dict[str, Descent]]) -> str:
+    """What the lesson has shown, from its numbers."""
+    words, fewer = [], []
+    for name, searches in found.items():
+        exact, other = (len(searches[search].steps) for search in SEARCHES)
+        words.append(f"{exact} steps on {name} (backtracking {other})")
+        fewer.append(exact < other)
+    saved = {(True,): "always", (False,): "never"}.get(tuple(set(fewer)), "only sometimes")
+    return (
+        f"The exact search takes {' and '.join(words)}: going as far down as possible in every "
+        f"step {saved} saves steps."
+    )
+
+
 def run(config: SteepestDescentConfig) -> lesson.Result:
     """Descends, prints both tables, draws, and writes the folder."""
-    folder = lesson.begin("steepest_descent", config)
+    folder = lesson.begin("steepest_descent", config, __doc__)
     found = descend(config)
     exact = found["2x₁² + x₂²"]["exact"]
     print("f = 2x₁² + x₂² from (1, 1), exact line search:\n")
@@ -171,7 +188,8 @@ def run(config: SteepestDescentConfig) -> lesson.Result:
             for name, searches in found.items()
         },
     }
-    return lesson.finish(folder, summary, draw(found))
+    summary["shown"] = shown(found)
+    return lesson.finish(folder, summary, draw(found, config))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from jaxdl.metrics.detection import (
     box_iou,
     mask_iou,
     match_detections,
+    precision_recall_curve,
 )
 from jaxdl.metrics.regression import (
     MAE,
@@ -59,6 +60,7 @@ __all__ = [
     "match_detections",
     "mse",
     "paired_difference",
+    "precision_recall_curve",
     "r2",
     "rmse",
     "summarize",

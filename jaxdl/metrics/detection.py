@@ -62,6 +62,26 @@ def mask_iou(masks: ArrayLike, others: ArrayLike) -> jax.Array | np.ndarray:
     return _over_union(a @ b.T, a.sum(1)[:, None], b.sum(1)[None, :], xp, empty=1)
 
 
+def precision_recall_curve(
+    scores: ArrayLike, relevant: ArrayLike, num_relevant: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Precision and recall of a ranking after each distinct score, from the highest down.
+
+    Arguments and errors are those of :func:`average_precision`.
+
+    Returns:
+        Precision and recall, each (D,) for D distinct scores; recall is NaN if there is nothing to
+        find.
+
+    Example:
+        >>> precision, recall = precision_recall_curve([0.9, 0.8, 0.7, 0.7], [1, 0, 1, 0])
+        >>> print(precision.round(2), recall)
+        [1.  0.5 0.5] [0.5 0.5 1. ]
+    """
+    hits, precision, total = _ranked(scores, relevant, num_relevant)
+    return precision, hits / total if total else np.full(hits.shape, np.nan)
+
+
 def average_precision(
     scores: ArrayLike,
     relevant: ArrayLike,
@@ -99,19 +119,11 @@ def average_precision(
     References:
         Everingham et al., The PASCAL Visual Object Classes Challenge: a Retrospective, 2015.
     """
-    scores, relevant = np.asarray(scores, float), np.asarray(relevant, bool)
-    found = int(relevant.sum())
-    total = found if num_relevant is None else num_relevant
-    _check_ranking(scores, relevant, found, total)
     if interpolation not in ("all", "11", "none"):
         raise ConfigError(f"interpolation {interpolation!r} is unknown: use 'all', '11' or 'none'")
+    hits, precision, total = _ranked(scores, relevant, num_relevant)
     if total == 0:
         return float("nan")
-    order = np.argsort(-scores, kind="stable")
-    ranked = scores[order]
-    last = np.append(ranked[:-1] != ranked[1:], True)[: len(ranked)]  # last item of each score
-    hits = relevant[order].cumsum()[last]
-    precision = hits / (1 + np.flatnonzero(last))
     if interpolation != "none":
         precision = np.maximum.accumulate(precision[::-1])[::-1]
     if interpolation == "11":
@@ -289,6 +301,21 @@ def _over_union(
 ) -> jax.Array:
     union = first + second - both
     return xp.where(union == 0, empty, both / xp.where(union == 0, 1, union))
+
+
+def _ranked(
+    scores: ArrayLike, relevant: ArrayLike, num_relevant: int | None
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """Items found and precision after each distinct score (D,), and the number to find."""
+    scores, relevant = np.asarray(scores, float), np.asarray(relevant, bool)
+    found = int(relevant.sum())
+    total = found if num_relevant is None else num_relevant
+    _check_ranking(scores, relevant, found, total)
+    order = np.argsort(-scores, kind="stable")
+    ranked = scores[order]
+    last = np.append(ranked[:-1] != ranked[1:], True)[: len(ranked)]  # last item of each score
+    hits = relevant[order].cumsum()[last]
+    return hits, hits / (1 + np.flatnonzero(last)), total
 
 
 def _check_ranking(scores: np.ndarray, relevant: np.ndarray, found: int, total: int) -> None:

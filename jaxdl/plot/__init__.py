@@ -18,7 +18,7 @@ from jaxdl.plot import checks, style
 from jaxdl.plot.animation import Animation, html_player, save_gif
 from jaxdl.plot.charts import bars, histogram, intervals, scatter_with_diagonal, values_per_seed
 from jaxdl.plot.confusion import confusion_matrix, row_shares
-from jaxdl.plot.grids import compare_grids, image_grid, tile
+from jaxdl.plot.grids import compare_grids, image_grid, image_rows, tile
 from jaxdl.plot.planes import contours_with_paths, decision_lines
 from jaxdl.plot.saving import png_bytes, save_figure
 from jaxdl.plot.series import curves, line_band, moving_average
@@ -40,6 +40,7 @@ __all__ = [
     "histogram",
     "html_player",
     "image_grid",
+    "image_rows",
     "intervals",
     "line_band",
     "moving_average",

@@ -189,6 +189,8 @@ def html_player(
     return Template(PAGE).substitute(
         heading=html.escape(heading),
         images=images,
+        # As large as the window allows, for a picture may be a few hundred pixels wide.
+        width=f"min(100%, max({width}px, (100vh - {CONTROLS_HEIGHT}px) * {width / height:.4f}))",
         last=total - 1,
         milliseconds=round(1000 * seconds_per_frame),
     )

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from jaxdl.metrics.statistics import Summary
+
 
 def _name_ticks(ax: Axes, names: Mapping[str, object]) -> None:
     """Labels the ticks 0, 1, 2, … with names, wrapped to fit."""
@@ -55,7 +57,8 @@ def values_per_seed(
         run_references: A value to compare an experiment with, such as a published figure, drawn as
             a diamond beside its runs.
         run_reference_label: Legend entry of those diamonds.
-        possible: Smallest and largest possible value; the axis cuts intervals off there.
+        possible: Smallest and largest possible value; intervals are cut off there. They are also
+            cut, with an arrow and their half width, where they are much wider than the runs.
 
     Example:
         >>> figure = values_per_seed({"L2": [0.91, 0.93], "none": [0.90]}, ylabel="Accuracy")
@@ -67,35 +70,48 @@ def values_per_seed(
     not_empty(values, "values")
     known_names(run_references or {}, values, "run_references")
     ax = axes_or_new(ax)
+    found = {}
     for place, (name, given) in enumerate(values.items()):
         runs = finite(vector(given, f"values {name!r}"), f"values {name!r}")
-        found = summarize(runs)
-        mean, half = found.mean, found.half_width
+        found[place + 0.24] = summarize(runs)
         # Spread in seed order, not at random, so the same runs give the same picture.
         spread = np.linspace(-0.1, 0.1, runs.size) if runs.size > 1 else np.zeros(1)
-        first = place == 0
         dots = {"color": colour(0), "alpha": 0.55, "markeredgewidth": 0}
-        ax.plot(place + spread, runs, "o", **dots, label="one run" if first else None)
-        bar = {"color": "black", "markersize": 11, "capsize": 3, "elinewidth": 1.2}
-        label = "mean and its 95 % interval" if first else None
-        ax.errorbar(
-            place + 0.24, mean, None if np.isnan(half) else half, fmt="_", **bar, label=label
-        )
+        ax.plot(place + spread, runs, "o", **dots, label=None if place else "one run")
     if run_references:
         places = [list(values).index(name) for name in run_references]
         diamond = {"marker": "D", "linestyle": "none", "color": colour(1)}
         where = np.array(places) - 0.24
         ax.plot(where, list(run_references.values()), **diamond, label=run_reference_label)
     reference_lines(ax, references)
+    _means(ax, found, possible)
     _name_ticks(ax, values)
     ax.set_xlim(-0.6, len(values) - 0.4)
-    if possible is not None:
-        low, high = ax.get_ylim()
-        margin = 0.02 * (possible[1] - possible[0])
-        ax.set_ylim(max(low, possible[0] - margin), min(high, possible[1] + margin))
     ax.set_ylabel(ylabel)
     title_and_legend(ax, title)
     return figure_of(ax)
+
+
+def _means(ax: Axes, found: Mapping[float, Summary], possible: tuple[float, float] | None) -> None:
+    """Draws means and intervals by place; those much longer than the axis has to be are cut."""
+    low, high = ax.dataLim.intervaly
+    room = 0.5 * (high - low) or 0.05 * abs(high) or 0.5
+    least, greatest = possible or (-np.inf, np.inf)
+    limits = np.clip([low - room, high + room], least, greatest)
+    bar = {"color": "black", "markersize": 11, "capsize": 3, "elinewidth": 1.2}
+    for index, (place, one) in enumerate(found.items()):
+        ends = np.array([one.low, one.high])
+        inside = np.clip(ends, *limits)
+        half = None if np.isnan(ends).any() else np.abs(inside - one.mean)[:, None]
+        label = None if index else "mean and its 95 % interval"
+        ax.errorbar(place, one.mean, half, fmt="_", **bar, label=label)
+        for end, cut, mark in zip(ends, inside, "v^", strict=True):
+            if end != cut and cut not in (least, greatest) and not np.isnan(end):
+                ax.plot(place, cut, mark, color="black", markersize=5)
+                ax.text(place + 0.05, cut, f"±{one.half_width:.2g}", fontsize=7, va="center")
+    if possible is not None:
+        margin = 0.02 * (greatest - least)
+        ax.set_ylim(np.clip(ax.get_ylim(), least - margin, greatest + margin))
 
 
 @styled

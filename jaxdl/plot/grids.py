@@ -1,17 +1,17 @@
-"""Image grids: as an array, as a figure, two side by side."""
+"""Image grids: as an array, as a figure, two side by side, rows with names."""
 
 from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from jaxdl.errors import ConfigError, ShapeError
-from jaxdl.plot.checks import finite
+from jaxdl.plot.checks import finite, not_empty
 from jaxdl.plot.style import styled
 
 if TYPE_CHECKING:
@@ -110,8 +110,8 @@ def _scale(width: int) -> int:
     return max(1, round(GRID_DOTS / width))
 
 
-def _place(grids: Sequence[np.ndarray], titles: Sequence[str | None]) -> Figure:
-    """Puts the grids side by side in a figure, at a whole number of dots per pixel."""
+def _place(grids: Sequence[np.ndarray], titles: Sequence[str | None], room: int = 0) -> Figure:
+    """Puts the grids side by side, at a whole number of dots per pixel, right of ``room`` dots."""
     from jaxdl.plot.figure import NotebookFigure
 
     sizes = [np.array(grid.shape[:2]) * _scale(grid.shape[1]) for grid in grids]
@@ -121,10 +121,10 @@ def _place(grids: Sequence[np.ndarray], titles: Sequence[str | None]) -> Figure:
     ]
     title_lines = max(text.count("\n") + bool(text) for text in texts)
     top = MARGIN + TITLE_LINE_DOTS * title_lines
-    width = MARGIN + sum(across + MARGIN for _, across in sizes)
+    width = room + MARGIN + sum(across + MARGIN for _, across in sizes)
     height = top + max(down for down, _ in sizes) + MARGIN
     figure = NotebookFigure(figsize=(width / DPI, height / DPI), dpi=DPI)
-    left = MARGIN
+    left = room + MARGIN
     for grid, text, (down, across) in zip(grids, texts, sizes, strict=True):
         box = (left / width, (height - top - down) / height, across / width, down / height)
         ax = figure.add_axes(box)
@@ -205,6 +205,47 @@ def image_grid(
         return _labelled(pixels, labels, columns, padding, title)
     grid = _mosaic(pixels, columns, padding, background=0)
     return _place([grid], [title])
+
+
+@styled
+def image_rows(
+    rows: Mapping[str, ArrayLike],
+    *,
+    padding: int = 2,
+    title: str | None = None,
+    value_range: tuple[float, float] = (-1.0, 1.0),
+) -> Figure:
+    """Shows a row of images for each name, which stands on its left.
+
+    Args:
+        rows: As many images of one shape, (N, H, W, C), for each name.
+        padding: Pixels around and between the images.
+        value_range: Values shown as black and white.
+
+    Raises:
+        ShapeError: The rows differ in shape, or see :func:`image_grid`.
+
+    Example:
+        >>> figure = image_rows({"before": np.zeros((5, 8, 8, 1)), "after": np.ones((5, 8, 8, 1))})
+        >>> [text.get_text() for text in figure.axes[0].texts]
+        ['before', 'after']
+    """
+    not_empty(rows, "rows")
+    pixels = {name: _to_uint8(_checked(images), value_range) for name, images in rows.items()}
+    shape = next(iter(pixels.values())).shape
+    for name, images in pixels.items():
+        if images.shape != shape:
+            raise ShapeError(f"row {name!r} has shape {images.shape}, the first {shape}")
+    grid = _mosaic(np.concatenate(list(pixels.values())), shape[0], padding, background=0)
+    longest = max(len(line) for name in pixels for line in name.split("\n"))
+    room = math.ceil(longest * 0.6 * LABEL_POINTS * DPI / 72)
+    figure = _place([grid], [title], room)
+    for index, name in enumerate(pixels):
+        middle = padding + index * (shape[1] + padding) + shape[1] / 2 - 0.5
+        place = {"xytext": (-MARGIN / 2, 0), "textcoords": "offset points"}
+        style = {"ha": "right", "va": "center", "fontsize": LABEL_POINTS, "annotation_clip": False}
+        figure.axes[0].annotate(name, (-0.5, middle), **place, **style)
+    return figure
 
 
 @styled

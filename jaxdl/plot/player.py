@@ -9,12 +9,11 @@ PAGE = """<!DOCTYPE html>
 <style>
 body { margin: 8px; font: 14px/1.4 "DejaVu Sans", Verdana, sans-serif; color: #111;
   background: #fff; }
-figure { margin: 0; display: inline-block; max-width: 100%; }
+figure { margin: 0 auto; width: $width; min-width: min(100%, 380px); }
 figcaption { min-height: 1.4em; text-align: center; }
-img { display: block; margin: 0 auto; max-width: 100%; height: auto;
-  image-rendering: pixelated; }
+img { display: block; width: 100%; height: auto; image-rendering: pixelated; }
 img[hidden] { display: none; }
-#frame { display: block; width: 100%; min-width: 320px; margin: 8px 0; }
+#frame { display: block; width: 100%; margin: 8px 0; }
 .controls { display: flex; flex-wrap: wrap; gap: 6px; align-items: center;
   justify-content: center; }
 .controls { margin-bottom: 8px; }

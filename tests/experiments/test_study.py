@@ -7,6 +7,7 @@ import math
 import re
 import shutil
 import signal
+import types
 
 import jax
 import numpy as np
@@ -441,3 +442,22 @@ def test_looking_into_a_step_leaves_every_run_of_a_study_as_it_was(tmp_path, cap
     assert "Repeated steps 5 to 6: every metric" in capsys.readouterr().out
     after = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file() and p.name != ".lock"}
     assert after == before
+
+
+def test_stops_are_marked_on_the_curves_and_runs_are_named_in_words():
+    def fitted(accuracies):
+        records = [
+            {"kind": "epoch", "epoch": epoch, "test_accuracy": values}
+            for epoch, values in enumerate(accuracies, start=1)
+        ]
+        return types.SimpleNamespace(log=types.SimpleNamespace(records=records), seeds=(1, 2))
+
+    long_run, sound = mlp_early_stopping.LONG, mlp_early_stopping.SOUND
+    runs = {long_run: fitted([(0.5, 0.6), (0.7, 0.8), (0.6, 0.9)]), sound: fitted([(0.4, 0.3)] * 2)}
+    figure = mlp_early_stopping.accuracy_curves(runs, {long_run: [2, 3], sound: [1, 2]})
+    marks = [line for line in figure.axes[0].get_lines() if line.get_marker() == "X"]
+    assert marks[0].get_xydata().tolist() == [[2, 70], [3, 90]]
+    assert [ax.get_title(loc="left") for ax in figure.axes] == [
+        "Not stopped",
+        "Stopped by the accuracy on held-out digits",
+    ]

@@ -2,7 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from sklearn.metrics import average_precision_score, jaccard_score
+from sklearn.metrics import average_precision_score, jaccard_score, precision_recall_curve
 
 from jaxdl import metrics
 from jaxdl.errors import ConfigError, DataError, ShapeError
@@ -224,3 +224,15 @@ def test_unusable_arguments():
     other = metrics.MeanAveragePrecision.from_image(np.zeros((0, 0)), [], [], [], num_classes=2)
     with pytest.raises(ShapeError, match="must agree to merge"):
         metric.merge(other)
+
+
+def test_a_precision_recall_curve_is_scikit_learns(rng):
+    for count in (1, 7, 30):
+        scores, relevant = rng.integers(0, 8, count) / 8, rng.random(count) < 0.5
+        relevant[0] = True
+        precision, recall = metrics.precision_recall_curve(scores, relevant)
+        expected = precision_recall_curve(relevant, scores)
+        np.testing.assert_allclose(precision, expected[0][-2::-1])
+        np.testing.assert_allclose(recall, expected[1][-2::-1])
+    assert metrics.precision_recall_curve([0.5], [True], 4)[1].tolist() == [0.25]
+    assert np.isnan(metrics.precision_recall_curve([0.5], [False])[1]).all()

@@ -114,6 +114,7 @@ def test_player_embeds_every_frame_once(frames):
         assert (image["width"], image["height"]) == ("360", "240")
     assert ["hidden" in image for image in parsed.images] == [True, True, True, False]
     assert "250 / Number" in page
+    assert "max(360px, (100vh - 165px) * 1.5000)" in page  # as large as fits beside the controls
 
 
 def test_player_needs_no_network_and_names_its_controls(frames):

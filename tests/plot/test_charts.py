@@ -130,10 +130,18 @@ def test_scatter_refuses_two_shapes():
 
 def test_an_interval_beyond_what_is_possible_is_cut_off():
     runs = {"a": [11.0, 12.0, 92.0]}
-    free = values_per_seed(runs, ylabel="%").axes[0].get_ylim()
-    assert free[0] < -40
-    assert free[1] > 120
     assert values_per_seed(runs, ylabel="%", possible=(0, 100)).axes[0].get_ylim() == (-2, 102)
     narrow = {"a": [50.0, 51.0, 52.0]}
     ends = values_per_seed(narrow, ylabel="%", possible=(0, 100)).axes[0].get_ylim()
     assert 40 < ends[0] < ends[1] < 60
+
+
+def test_an_interval_much_longer_than_the_runs_are_apart_is_cut_and_says_how_long_it_is():
+    # Two runs: t is 12.7, so the interval is 12.7 times as long as they are apart.
+    (ax,) = values_per_seed({"a": [96.0, 96.2], "b": [95.0, 95.1]}, ylabel="%").axes
+    assert ax.get_ylim()[0] > 94
+    assert ax.get_ylim()[1] < 97.5
+    assert [text.get_text() for text in ax.texts] == ["±1.3"]
+    assert [line.get_marker() for line in ax.get_lines()].count("^") == 1
+    (ax,) = values_per_seed({"a": [96.0, 96.1, 96.2, 96.3]}, ylabel="%").axes
+    assert not ax.texts

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from jaxdl.errors import ConfigError, ShapeError
-from jaxdl.plot import compare_grids, image_grid, tile
+from jaxdl.plot import compare_grids, image_grid, image_rows, tile
 
 
 def rendered(figure):
@@ -152,3 +152,20 @@ def test_compare_grids_takes_grids_of_different_sizes(rng):
     np.testing.assert_array_equal(figure.axes[1].images[0].get_array(), tile(right, 3))
     a, b = (ax.get_window_extent() for ax in figure.axes)
     assert a.x1 < b.x0
+
+
+def test_rows_have_their_names_beside_them():
+    rows = {"black": np.full((3, 4, 4, 1), -1.0), "white,\nin two lines": np.ones((3, 4, 4, 1))}
+    (ax,) = image_rows(rows, title="Two rows").axes
+    assert ax.get_title() == "Two rows"
+    picture = ax.get_images()[0].get_array()
+    assert picture.shape[:2] == (2 * 6 + 2, 3 * 6 + 2)
+    assert picture[2:6].max() == 0
+    assert picture[8:12, 2:6].min() == 255
+    assert [text.get_text() for text in ax.texts] == list(rows)
+    assert [text.xy[1] for text in ax.texts] == [3.5, 9.5]
+    assert ax.get_position().x0 > 0.1  # room for the names
+    with pytest.raises(ShapeError, match=r"row 'b' has shape \(2, 4, 4, 1\), the first"):
+        image_rows({"a": rows["black"], "b": rows["black"][:2]})
+    with pytest.raises(ConfigError, match="rows"):
+        image_rows({})

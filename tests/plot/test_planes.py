@@ -75,3 +75,8 @@ def test_contours_refuse_other_shapes_and_windows():
         contours_with_paths(lambda x: x[0], {"a": [1.0, 2.0]}, *WINDOW)
     with pytest.raises(ConfigError, match="below"):
         contours_with_paths(lambda x: x[0], {}, (1, 1), (0, 1))
+
+
+def test_decision_lines_take_their_labels():
+    (ax,) = decision_lines([[0, 0], [1, 1]], [0, 1], {}, xlabel="width", ylabel="height").axes
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("width", "height")

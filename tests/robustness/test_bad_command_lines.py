@@ -27,6 +27,8 @@ WITH_DATA = [
     "lessons.convolution_shapes",
     *("evaluate", "practice.planted_faults", "practice.random_models", "stacked_mnist", "twin"),
     *("lessons.convolution_filters", "lessons.tinynet", "lessons.two_layer_network"),
+    *("lessons.activations_on_digits", "lessons.optimizers_on_digits"),
+    *("lessons.detection_metrics", "lessons.augmentation_gallery", "lessons.batch_norm_modes"),
 ]
 
 # One of each kind; the others are slow tests.

@@ -71,6 +71,7 @@ def test_every_program_writes_what_it_returns(ran, capsys, name):
             assert np.asarray(picture.convert("L")).std() > 5
         assert f"{figure}.png" in printed
     assert {path.suffix for path in folder.iterdir()} <= {".json", ".png", ".safetensors"}
+    assert result.summary["shown"] in " ".join(printed.split())
 
 
 def test_the_perceptron_learns_or_and_and_but_not_xor(ran, capsys):
@@ -89,6 +90,7 @@ def test_the_perceptron_learns_or_and_and_but_not_xor(ran, capsys):
         assert fires.tolist() == perceptron.TARGETS[name].astype(bool).tolist()
     assert summary["learned"]["XOR"]["converged"] is False
     assert "repeats itself." in printed
+    assert "has learned OR in 4 epochs and AND in 6 epochs, and not XOR" in summary["shown"]
 
 
 def test_the_rule_on_xor_repeats_as_a_plain_loop_does(ran, capsys):
@@ -136,6 +138,9 @@ def test_tinynet_learns_and_its_images_are_in_the_courses_order(ran, capsys):
     assert len(summary["test_accuracy"]) == 2
     assert summary["train_loss"][1] < summary["train_loss"][0] < 2.4
     assert summary["test_accuracy"][1] > 0.3
+    assert summary["accuracy_from_file"] == summary["test_accuracy"][1]
+    arrays = load_state_dict(ran("tinynet", capsys)[0] / tinynet.WEIGHTS)
+    assert {name: array.shape for name, array in arrays.items()}["W_conv1"] == (6, 3, 3, 3)
     images, labels = tinynet.prepare(load_embedded().test)
     assert images.shape == (1000, 3, 8, 8)
     assert labels.shape == (1000,)
