@@ -275,6 +275,12 @@ def test_an_axis_is_logarithmic_where_values_span_it(tmp_path, low, log):
     assert shown
 
 
+def test_a_gan_s_losses_have_a_linear_axis(tmp_path):
+    records = [step(1, loss_d=1.0), step(2, loss_d=0.01)]
+    (one,) = curves.charts_of(read_run(write_run(tmp_path, RECORD, records)))
+    assert not one.log
+
+
 def test_the_page_stays_small(tmp_path, monkeypatch):
     assert pictures.FRAMES_BUDGET + pictures.FIGURES_BUDGET <= 1_100_000
     monkeypatch.setattr(pictures, "FRAMES_BUDGET", 80_000)
