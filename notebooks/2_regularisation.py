@@ -83,9 +83,9 @@ assert known > 0.98, "the training digits are known"
 assert others.mean < known - 0.05, "others much less"
 assert lowest < EPOCHS - 5, "the test loss does not fall to the end"
 Markdown(
-    f"The training loss falls to the end. The test loss is lowest after epoch {lowest} and rises "
-    f"from then on. In the end {known:.1%} of the training digits are known and {others.mean:.1%} "
-    "of the test digits. This gap is what regularisation is to close."
+    f"The training loss falls to the end. The test loss is lowest after epoch {lowest} and higher "
+    f"at the end. Then {known:.1%} of the training digits are known and {others.mean:.1%} of the "
+    "test digits. This gap is what regularisation is to close."
 )
 
 # %% [markdown]
