@@ -16,6 +16,7 @@ BEGIN = {
     "Building blocks": "lessons.perceptron",
     "Regularisation": "mlp_l2 --preset quick",
     "Practice": "practice.guide",
+    "Notebooks": "notebooks --out executed",
     "Measurements": "benchmark",
     "Tools": "report RUN, the folder of a run",
 }

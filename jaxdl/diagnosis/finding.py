@@ -38,6 +38,10 @@ class Remedy(NamedTuple):
     text: str
     changes: Mapping[str, Any] = MappingProxyType({})
 
+    def __str__(self) -> str:
+        changes = ", ".join(f"{name} = {value}" for name, value in self.changes.items())
+        return f"{self.text} ({changes})" if changes else self.text
+
 
 class Finding(NamedTuple):
     """A cause found in a run.
@@ -54,22 +58,42 @@ class Finding(NamedTuple):
     evidence: tuple[str, ...]
     remedies: tuple[Remedy, ...] = ()
 
+    def __str__(self) -> str:
+        lines = [f"{self.cause} ({self.sureness:.0%} sure)", *(f"  - {e}" for e in self.evidence)]
+        if self.remedies:
+            lines += ["  What to do:", *(f"  * {remedy}" for remedy in self.remedies)]
+        return "\n".join(lines)
+
 
 class Diagnosis(NamedTuple):
-    """What was found in a run.
+    """What was found in a run; printed, it says so in words.
 
     Attributes:
         findings: the first cause first; empty for a healthy run.
         facts: what the run showed in any case, as sentences with numbers.
 
     Example:
-        >>> late = Finding("rate too low", 0.9, ("the loss still falls",))
+        >>> usual = Remedy("take the usual step size", {"learning_rate": 0.001})
+        >>> late = Finding("rate too low", 0.9, ("the loss still falls",), (usual,))
         >>> Diagnosis((late,)).verdict, Diagnosis(()).verdict
         ('rate too low', 'healthy')
+        >>> print(Diagnosis((late,), ("known are 91.0% of the test images",)))
+        Diagnosis: rate too low
+        <BLANKLINE>
+        rate too low (90% sure)
+          - the loss still falls
+          What to do:
+          * take the usual step size (learning_rate = 0.001)
+        <BLANKLINE>
+        known are 91.0% of the test images
     """
 
     findings: tuple[Finding, ...]
     facts: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        facts = ["\n".join(self.facts)] if self.facts else []
+        return "\n\n".join([f"Diagnosis: {self.verdict}", *map(str, self.findings), *facts])
 
     @property
     def verdict(self) -> str:

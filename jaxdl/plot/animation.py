@@ -205,6 +205,8 @@ class Animation:
 
     Example:
         >>> movie = Animation([np.zeros((8, 8), np.uint8)] * 2, titles=["before", "after"])
+        >>> movie
+        Animation(2 frames of 8×8 pixels)
         >>> movie.to_html().count("data:image/png;base64,")
         2
     """
@@ -215,6 +217,10 @@ class Animation:
 
     def __post_init__(self) -> None:
         _checked(self.frames, self.titles, self.seconds_per_frame)
+
+    def __repr__(self) -> str:
+        height, width = np.shape(self.frames[0])[:2]
+        return f"Animation({len(self.frames)} frames of {width}×{height} pixels)"
 
     def to_html(self) -> str:
         """Returns the page of :func:`html_player`."""

@@ -19,7 +19,7 @@ GROUP_BYTES = 1 << 26  # of the images that go to the device at a time
 def whole_inputs(
     images: np.ndarray | jax.Array,
     root: jax.Array,
-    devices: Sequence[jax.Device],
+    devices: Sequence[jax.Device] | None = None,
     labels: jax.Array | None = None,
 ) -> Callable[[int], GANInputs]:
     """Inputs by epoch, with all images on each of this process's devices.
@@ -27,9 +27,10 @@ def whole_inputs(
     Args:
         images: uint8 (N, H, W, C).
         root: the run's root key.
-        devices: this process's devices.
+        devices: this process's devices; None for the first one.
         labels: the images' classes, integers (N,), for networks that know classes.
     """
+    devices = devices or jax.local_devices()[:1]
     on_devices, labels = parallel.replicate((images, labels), devices)
     permutation = _permutation(root, len(images))
     return lambda epoch: GANInputs(on_devices, permutation(epoch), root, labels=labels)

@@ -1,6 +1,5 @@
 """Progress reporters: a bar on a terminal or in a notebook, nothing elsewhere."""
 
-import math
 import os
 import re
 import shutil
@@ -11,10 +10,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from jaxdl.run.log import Record, shown_metrics
+from jaxdl.run.notebook_bar import NotebookBar
 from jaxdl.run.schedule import Point
 from jaxdl.run.signals import StopSignals
 
-NOTEBOOK_BAR = "{percentage:3.0f}%|{bar}| {desc}"
 # With the number of characters beside {desc}.
 WIDE_BAR = ("{percentage:3.0f}%|{bar:10}| {desc}", 17)
 NARROW_BAR = ("{percentage:3.0f}% {desc}", 5)
@@ -76,16 +75,21 @@ class ProgressBar:
 
     def update(self, point: Point, record: Record) -> None:
         """Moves the bar to the given point."""
+        parts = self._parts(point, record)
+        self._is_drawn = True
+        if _in_notebook():
+            self._bar = self._bar or NotebookBar("", point.step, point.schedule.total_steps)
+            self._bar.n, self._bar.desc = point.step, " ".join(parts)
+            self._bar.refresh()
+            return
         columns = _columns()
         bar_format, room = _layout(columns)
-        text = _fitted(self._parts(point, record), room)
-        self._is_drawn = True
+        text = _fitted(parts, room)
         if self._bar is None:
             self._bar = _new_bar(point, text, columns)
             return
         self._bar.n, self._bar.desc, self._bar.bar_format = point.step, text, bar_format
-        if columns:
-            self._bar.ncols = columns - 1
+        self._bar.ncols = columns - 1
         self._bar.refresh()
 
     def line(self, point: Point, record: Record) -> str:
@@ -166,7 +170,9 @@ def clock(seconds: float) -> str:
 
 
 def _in_notebook() -> bool:
-    return "ipykernel" in sys.modules
+    # Only a notebook's shell has a kernel; the package ipykernel may be imported anywhere.
+    python = sys.modules.get("IPython")
+    return python is not None and hasattr(python.get_ipython(), "kernel")
 
 
 def _counters(point: Point) -> tuple[str, str]:
@@ -179,7 +185,7 @@ def _counter(count: int, last: int) -> str:
     return f"{count:0{len(str(last))}d}/{last}"
 
 
-def _fitted(parts: Sequence[str], room: float) -> str:
+def _fitted(parts: Sequence[str], room: int) -> str:
     """As many of the first parts as there is room for, at least one."""
     text = parts[0]
     for part in parts[1:]:
@@ -189,10 +195,8 @@ def _fitted(parts: Sequence[str], room: float) -> str:
     return text
 
 
-def _columns() -> int | None:
-    """The terminal's width; None in a notebook."""
-    if _in_notebook():
-        return None
+def _columns() -> int:
+    """The terminal's width."""
     try:
         columns = os.get_terminal_size(sys.stderr.fileno()).columns
     except (OSError, ValueError):
@@ -200,21 +204,20 @@ def _columns() -> int | None:
     return columns or shutil.get_terminal_size().columns  # some terminals do not know their size
 
 
-def _layout(columns: int | None) -> tuple[str, float]:
+def _layout(columns: int) -> tuple[str, int]:
     """The bar's format, and the number of characters it has for the text."""
-    if columns is None:
-        return NOTEBOOK_BAR, math.inf
     bar_format, beside = WIDE_BAR if columns >= WIDE else NARROW_BAR
     return bar_format, columns - beside - ECHO
 
 
-def _new_bar(point: Point, text: str, columns: int | None) -> Any:
-    return tqdm_class()(
+def _new_bar(point: Point, text: str, columns: int) -> Any:
+    from tqdm import tqdm
+
+    return tqdm(
         desc=text,
         initial=point.step,
         total=point.schedule.total_steps,
         bar_format=_layout(columns)[0],
-        dynamic_ncols=columns is None,
-        ncols=columns and columns - 1,
+        ncols=columns - 1,
         nrows=20,  # tqdm draws nothing where it is told 0
     )

@@ -23,7 +23,8 @@ def test_every_shard_gets_its_images_of_each_batch(processes, turns, images, mon
     recipe, root = GANRecipe(8, discriminator_steps=turns), root_key(3)
     monkeypatch.setattr(gan_inputs, "GROUP_BYTES", 8 * 4 * 2)
     monkeypatch.setattr(jax, "process_count", lambda: processes)
-    whole = gan_inputs.whole_inputs(images, root, jax.devices()[:1])(2)
+    whole = gan_inputs.whole_inputs(images, root)(2)
+    assert whole.images.devices() == {jax.devices()[0]}
     steps = recipe.steps_per_epoch(len(images))
     for process in range(processes):
         monkeypatch.setattr(jax, "process_index", lambda process=process: process)

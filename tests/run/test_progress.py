@@ -5,6 +5,7 @@ import re
 import signal
 import sys
 import termios
+import types
 
 import pytest
 
@@ -110,12 +111,51 @@ def test_a_bar_follows_the_terminal_s_width(open_terminal, monkeypatch):
     assert [len(frame) // 40 for frame in frames(terminal)] == [3, 0, 1]
 
 
-def test_a_notebook_s_bar_says_everything(open_terminal, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "40")
-    monkeypatch.setitem(sys.modules, "ipykernel", sys)
-    terminal = open_terminal()
-    ProgressBar(describe).update(Point(1, 1, SCHEDULE), record(1))
-    assert "Epoch: [1/2] Step: [01/10] (120 images/s)" in terminal.getvalue()
+class Display:
+    """One output of a cell."""
+
+    def __init__(self):
+        self.bundles = []
+
+    def __call__(self, bundle, raw, display_id):
+        assert not self.bundles
+        assert raw
+        assert display_id
+        self.update(bundle, raw)
+        return self
+
+    def update(self, bundle, raw):
+        self.bundles.append(bundle)
+
+
+@pytest.fixture
+def cell(monkeypatch):
+    """A notebook's cell, as far as a bar needs it."""
+    shell = types.SimpleNamespace(kernel=None)
+    display = Display()
+    for name in ("IPython", "IPython.display"):
+        fake = types.SimpleNamespace(get_ipython=lambda: shell, display=display)
+        monkeypatch.setitem(sys.modules, name, fake)
+    return display
+
+
+def test_a_notebook_s_bar_is_one_output_that_says_everything(cell, capsys):
+    drive(ProgressBar(lambda record: describe(record) + " a < b"))
+    first, *_, last = cell.bundles
+    assert first["text/plain"].startswith("  5% Loss-D: 1.1853")
+    assert first["text/plain"].endswith("a < b Epoch: [1/2] Step: [01/10] (120 images/s)")
+    assert 'value="20" max="20"' in last["text/html"]
+    assert "a &lt; b" in last["text/html"]
+    assert capsys.readouterr() == ("a message\n", "")
+
+
+def test_each_run_in_a_notebook_has_a_bar_of_its_own(cell):
+    bar = ProgressBar()
+    bar.update(Point(2, 20, SCHEDULE), record(20))
+    bar.close()
+    cell.bundles.clear()
+    bar.update(Point(1, 1, SCHEDULE), record(1))
+    assert [bundle["text/plain"][:4] for bundle in cell.bundles] == ["  5%"]
 
 
 def test_nothing_is_drawn_after_the_signal_that_stops_a_run(open_terminal, capsys):
@@ -147,9 +187,13 @@ def test_a_switch_decides_over_the_screen(open_terminal):
     assert isinstance(default_reporter(progress=True), ProgressBar)
 
 
-def test_a_notebook_is_a_screen(monkeypatch):
-    monkeypatch.setitem(sys.modules, "ipykernel", sys)
+def test_a_notebook_is_a_screen(cell):
     assert has_screen()
+
+
+def test_a_program_that_merely_imports_a_notebook_s_packages_is_none(cell, monkeypatch):
+    monkeypatch.setattr(sys.modules["IPython"], "get_ipython", lambda: None)
+    assert not has_screen()
 
 
 def test_a_second_run_gets_a_bar_of_its_own(open_terminal):
