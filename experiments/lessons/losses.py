@@ -180,7 +180,7 @@ def regression_losses(config: LossesConfig) -> dict[str, Callable[[Any, Any], ja
 
 def draw_points(key: jax.Array, pushed: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Points of the line with noise, ``pushed`` of them too high: x, y and which, (POINTS,)."""
-    noise_key, rank_key = jax.random.split(key)
+    noise_key, rank_key = (jax.random.fold_in(key, i) for i in range(2))
     x = jnp.linspace(-1, 1, POINTS)
     outlier = jax.random.permutation(rank_key, POINTS) < pushed
     y = SLOPE * x + INTERCEPT + NOISE * jax.random.normal(noise_key, (POINTS,))

@@ -48,7 +48,8 @@ class PenaltiesConfig(Config):
 
 def draw_losses(config: PenaltiesConfig) -> tuple[np.ndarray, np.ndarray]:
     """Curvatures A (draws, 2, 2), turned at random, and minima m (draws, 2), normal."""
-    keys = jax.random.split(stream(root_key(config.seed), Stream.MADE_UP))
+    key = stream(root_key(config.seed), Stream.MADE_UP)
+    keys = [jax.random.fold_in(key, i) for i in range(2)]
     angle = np.asarray(jax.random.uniform(keys[0], (config.draws,)), float) * np.pi
     turn = np.stack([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     curvature = np.einsum("ikn,k,jkn->nij", turn, [1.0, config.ratio], turn)

@@ -117,8 +117,9 @@ def rounding(config: RatingMetricsConfig) -> dict[str, dict[str, np.ndarray]]:
     Ratings lie between 1 and 5, predictions normally about them; rounded ones are kept within 1
     and 5 like the others.
     """
-    key = jax.random.fold_in(rngs.stream(rngs.root_key(config.seed), rngs.Stream.MADE_UP), 1)
-    keys, shape = jax.random.split(key, 3), (config.draws, 1, config.ratings)
+    key = rngs.stream(rngs.root_key(config.seed), rngs.Stream.MADE_UP)
+    keys = [jax.random.fold_in(key, i) for i in (1, 2, 3)]
+    shape = config.draws, 1, config.ratings
     noise = jax.random.normal(keys[0], shape) * np.array(SPREADS, np.float32)[None, :, None]
     kinds = {
         "whole numbers": jax.random.randint(keys[1], shape, 1, 6),

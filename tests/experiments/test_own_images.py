@@ -176,6 +176,7 @@ def test_a_program_that_tells_classes_apart_refuses_a_single_one(tmp_path, monke
         classifier.run(classifier.ClassifierConfig(workdir=str(tmp_path / "run")))
 
 
+@pytest.mark.slow
 def test_a_judge_of_ones_own_classes(folder, tmp_path):
     flags = {"images": str(folder), "skip_bad": True, "workdir": str(tmp_path), "num_devices": 1}
     result = evaluator.run(evaluator.EvaluatorConfig.from_preset("smoke", **flags, hidden=4))

@@ -209,6 +209,7 @@ def test_a_study_on_eight_devices_is_the_study_on_one(tmp_path):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_pictures")
 def test_early_stopping_compares_both_ways(tmp_path):
     config = small(

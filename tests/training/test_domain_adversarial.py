@@ -68,6 +68,7 @@ def by_name(params):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("step", "largest"), [(0, 1.0), (3, 1.0), (20, 1.0), (20, 0.3), (20, 0.0)])
 def test_a_step_is_the_papers_gradient(rng, step, largest):
     model = DomainAdversarial(Tiny(), steps=20, largest=largest, num_classes=CLASSES, hidden=5)
