@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from jaxdl.run.log import Record, shown_metrics
-from jaxdl.run.notebook_bar import NotebookBar
+from jaxdl.run._notebook_bar import NotebookBar
 from jaxdl.run.schedule import Point
 from jaxdl.run.signals import StopSignals
 
