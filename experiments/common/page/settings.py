@@ -123,6 +123,9 @@ def own_command(run: RunFolder) -> str | None:
     preset = run.settings.get("preset")
     preset = preset if isinstance(preset, str) else None
     usual = usual_values(run, preset)
+    if any(run.settings.get(flag, 0) is None for flag in usual if usual[flag] is not None):
+        # No flag can unset what a preset sets.
+        preset, usual = None, usual_values(run)
     words = ["python", "-m", f"experiments.{name}", "--workdir", str(run.path)]
     words += ["--preset", preset] if preset else []
     kept = NOT_REPEATED - {"num_devices", "virtual_shards"}
