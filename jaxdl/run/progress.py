@@ -9,8 +9,8 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from jaxdl.run.log import Record, shown_metrics
 from jaxdl.run._notebook_bar import NotebookBar
+from jaxdl.run.log import Record, shown_metrics
 from jaxdl.run.schedule import Point
 from jaxdl.run.signals import StopSignals
 
