@@ -1,14 +1,17 @@
 """Stacked MNIST: does the generator cover all of a thousand modes?
 
 What:     three digits as the colours of one image make a thousand classes, all equally frequent.
-          DCGAN learns 128,000 of them, as it is (plain) and stabilised: a relativistic loss, with
-          the penalties R1 and R2 in place of normalisation. A judge of digits reads 26,000 samples,
-          colour by colour.
+          DCGAN learns them as it is (plain) and stabilised: with a relativistic loss and the
+          penalties R1 and R2, in place of the discriminator's BatchNorm. All else is the same: 371
+          thousand weights in G and 167 thousand in D, 8,000 steps of 32 images, a step size that
+          falls from 0.002 to 0. A judge of digits reads 26,000 samples, colour by colour.
 Source:   Metz et al. 2017 (the test), Lin et al. 2018 (PacGAN), Huang et al. 2025 (R3GAN's loss).
 Command:  python -m experiments.stacked_mnist --data_dir DIR
           python -m experiments.stacked_mnist --preset smoke    seconds; its figures mean nothing
-Expected: the papers have 99 of 1,000 modes for DCGAN (KL 3.40), and all of them for PacGAN (0.06)
-          and for R3GAN's loss (0.08). A perfect sampler has a KL of 0.02.
+Expected: with all of MNIST both cover 1,000 modes here: the plain one with a KL of 0.12 (seed 0),
+          the stabilised one with 0.06 and 0.07 (seeds 0 and 1), after 5.5 and 8.5 minutes of one
+          core. The papers have 99 of 1,000 modes for DCGAN (KL 3.40), and all of them for PacGAN
+          (0.06) and for R3GAN's loss (0.08). A perfect sampler has a KL of 0.02.
 
 Stopped and started again, it goes on where it was.
 """
@@ -41,7 +44,6 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "r1": 1.0,
         "r2": 1.0,
         "norm": "none",
-        "generator_norm": "none",
     },
 }
 PAPERS = (
@@ -50,6 +52,7 @@ PAPERS = (
     ("PacDCGAN2, 50 epochs", "1000", "0.06"),
     ("R3GAN's loss", "1000", "0.08"),
 )
+PAPER_MODES = (99, 1000)  # of DCGAN and of R3GAN's loss
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -62,11 +65,14 @@ class StackedMnistConfig(DataConfig):
     }
 
     seeds: int = option(3, "trainings of each setting, with seeds 0, 1, …", low=1, high=100)
-    steps: int = option(10_000, "updates of G", low=1)
-    batch_size: int = option(64, "images in a batch", low=2)
+    steps: int = option(8000, "updates of G; the step size falls to 0 over them", low=1)
+    batch_size: int = option(32, "images in a batch", low=2)
     image_size: int = option(32, "height and width in pixels", low=1)
     features: int = option(32, "channels of the widest maps", low=1)
-    learning_rate: float = option(2e-4, "Adam's step size", above=0)
+    learning_rate: float = option(2e-3, "Adam's step size at first", above=0)
+    ema_half_life: float = option(
+        10_000.0, "images in which the average of G forgets half of its past", above=0
+    )
     samples: int = option(26_000, "images whose modes are counted", low=MODES, high=1_000_000)
     num_devices: int | None = option(None, "devices; unset: all available", low=1)
 
@@ -93,16 +99,18 @@ def folder_of(config: StackedMnistConfig) -> Path:
 
 def training_config(config: StackedMnistConfig, setting: str, seed: int) -> dcgan.DCGANConfig:
     """The configuration of one training; neither judged nor drawn before its end."""
-    names = ("batch_size", "image_size", "features", "learning_rate", "num_devices")
+    names = ("batch_size", "image_size", "features", "learning_rate", "ema_half_life")
     return dcgan.DCGANConfig(
         dataset=STACKED,
         workdir=str(folder_of(config) / "runs" / f"{setting}_{seed}"),
         seed=seed,
         max_steps=config.steps,
+        decay_steps=config.steps,
         epochs=config.steps,
         evaluate_samples=0,
         data_dir=config.data_dir,
         data_source=config.data_source,
+        num_devices=config.num_devices,
         **{name: getattr(config, name) for name in names},
         **SETTINGS[setting],
     )
@@ -145,6 +153,22 @@ def result_table(rows: list[Row], real: ModeCoverage) -> str:
     )
 
 
+def draw(rows: list[Row], pictures: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Samples of the first training of each setting, and the modes of all trainings."""
+    modes = {name: [row.found.modes for row in rows if row.setting == name] for name in SETTINGS}
+    titles = [f"{name}: {found[0]:,} of 1,000 modes" for name, found in modes.items()]
+    return {
+        "samples": plot.compare_grids(*pictures.values(), tuple(titles)),
+        "modes": plot.values_per_seed(
+            modes,
+            ylabel="Modes of 1,000",
+            run_references=dict(zip(SETTINGS, PAPER_MODES, strict=True)),
+            run_reference_label="papers",
+            possible=(0, MODES),
+        ),
+    }
+
+
 def run(config: StackedMnistConfig) -> lesson.Result:
     """Trains, counts, prints the table and writes the folder.
 
@@ -160,12 +184,13 @@ def run(config: StackedMnistConfig) -> lesson.Result:
     test = dataset.test.images[: config.samples]
     real = mode_coverage(read_modes(data.resize_square(test, config.image_size), judge), MODES)
     rows, pictures = [], {}
-    for setting in SETTINGS:
-        for seed in range(config.seeds):
-            row, images = train_and_count(config, setting, seed, judge)
-            print(f"{setting}, seed {seed}: {row.found.modes} modes, KL {row.found.kl:.3f}\n")
-            rows.append(row)
-            pictures.setdefault(setting, images)
+    trainings = [(setting, seed) for setting in SETTINGS for seed in range(config.seeds)]
+    for number, (setting, seed) in enumerate(trainings, 1):
+        print(f"\nTraining {number} of {len(trainings)}: {setting}, seed {seed}", flush=True)
+        row, images = train_and_count(config, setting, seed, judge)
+        print(f"{setting}, seed {seed}: {row.found.modes} modes, KL {row.found.kl:.3f}", flush=True)
+        rows.append(row)
+        pictures.setdefault(setting, images)
     print(result_table(rows, real))
     summary = {
         "program": "stacked_mnist",
@@ -176,15 +201,7 @@ def run(config: StackedMnistConfig) -> lesson.Result:
         "data": dataset.source,
         "seconds": time.perf_counter() - begin,
     }
-    figures = {
-        setting: plot.image_grid(images, title=f"Stacked MNIST, {setting}")
-        for setting, images in pictures.items()
-    }
-    figures["modes"] = plot.values_per_seed(
-        {name: [row.found.modes for row in rows if row.setting == name] for name in SETTINGS},
-        ylabel="Modes of 1,000",
-    )
-    return lesson.finish(folder, summary, figures)
+    return lesson.finish(folder, summary, draw(rows, pictures))
 
 
 if __name__ == "__main__":
