@@ -350,7 +350,7 @@ def finish(
     accuracy, loss = final.final("test_accuracy"), final.final("test_loss")
     session.console.message(
         f"{chosen}, trained on the whole training part: test accuracy {np.mean(accuracy):.2%}, "
-        f"test loss {np.mean(loss):.4f}; pictures are in {session.config.workdir}"
+        f"test loss {np.mean(loss):.4f}; pictures and report.html are in {session.config.workdir}"
     )
     if nested:
         session.console.message(summary["nested"]["sentence"])

@@ -154,4 +154,5 @@ def closing_lines(summary: dict[str, Any], fitted: Fitted, config: Any) -> str:
         + text_table(header, rows)
         + f"{note}\n{kept}"
         + f"\nPictures, curves, the animation and the generator (model.pt) are in {config.workdir}"
+        + "\nreport.html there shows all of it on one page."
     )

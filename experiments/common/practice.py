@@ -253,5 +253,5 @@ def finish(
     tell(f"\n{findings.table()}\nFigures are mean ± standard deviation over the seeds.\n")
     tell(sentence)
     seconds = sum(summary["training_seconds"].values())
-    tell(f"Trained in {clock(seconds)}; pictures are in {session.config.workdir}")
+    tell(f"Trained in {clock(seconds)}; pictures and report.html are in {session.config.workdir}")
     return Result(findings, dict(fitted), figures, summary)

@@ -129,12 +129,12 @@ def open_session(
 
 
 def _write_page(workdir: Workdir, console: Console) -> None:
-    """Writes the page of a run, however it ended; the run's own end stays as it is."""
+    """Writes the page of a run, however it ended; the run's own last line stays the last."""
     # Here, because the page knows the programs, which know this module.
     from experiments.common.page.document import write_page
 
     try:
-        console.message(f"All of it on one page: {write_page(workdir.path)}")
+        write_page(workdir.path)
     except Exception as error:
         console.message(f"Warning: the run's page was not written: {error}")
 
