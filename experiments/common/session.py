@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import os
 import platform
 from collections.abc import Callable, Iterator
@@ -120,7 +121,8 @@ def open_session(
             if devices.is_main and config.debug_step is None:
                 workdir.remove_leftovers()
                 workdir.write(CONFIG, to_json(record, indent=2) + "\n")
-                stack.callback(_write_page, workdir, console)
+                alone = devices.total == len(devices.local)
+                stack.push(functools.partial(_write_page, workdir, console, alone))
                 if config.tensorboard:
                     files = events.EventFiles(workdir.path, dataclasses.asdict(config))
                     console.followers.append(files.follow)
@@ -128,8 +130,13 @@ def open_session(
         yield Session(config, devices, dataset, workdir, console)
 
 
-def _write_page(workdir: Workdir, console: Console) -> None:
-    """Writes the page of a run, however it ended; the run's own last line stays the last."""
+def _write_page(workdir: Workdir, console: Console, alone: bool, failed: Any, *_: Any) -> None:
+    """Writes the page of a run, however it ended; the run's own last line stays the last.
+
+    After an error the other processes, if there are any, are gone: JAX may end this one any moment.
+    """
+    if failed and not alone:
+        return
     # Here, because the page knows the programs, which know this module.
     from experiments.common.page.document import write_page
 

@@ -22,6 +22,7 @@ TRAINING = [
 ]
 # No folder of their own; a first argument.
 TOOLS = ["diagnose", "export", "generate", "interpolate", "report"]
+NO_RUNS = [*TOOLS, "notebooks"]  # no folder of a run of their own
 WITH_DATA = [
     *TRAINING,
     "lessons.convolution_shapes",
@@ -102,7 +103,7 @@ def test_every_program_is_here():
         module, config_class = load_program(name)
         assert callable(module.run)
         assert issubclass(config_class, TrainingConfig) == (name in TRAINING)
-        assert issubclass(config_class, Config) == (name not in TOOLS)
+        assert issubclass(config_class, Config) == (name not in NO_RUNS)
         assert ("data_dir" in {f.name for f in dataclasses.fields(config_class)}) == (
             name in WITH_DATA
         )
@@ -160,7 +161,7 @@ def test_flags_that_every_program_has(refused, name):
     more = more + (TOO_MANY if name in TOOLS and name != "report" else [])
     for arguments, message in UNREADABLE + more:
         assert message in refused(name, *arguments)
-    for arguments, message in [] if name in TOOLS else UNREADABLE_BY_OTHERS:
+    for arguments, message in [] if name in NO_RUNS else UNREADABLE_BY_OTHERS:
         assert message in refused(name, *first_argument(name), *arguments)
 
 
@@ -198,13 +199,13 @@ def out_of_range(config_class):
 @each(PROGRAMS)
 def test_every_flag_out_of_its_range(refused, name):
     cases = list(out_of_range(load_program(name)[1]))
-    assert len(cases) >= 6 or name in ("diagnose", "export", "report")
+    assert len(cases) >= 6 or name in ("diagnose", "export", "notebooks", "report")
     for case in cases:
         message = refused(name, *first_argument(name), case)
         assert case.partition("=")[0].removeprefix("--no_").strip("-") in message
 
 
-@each([name for name in PROGRAMS if name not in TOOLS])
+@each([name for name in PROGRAMS if name not in NO_RUNS])
 def test_a_workdir_that_is_no_folder(refused, tmp_path, name):
     (tmp_path / "file").write_text("mine")
     (tmp_path / "link").symlink_to(tmp_path / "link")
@@ -215,7 +216,7 @@ def test_a_workdir_that_is_no_folder(refused, tmp_path, name):
     assert (tmp_path / "file").read_text() == "mine"
 
 
-@each([name for name in PROGRAMS if name not in TOOLS])
+@each([name for name in PROGRAMS if name not in NO_RUNS])
 def test_a_workdir_of_another_program(refused, tmp_path, name):
     folder = tmp_path / "taken"
     folder.mkdir()
