@@ -27,7 +27,9 @@ def show_programs() -> None:
     """Prints the programs as a tree, as wide as the screen."""
     print("Run one with:  python -m experiments.NAME [--help]")
     print("Begin with:    python -m experiments.dcgan --preset quick\n")
-    print("\n".join(tree_lines(shutil.get_terminal_size((160, 24)).columns)))
+    lines = "\n".join(tree_lines(shutil.get_terminal_size((160, 24)).columns))
+    encoding = sys.stdout.encoding or "ascii"
+    print(lines.encode(encoding, "replace").decode(encoding))  # a terminal may know no lines
 
 
 def tree_lines(width: int) -> list[str]:

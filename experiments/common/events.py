@@ -152,7 +152,8 @@ class EventFiles:
     def _new_pictures(self) -> dict[int, Path]:
         """The sample grids between, by step; they are drawn after their step has been logged."""
         paths = sorted((self.workdir / SAMPLES).glob("step_*.png"))
-        found = {int(path.stem.removeprefix("step_")): path for path in paths}
+        numbers = [(path.stem.removeprefix("step_"), path) for path in paths]
+        found = {int(number): path for number, path in numbers if number.isdecimal()}
         return {step: path for step, path in found.items() if step not in self._pictures}
 
     def _add_pictures(self, pictures: dict[int, Path]) -> None:

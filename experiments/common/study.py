@@ -325,7 +325,8 @@ def finish(
     if differences:
         tell(f"Not comparable with the course's figures: {', '.join(differences)}.")
     tell(
-        f"Trained in {clock(summary['training_seconds'])}; pictures and report.html are in {session.config.workdir}"
+        f"Trained in {clock(summary['training_seconds'])}; pictures and report.html are in "
+        f"{session.config.workdir}"
     )
     return Result(list(outcomes), dict(fitted), figures, summary)
 

@@ -111,6 +111,8 @@ def shown(value: float) -> str:
         >>> shown(0.123456), shown(7000.0), shown(1234567.0), shown(1e-9)
         ('0.1235', '7,000', '1,234,567', '1e-09')
     """
+    if not math.isfinite(value):
+        return "–"
     if value == int(value) and abs(value) < 1e15:
         return f"{int(value):,}"
     return f"{value:,.1f}" if abs(value) >= 1000 else f"{value:.4g}"

@@ -145,7 +145,8 @@ def commands(run: RunFolder) -> list[tuple[str, str]]:
     """What one may do with the run: a purpose, and the command for it."""
     folder = shlex.quote(str(run.path))
     found = []
-    if own := own_command(run):
+    fixed = run.summary and run.record.get("length_is_fixed")  # then nothing can go on from it
+    if not fixed and (own := own_command(run)):
         ended = (
             "Prolong it, with a larger --epochs or --max_steps" if run.summary else "Continue it"
         )
