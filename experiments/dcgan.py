@@ -46,7 +46,7 @@ from experiments.common.own_images import ImageFlags
 from experiments.common.session import Session, open_session
 from experiments.common.table import flag_table
 from experiments.common.training import exit_status, fit_or_replay, run_options
-from experiments.common.workdir import SUMMARY
+from experiments.common.workdir import GENERATOR_FILES, SUMMARY
 from jaxdl import data, models
 from jaxdl.distributed.memory import DEVICE, DISK, HOST, PLACES, check_fits, place_for
 from jaxdl.distributed.precision import PRECISIONS, find_precision, products_as
@@ -68,7 +68,6 @@ THEME = "Generative adversarial networks"
 
 # Methods for the layers they apply to; the other layers use "auto".
 CONV_METHODS = ("auto", "lax", "winograd", "winograd4")
-GENERATOR_FILES = ("generator.safetensors", "model.pt")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

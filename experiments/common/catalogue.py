@@ -1,34 +1,34 @@
 """The programs: their themes and first lines, read without importing them."""
 
 import ast
-import functools
 import pkgutil
 from pathlib import Path
 
 import experiments
 
+FOLDER = Path(experiments.__file__).parent
 FOLDERS = ("", "practice.", "lessons.")
+
+
+def names() -> list[str]:
+    """The programs' names, such as "dcgan" and "lessons.losses"."""
+    return [
+        prefix + module.name
+        for prefix in FOLDERS
+        for module in pkgutil.iter_modules([str(FOLDER / prefix.rstrip("."))])
+        if not module.ispkg and not module.name.startswith("_")
+    ]
 
 
 def programs() -> dict[str, list[tuple[str, str]]]:
     """The programs by theme, each with its docstring's first line."""
     found: dict[str, list[tuple[str, str]]] = {}
-    folder = Path(experiments.__file__).parent
-    for prefix in FOLDERS:
-        place = folder / prefix.rstrip(".")
-        for module in pkgutil.iter_modules([str(place)]):
-            if module.ispkg or module.name.startswith("_"):
-                continue
-            tree = ast.parse((place / f"{module.name}.py").read_text(encoding="utf-8"))
-            summary = (ast.get_docstring(tree) or "").split("\n")[0]
-            found.setdefault(_theme(tree), []).append((prefix + module.name, summary))
+    for name in names():
+        path = FOLDER / f"{name.replace('.', '/')}.py"
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        summary = (ast.get_docstring(tree) or "").split("\n")[0]
+        found.setdefault(_theme(tree), []).append((name, summary))
     return found
-
-
-@functools.cache
-def names() -> list[str]:
-    """The programs' names, such as "dcgan" and "lessons.losses"."""
-    return [name for entries in programs().values() for name, _ in entries]
 
 
 def find_program(word: str, known: list[str]) -> str | None:

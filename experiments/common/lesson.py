@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from experiments.common.config import Config
+from experiments.common.config import Config, DataConfig
+from experiments.common.console import data_line
 from experiments.common.session import default_workdir, versions
 from experiments.common.workdir import CONFIG, SUMMARY
-from jaxdl import plot
+from jaxdl import data, plot
 from jaxdl.distributed.compilation import enable_cache
 from jaxdl.errors import WorkdirError
 from jaxdl.files import to_json, write_atomically
@@ -57,6 +58,21 @@ def begin(program: str, config: Config, about: str | None = None) -> Path:
     if about:
         print(about.splitlines()[0] + "\n")
     return folder
+
+
+def begin_on_digits(
+    program: str, config: DataConfig, about: str | None = None
+) -> tuple[Path, data.Dataset]:
+    """Loads MNIST, opens the folder as :func:`begin` does, and says which digits there are."""
+    digits = data.load("mnist", config.data_dir, source=config.data_source)
+    folder = begin(program, config, about)
+    print(data_line(digits))
+    return folder, digits
+
+
+def data_of(dataset: data.Dataset) -> dict[str, str]:
+    """What a summary says of the data."""
+    return {"name": dataset.name, "source": dataset.source, "notice": dataset.notice}
 
 
 def check_own(folder: Path, program: str) -> None:

@@ -10,6 +10,7 @@ from jaxdl.files import PART, to_json, write_atomically
 
 CONFIG, METRICS, SUMMARY = "config.json", "metrics.jsonl", "summary.json"
 CHECKPOINTS, SAMPLES = "checkpoints", "samples"
+GENERATOR_FILES = ("generator.safetensors", "model.pt")
 
 # A continued run may change where it runs and how far it goes, but not what it computes.
 FREE_FIELDS = frozenset(

@@ -24,7 +24,6 @@ import numpy as np
 
 from experiments.common import command_line, lesson
 from experiments.common.config import DataConfig, option
-from experiments.common.console import data_line
 from experiments.common.small_training import Examples, Plan, small_digits, train
 from experiments.common.table import text_table
 from jaxdl import data, optim, plot
@@ -173,9 +172,7 @@ def shown(entries: dict[str, dict[str, Any]], config: ActivationsOnDigitsConfig)
 
 def run(config: ActivationsOnDigitsConfig) -> lesson.Result:
     """Trains, prints the table, draws, and writes the folder."""
-    digits = data.load("mnist", config.data_dir, source=config.data_source)
-    folder = lesson.begin("activations_on_digits", config, __doc__)
-    print(data_line(digits))
+    folder, digits = lesson.begin_on_digits("activations_on_digits", config, __doc__)
     found = train_all(config, digits)
     entries = summarise(found)
     print(
@@ -197,7 +194,7 @@ def run(config: ActivationsOnDigitsConfig) -> lesson.Result:
     ]
     print(text_table(header, rows))
     summary = {
-        "data": {"name": digits.name, "source": digits.source, "notice": digits.notice},
+        "data": lesson.data_of(digits),
         "activations": entries,
         "shown": shown(entries, config),
     }

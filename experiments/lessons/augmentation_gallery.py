@@ -25,7 +25,6 @@ import numpy as np
 
 from experiments.common import command_line, lesson
 from experiments.common.config import DataConfig, option
-from experiments.common.console import data_line
 from experiments.common.table import text_table
 from jaxdl import data, plot
 from jaxdl.data.augmentation import KINDS, Augmentations, diff_augment, to_greyscale
@@ -134,9 +133,7 @@ def shown(measured: dict[str, dict[str, float]]) -> str:
 
 def run(config: AugmentationGalleryConfig) -> lesson.Result:
     """Augments, measures, prints the table, draws, and writes the folder."""
-    digits = data.load("mnist", config.data_dir, source=config.data_source)
-    folder = lesson.begin("augmentation_gallery", config, __doc__)
-    print(data_line(digits))
+    folder, digits = lesson.begin_on_digits("augmentation_gallery", config, __doc__)
     labels = digits.test.labels[: config.digits]
     changed = gallery(digits.test.images[: config.digits], config, {})
     measured = measure(changed, labels, digits.train)
@@ -152,7 +149,7 @@ def run(config: AugmentationGalleryConfig) -> lesson.Result:
         "photograph": draw_photograph(gallery(photo, config, FOR_PHOTOGRAPH)),
     }
     summary = {
-        "data": {"name": digits.name, "source": digits.source, "notice": digits.notice},
+        "data": lesson.data_of(digits),
         "augmentations": measured,
         "shown": shown(measured),
     }

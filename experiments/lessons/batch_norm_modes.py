@@ -23,7 +23,6 @@ import numpy as np
 
 from experiments.common import command_line, lesson
 from experiments.common.config import DataConfig, option
-from experiments.common.console import data_line
 from experiments.common.table import text_table
 from jaxdl import data, optim, plot
 from jaxdl.models import Generator
@@ -159,9 +158,7 @@ def shown(measured: dict[str, dict[str, float]]) -> str:
 
 def run(config: BatchNormModesConfig) -> lesson.Result:
     """Teaches G, draws in both modes, prints the table, and writes the folder."""
-    digits = data.load("mnist", config.data_dir, source=config.data_source)
-    folder = lesson.begin("batch_norm_modes", config, __doc__)
-    print(data_line(digits))
+    folder, digits = lesson.begin_on_digits("batch_norm_modes", config, __doc__)
     some = slice(0, config.digits)
     images = data.to_signed_range(digits.train.images[some])
     labels = digits.train.labels[some]
@@ -179,7 +176,7 @@ def run(config: BatchNormModesConfig) -> lesson.Result:
     header = ("batch of", "evaluation: largest", "training: mean", "largest", "from evaluation")
     print(text_table(header, rows))
     summary = {
-        "data": {"name": digits.name, "source": digits.source, "notice": digits.notice},
+        "data": lesson.data_of(digits),
         "loss": loss,
         "differences": measured,
         "shown": shown(measured),

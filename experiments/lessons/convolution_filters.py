@@ -18,7 +18,6 @@ import numpy as np
 
 from experiments.common import command_line, lesson
 from experiments.common.config import DataConfig, option
-from experiments.common.console import data_line
 from experiments.common.table import text_table
 from jaxdl import data, nn, plot
 from jaxdl.data.domains import PHOTOGRAPHS, photograph
@@ -218,9 +217,7 @@ def sentence(answers: dict[str, int], counts: dict[str, int], model: cost.Summar
 
 def run(config: ConvolutionFiltersConfig) -> lesson.Result:
     """Filters, counts, prints, draws, and writes the folder."""
-    digits = data.load("mnist", config.data_dir, source=config.data_source)
-    folder = lesson.begin("convolution_filters", config, __doc__)
-    print(data_line(digits))
+    folder, digits = lesson.begin_on_digits("convolution_filters", config, __doc__)
     images = data.to_unit_range(digits.test.images[: config.digits])
     maps = {name: filtered(images, kernel) for name, kernel in KERNELS.items()}
 

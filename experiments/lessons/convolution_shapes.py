@@ -23,7 +23,6 @@ import numpy as np
 
 from experiments.common import command_line, lesson
 from experiments.common.config import DataConfig, option
-from experiments.common.console import data_line
 from experiments.common.table import text_table
 from jaxdl import data, nn, plot
 from jaxdl.nn import arithmetic
@@ -246,9 +245,7 @@ def draw_restored(restored: Restored) -> Any:
 
 def run(config: ConvolutionShapesConfig) -> lesson.Result:
     """Convolves, transposes, fits, prints, draws, and writes the folder."""
-    digits = data.load("mnist", config.data_dir, source=config.data_source)
-    folder = lesson.begin("convolution_shapes", config, __doc__)
-    print(data_line(digits))
+    folder, digits = lesson.begin_on_digits("convolution_shapes", config, __doc__)
 
     kernels = [dilated(dilation) for dilation in DILATIONS]
     print("\nA 3×3 kernel with gaps between its taps, in pixels:\n")

@@ -24,7 +24,6 @@ from scipy import ndimage
 
 from experiments.common import command_line, lesson
 from experiments.common.config import DataConfig, option
-from experiments.common.console import data_line
 from experiments.common.table import text_table
 from jaxdl import data, metrics, plot
 from jaxdl.metrics import ConfusionMatrix, MeanAveragePrecision
@@ -302,9 +301,7 @@ def shown(summary: dict[str, Any]) -> str:
 
 def run(config: DetectionMetricsConfig) -> lesson.Result:
     """Judges the classifier and the detector, prints, draws, and writes the folder."""
-    digits = data.load("mnist", config.data_dir, source=config.data_source)
-    folder = lesson.begin("detection_metrics", config, __doc__)
-    print(data_line(digits))
+    folder, digits = lesson.begin_on_digits("detection_metrics", config, __doc__)
     known = data.Split(digits.train.images[:MOST], digits.train.labels[:MOST])
     asked = data.Split(digits.test.images[:MOST], digits.test.labels[:MOST])
     means = class_means(known, digits.num_classes)
@@ -345,7 +342,7 @@ def run(config: DetectionMetricsConfig) -> lesson.Result:
     header = ("IoU ≥", *(f"{overlap:g}" for overlap in OVERLAPS), "mean")
     print(text_table(header, [("mAP", *(f"{v:.3f}" for v in (*maps, np.mean(maps))))]))
     summary = {
-        "data": {"name": digits.name, "source": digits.source, "notice": digits.notice},
+        "data": lesson.data_of(digits),
         "classification": {"accuracy": float(matrix.accuracy()), **each},
         "detections": {"score": config.score, "overlap": config.overlap, **detections},
         "all_detections": every,

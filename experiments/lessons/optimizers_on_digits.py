@@ -23,7 +23,6 @@ import numpy as np
 
 from experiments.common import command_line, lesson
 from experiments.common.config import DataConfig, option
-from experiments.common.console import data_line
 from experiments.common.small_training import Examples, Plan, small_digits, train
 from experiments.common.table import text_table
 from jaxdl import data, optim, plot
@@ -161,9 +160,7 @@ def shown(words: dict[str, str], config: OptimizersOnDigitsConfig) -> str:
 
 def run(config: OptimizersOnDigitsConfig) -> lesson.Result:
     """Trains, chooses the rates, prints the table, draws, and writes the folder."""
-    digits = data.load("mnist", config.data_dir, source=config.data_source)
-    folder = lesson.begin("optimizers_on_digits", config, __doc__)
-    print(data_line(digits))
+    folder, digits = lesson.begin_on_digits("optimizers_on_digits", config, __doc__)
     chosen = choose(train_all(config, digits))
     print(f"\nRates chosen by held-out digits; figures are means of {config.seeds} seeds:\n")
     rows = [
@@ -180,7 +177,7 @@ def run(config: OptimizersOnDigitsConfig) -> lesson.Result:
     print(text_table((*header, "test accuracy"), rows))
     words = compare(chosen)
     summary = {
-        "data": {"name": digits.name, "source": digits.source, "notice": digits.notice},
+        "data": lesson.data_of(digits),
         "optimisers": {
             name: {
                 "rate": one["rate"],

@@ -23,7 +23,6 @@ import numpy as np
 
 from experiments.common import command_line, lesson
 from experiments.common.config import DataConfig, option
-from experiments.common.console import data_line
 from experiments.common.table import text_table
 from jaxdl import data, interop, plot
 from jaxdl.exercises import tinynet
@@ -188,9 +187,7 @@ def shown(summary: dict[str, Any]) -> str:
 
 def run(config: TinyNetConfig) -> lesson.Result:
     """Checks the gradients, trains, and writes the folder."""
-    digits = data.load("mnist", config.data_dir, source=config.data_source)
-    folder = lesson.begin("tinynet", config, __doc__)
-    print(data_line(digits))
+    folder, digits = lesson.begin_on_digits("tinynet", config, __doc__)
     train_part, test_part = prepare(digits.train), prepare(digits.test)
     weights = initial_weights(config.seed)
 
@@ -206,7 +203,7 @@ def run(config: TinyNetConfig) -> lesson.Result:
     read = save_and_read(folder / WEIGHTS, weights)
     print(f"\nThe weights are in {WEIGHTS}, by the names of the course.")
     summary = {
-        "data": {"name": digits.name, "source": digits.source, "notice": digits.notice},
+        "data": lesson.data_of(digits),
         "gradients": gradients,
         **history,
         "accuracy_from_file": float(evaluate(read, *test_part)[1]),

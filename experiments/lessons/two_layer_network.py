@@ -26,7 +26,6 @@ import numpy as np
 
 from experiments.common import command_line, lesson
 from experiments.common.config import DataConfig, option
-from experiments.common.console import data_line
 from experiments.common.table import text_table
 from jaxdl import data, losses, plot
 from jaxdl.exercises import TwoLayerNet, two_layer
@@ -226,9 +225,7 @@ def sentence(starts: list[Start], accuracy: float) -> str:
 
 def run(config: TwoLayerNetworkConfig) -> lesson.Result:
     """Trains from every start, prints the table, and writes the folder."""
-    digits = data.load("mnist", config.data_dir, source=config.data_source)
-    folder = lesson.begin("two_layer_network", config, __doc__)
-    print(data_line(digits))
+    folder, digits = lesson.begin_on_digits("two_layer_network", config, __doc__)
     arrays = prepare(digits, config.examples)
     described = description(digits.train, arrays)
     print(f"\n{text_table(('', 'shape', 'type', 'range'), described)}")
@@ -253,7 +250,7 @@ def run(config: TwoLayerNetworkConfig) -> lesson.Result:
     print(text_table(header, rows))
     saved = save(folder, config, arrays, starts[0].params)
     summary = {
-        "data": {"name": digits.name, "source": digits.source, "notice": digits.notice},
+        "data": lesson.data_of(digits),
         "examples": len(arrays.images),
         "arrays": [list(row) for row in described],
         "starts": {str(s): start.entries() for s, start in zip(seeds, starts, strict=True)},

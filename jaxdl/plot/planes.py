@@ -11,11 +11,11 @@ from numpy.typing import ArrayLike
 from jaxdl.errors import ConfigError, ShapeError
 from jaxdl.plot.checks import finite, points, vector
 from jaxdl.plot.style import (
-    MARKERS,
     WIDTH,
     axes_or_new,
     colour,
     figure_of,
+    marker,
     styled,
     title_and_legend,
 )
@@ -57,9 +57,8 @@ def decision_lines(
     classes = np.unique(labels)
     for index, label in enumerate(classes):
         x, y = inputs[labels == label].T
-        marker = MARKERS[index % len(MARKERS)]
         style = {"color": colour(index), "linestyle": "none", "markersize": 7, "zorder": 3}
-        ax.plot(x, y, marker=marker, **style, label=f"class {label:g}")
+        ax.plot(x, y, marker=marker(index), **style, label=f"class {label:g}")
     low, high = inputs.min(axis=0), inputs.max(axis=0)
     margin = 0.35 * float(np.max(high - low)) or 1.0
     for index, (name, (weights, bias)) in enumerate(lines.items()):
@@ -155,7 +154,7 @@ def contours_with_paths(
         ax.contour(x, y, shown, heights, **look)
     for index, (name, given) in enumerate(paths.items()):
         path = points(given, f"path {name!r}")
-        style = {"color": colour(index), "marker": MARKERS[index % len(MARKERS)]}
+        style = {"color": colour(index), "marker": marker(index)}
         ax.plot(*path.T, **style, markersize=2.5, label=name)
         ax.plot(*path[0], marker="s", color=colour(index), markersize=6)
     if minima is not None:

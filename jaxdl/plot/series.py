@@ -11,11 +11,11 @@ from numpy.typing import ArrayLike
 from jaxdl.errors import ConfigError, ShapeError
 from jaxdl.plot.checks import not_empty, vector
 from jaxdl.plot.style import (
-    MARKERS,
     axes_or_new,
     colour,
     figure_of,
     line_style,
+    marker,
     reference_lines,
     styled,
     title_and_legend,
@@ -69,7 +69,7 @@ def _draw_curve(ax: Axes, x: np.ndarray, y: np.ndarray, name: str, index: int, s
     """Draws one curve; with smoothing, the raw one faintly behind it."""
     style = {"color": colour(index), "linestyle": line_style(index)}
     if marked := _marked(y):
-        style |= {"marker": MARKERS[index % len(MARKERS)], "markevery": marked}
+        style |= {"marker": marker(index), "markevery": marked}
     if smooth > 1:
         # Behind every smoothed curve; the underscore keeps it out of the legend.
         raw = {**style, "linestyle": "-", "linewidth": 0.7}

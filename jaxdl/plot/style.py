@@ -109,6 +109,16 @@ def line_style(index: int) -> str | tuple[int, tuple[float, ...]]:
     return LINE_STYLES[index % len(LINE_STYLES)]
 
 
+def marker(index: int) -> str:
+    """Returns the marker of series ``index``.
+
+    Example:
+        >>> marker(0), marker(len(MARKERS) + 1)
+        ('o', 's')
+    """
+    return MARKERS[index % len(MARKERS)]
+
+
 @styled
 def figure_with_panels(
     rows: int,

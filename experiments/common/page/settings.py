@@ -6,11 +6,13 @@ import shlex
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from experiments.common import events
 from experiments.common.catalogue import find_program, names
 from experiments.common.comparison import COURSE_IMAGES, SAME_FIGURES
 from experiments.common.config import Flags
 from experiments.common.diagnosing import NOT_REPEATED
 from experiments.common.page.reading import RunFolder, numbers, part_of
+from experiments.common.workdir import CHECKPOINTS, GENERATOR_FILES
 from jaxdl.distributed.parallel import batch_size_for
 from jaxdl.errors import JaxdlError
 
@@ -20,7 +22,6 @@ OF_THE_COURSE = {
     "mlp_early_stopping",
 }
 CHOICES = ("model", "optimizer", "loss")  # the usual values of other flags follow them
-GENERATORS = ("generator.safetensors", "model.pt")
 
 
 class Setting(NamedTuple):
@@ -151,7 +152,8 @@ def commands(run: RunFolder) -> list[tuple[str, str]]:
             "Prolong it, with a larger --epochs or --max_steps" if run.summary else "Continue it"
         )
         found.append((ended, own))
-    if any((run.path / name).exists() for name in (*GENERATORS, "checkpoints")) and _is_gan(run):
+    left = any((run.path / name).exists() for name in (*GENERATOR_FILES, CHECKPOINTS))
+    if left and run.program == "dcgan":
         out = shlex.quote(f"{run.path}-samples")
         found += [
             (
@@ -167,13 +169,9 @@ def commands(run: RunFolder) -> list[tuple[str, str]]:
         )
     if run.program in ("dcgan", "classifier"):
         found.append(("Diagnose it", f"python -m experiments.diagnose {folder}"))
-    if (run.path / "tensorboard").is_dir():
-        found.append(("See it in TensorBoard", f"tensorboard --logdir {folder}/tensorboard"))
+    if (run.path / events.FOLDER).is_dir():
+        found.append(("See it in TensorBoard", f"tensorboard --logdir {folder}/{events.FOLDER}"))
     return [*found, ("Write this page again", f"python -m experiments.report {folder}")]
-
-
-def _is_gan(run: RunFolder) -> bool:
-    return run.program == "dcgan"
 
 
 def path_name(path: Path) -> str:
